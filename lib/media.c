@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every read and write of media: whole devices with O_DIRECT, files through their filesystem.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "private.h"
+
+#define BOUNCE_SIZE (256u * 1024)
+
+struct pmr_media {
+	int fd;
+	unsigned int block; /* O_DIRECT works in this unit */
+	uint64_t size;
+	char *bounce; /* page aligned, BOUNCE_SIZE bytes */
+};
+
+/*
+ * The errors by which block drivers say that the medium is bad: EIO from nd_pmem and most others, ENODATA where a
+ * driver knows it for a medium error (BLK_STS_MEDIUM), EFAULT from a DAX copy that stopped.
+ */
+bool pmr_media_is_error(int error)
+{
+	return error == -EIO || error == -EFAULT || error == -ENODATA || error == -EHWPOISON || error == -EREMOTEIO ||
+	       error == -EILSEQ;
+}
+
+int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct pmr_media **media)
+{
+	struct pmr_media *m;
+	struct stat st;
+	int block, ret;
+
+	(void)ctx;
+	if (!device->path || !device->devno)
+		return -ENODEV;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	m->fd = open(device->path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (m->fd < 0 || fstat(m->fd, &st) < 0) {
+		ret = -errno;
+		goto fail;
+	}
+	/* the name in /dev may have come to mean another device since the topology was read */
+	if (!S_ISBLK(st.st_mode) || st.st_rdev != device->devno) {
+		ret = -ENODEV;
+		goto fail;
+	}
+	if (ioctl(m->fd, BLKSSZGET, &block) < 0 || ioctl(m->fd, BLKGETSIZE64, &m->size) < 0) {
+		ret = -errno;
+		goto fail;
+	}
+	m->block = (unsigned int)block;
+	if (posix_memalign((void **)&m->bounce, PMR_PAGE, BOUNCE_SIZE)) {
+		m->bounce = NULL;
+		ret = -ENOMEM;
+		goto fail;
+	}
+	*media = m;
+	return 0;
+fail:
+	pmr_media_close(m);
+	return ret;
+}
+
+void pmr_media_close(struct pmr_media *media)
+{
+	if (!media)
+		return;
+	if (media->fd >= 0)
+		close(media->fd);
+	free(media->bounce);
+	free(media);
+}
+
+unsigned int pmr_media_block(const struct pmr_media *media)
+{
+	return media->block;
+}
+
+/* all of [offset, offset + length) into the bounce buffer, or why not */
+static int read_whole(struct pmr_media *media, uint64_t offset, size_t length)
+{
+	size_t got = 0;
+	ssize_t n;
+
+	while (got < length) {
+		n = pread(media->fd, media->bounce + got, length - got, (off_t)(offset + got));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		/* a short count that is no multiple of the block would make the next O_DIRECT read EINVAL */
+		got += (size_t)n - (size_t)n % media->block;
+		if ((size_t)n < media->block)
+			return -EIO;
+	}
+	return 0;
+}
+
+struct salvage {
+	struct pmr_media *media;
+	uint64_t offset; /* what buffer[0] stands for, and how far it goes */
+	uint64_t end;
+	char *buffer;
+	struct pmr_ranges *failed;
+};
+
+/* Block aligned [offset, offset + length), at most BOUNCE_SIZE: halve until what fails is one block. */
+static int salvage_or_split(struct salvage *s, uint64_t offset, size_t length)
+{
+	uint64_t from, to;
+	size_t half;
+	int ret;
+
+	ret = read_whole(s->media, offset, length);
+	if (!ret) {
+		from = offset > s->offset ? offset : s->offset;
+		to = offset + length < s->end ? offset + length : s->end;
+		if (s->buffer && from < to)
+			memcpy(s->buffer + (from - s->offset), s->media->bounce + (from - offset), to - from);
+		return 0;
+	}
+	if (!pmr_media_is_error(ret))
+		return ret;
+	if (length == s->media->block)
+		return pmr_ranges_add(s->failed, offset, length);
+	half = length / 2;
+	half -= half % s->media->block;
+	if (!half)
+		half = s->media->block;
+	ret = salvage_or_split(s, offset, half);
+	return ret ? ret : salvage_or_split(s, offset + half, length - half);
+}
+
+static int salvage_range(struct salvage *s, const struct pmr_range *range)
+{
+	uint64_t offset = range->offset, end = range->offset + range->length;
+	size_t length;
+	int ret;
+
+	while (offset < end) {
+		length = end - offset < BOUNCE_SIZE ? (size_t)(end - offset) : BOUNCE_SIZE;
+		ret = salvage_or_split(s, offset, length);
+		if (ret)
+			return ret;
+		offset += length;
+	}
+	return 0;
+}
+
+/* [offset, offset + length) widened to whole logical blocks; the device's size is a multiple of them */
+static int widen(const struct pmr_media *media, uint64_t offset, uint64_t length, struct pmr_range *out)
+{
+	uint64_t end;
+
+	if (!length || __builtin_add_overflow(offset, length, &end) || end > media->size)
+		return -EINVAL;
+	out->offset = offset - offset % media->block;
+	end += (media->block - end % media->block) % media->block;
+	out->length = end - out->offset;
+	return 0;
+}
+
+/* @list, each range widened to whole logical blocks, where it meets @within */
+static int widen_list(const struct pmr_media *media, const struct pmr_ranges *list, const struct pmr_range *within,
+		      struct pmr_ranges *out)
+{
+	struct pmr_range r;
+	int ret;
+
+	for (size_t i = pmr_ranges_first(list, within->offset); i < list->n; i++) {
+		if (list->v[i].offset >= within->offset + within->length)
+			break;
+		ret = widen(media, list->v[i].offset, list->v[i].length, &r);
+		if (!ret)
+			ret = pmr_ranges_add(out, r.offset, r.length);
+		if (ret)
+			return ret;
+	}
+	pmr_ranges_normalize(out);
+	return 0;
+}
+
+int pmr_media_salvage(struct pmr_media *media, uint64_t offset, uint64_t length, const struct pmr_ranges *listed,
+		      void *buffer, struct pmr_ranges *unreadable)
+{
+	struct pmr_ranges whole = { 0 }, avoid = { 0 }, todo = { 0 }, failed = { 0 };
+	struct salvage s = { media, offset, offset + length, buffer, &failed };
+	struct pmr_range range;
+	int ret;
+
+	if (offset % PMR_SECTOR || length % PMR_SECTOR)
+		return -EINVAL;
+	ret = widen(media, offset, length, &range);
+	if (!ret)
+		ret = pmr_ranges_add(&whole, range.offset, range.length);
+	if (!ret)
+		ret = widen_list(media, listed, &range, &avoid);
+	if (!ret)
+		ret = pmr_ranges_subtract(&todo, &whole, &avoid);
+	for (size_t i = 0; !ret && i < todo.n; i++)
+		ret = salvage_range(&s, &todo.v[i]);
+	for (size_t i = 0; !ret && i < avoid.n; i++)
+		ret = pmr_ranges_add(&failed, avoid.v[i].offset, avoid.v[i].length);
+	if (ret)
+		goto out;
+	pmr_ranges_normalize(&failed);
+	ret = pmr_ranges_clip(unreadable, &failed, offset, length);
+	pmr_ranges_normalize(unreadable);
+out:
+	pmr_ranges_release(&whole);
+	pmr_ranges_release(&avoid);
+	pmr_ranges_release(&todo);
+	pmr_ranges_release(&failed);
+	return ret;
+}
+
+int pmr_media_confirm(struct pmr_media *media, uint64_t offset, uint64_t length, struct pmr_ranges *failing)
+{
+	static const struct pmr_ranges none;
+
+	return pmr_media_salvage(media, offset, length, &none, NULL, failing);
+}
+
+int pmr_media_page_state(struct pmr_media *media, uint64_t page, const struct pmr_ranges *listed,
+			 enum pmr_page_state *state, struct pmr_ranges *unreadable)
+{
+	struct pmr_ranges whole = { 0 }, avoid = { 0 }, lost = { 0 }, siblings = { 0 }, dead = { 0 };
+	struct pmr_range range = { page, PMR_PAGE };
+	int ret;
+
+	if (page >= media->size)
+		return -EINVAL;
+	if (range.length > media->size - page)
+		range.length = media->size - page;
+	ret = pmr_ranges_add(&whole, range.offset, range.length);
+	if (!ret)
+		ret = pmr_media_salvage(media, range.offset, range.length, listed, NULL, &lost);
+	if (!ret)
+		ret = widen_list(media, listed, &range, &avoid);
+	if (!ret)
+		ret = pmr_ranges_subtract(&siblings, &whole, &avoid);
+	if (!ret)
+		ret = pmr_ranges_subtract(&dead, &lost, &avoid);
+	if (ret)
+		goto out;
+	if (!siblings.n)
+		*state = PMR_PAGE_UNTOLD;
+	else if (pmr_ranges_bytes(&dead) == pmr_ranges_bytes(&siblings))
+		*state = PMR_PAGE_OFFLINED;
+	else
+		*state = dead.n ? PMR_PAGE_PARTLY : PMR_PAGE_OK;
+	/* what the listed sectors' own logical blocks take with them is unreadable too */
+	ret = pmr_ranges_subtract(unreadable, &lost, listed);
+	pmr_ranges_normalize(unreadable);
+out:
+	pmr_ranges_release(&whole);
+	pmr_ranges_release(&avoid);
+	pmr_ranges_release(&lost);
+	pmr_ranges_release(&siblings);
+	pmr_ranges_release(&dead);
+	return ret;
+}
+
+int pmr_media_read_cached(int fd, uint64_t offset, void *buffer, size_t length)
+{
+	struct iovec iov = { buffer, length };
+	ssize_t n;
+
+	do
+		n = preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN || errno == EOPNOTSUPP ? 0 : -errno;
+	return (size_t)n == length;
+}
+
+int pmr_media_read_file(int fd, uint64_t offset, void *buffer, size_t length, size_t *got)
+{
+	size_t done = 0;
+	ssize_t n = 0;
+	int ret = 0;
+
+	while (done < length) {
+		n = pread(fd, (char *)buffer + done, length - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	if (n < 0)
+		ret = -errno;
+	*got = done;
+	return ret;
+}
+
+int pmr_media_read_file_direct(int fd, uint64_t offset, void *buffer, size_t length, size_t *got)
+{
+	int flags, ret;
+
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
+		return -errno;
+	ret = pmr_media_read_file(fd, offset, buffer, length, got);
+	if (fcntl(fd, F_SETFL, flags) < 0 && !ret)
+		ret = -errno;
+	return ret;
+}
+
+int pmr_media_write_file(int fd, uint64_t offset, const void *buffer, size_t length, size_t *written)
+{
+	size_t done = 0;
+	ssize_t n = 0;
+	int ret = 0;
+
+	while (done < length) {
+		n = pwrite(fd, (const char *)buffer + done, length - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	if (n < 0)
+		ret = -errno;
+	else if (done < length)
+		ret = -EIO;
+	*written = done;
+	return ret;
+}

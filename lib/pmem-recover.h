@@ -1,0 +1,731 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libpmem-recover: find and repair poisoned persistent memory.
+ *
+ * Data flows one way, and each arrow is a room of its own (lib/NAME.c):
+ *
+ *   target -> device -> badblocks -+
+ *                                  +-> scan -> plan -> journal -> repair -> verify
+ *   target -> files  -> extents ---+
+ *
+ * topology   what PMEM this machine has, and which filesystems lie on it
+ * badblocks  the lists of media errors, and how far each can be trusted
+ * scan       badblocks x extents: which bytes of which files are lost
+ * plan       what to write where, and where the replacement bytes come from
+ * repair     journal, write, read back, compare, list again
+ *
+ * Conventions that hold for every function here:
+ *
+ * - Addresses and lengths are bytes in uint64_t; a range is half open, [offset, offset + length).
+ * - Functions return 0 (or 1 where a "next" found something) or a negative errno. Results go through
+ *   pointers and are untouched on failure.
+ * - Nothing here prints, exits, forks or installs a signal handler. What a person should hear goes through
+ *   the context's message function, once; the same thing is then not said again by an error's text.
+ * - "Unknown" is a value. A list that could not be read is PMR_LIST_UNKNOWN, never an empty list.
+ * - A context and all that was made from it belong to one thread at a time.
+ */
+#ifndef PMEM_RECOVER_H
+#define PMEM_RECOVER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** PMR_SECTOR - the unit of the kernel's badblocks lists, whatever the device's logical block size */
+#define PMR_SECTOR 512u
+/** PMR_PAGE - the unit in which DAX refuses reads, clears by write and offlines memory (x86-64, and 4 KiB arm64) */
+#define PMR_PAGE 4096u
+
+/* ---- context ----------------------------------------------------------------------------------- */
+
+struct pmr_ctx;
+
+enum pmr_level {
+	PMR_ERROR, /* something asked for could not be done or known */
+	PMR_WARNING, /* it was done, but the user should look */
+	PMR_INFO,
+	PMR_DEBUG,
+};
+
+/**
+ * struct pmr_message - one thing a person should hear
+ * @level: how loud
+ * @code: stable kebab-case word for programs, e.g. "badblocks-truncated"; static storage
+ * @object: what it is about: a path, a device, a namespace; never NULL
+ * @text: one sentence without the object's name and without a full stop: what, why, what to do next
+ */
+struct pmr_message {
+	enum pmr_level level;
+	const char *code;
+	const char *object;
+	const char *text;
+};
+
+/**
+ * struct pmr_progress - how far long work has come
+ * @phase: static word, e.g. "scan", "repair"
+ * @object: what is being worked on, or NULL
+ * @done: units done; files for a scan, bytes for a repair
+ * @total: units in all, 0 when not known
+ */
+struct pmr_progress {
+	const char *phase;
+	const char *object;
+	uint64_t done;
+	uint64_t total;
+};
+
+typedef void (*pmr_message_fn)(void *data, const struct pmr_message *message);
+typedef void (*pmr_progress_fn)(void *data, const struct pmr_progress *progress);
+
+/**
+ * pmr_new() - make a context
+ * @ctx: where to put it; release with pmr_unref()
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_new(struct pmr_ctx **ctx);
+
+/** pmr_unref() - release a context; takes NULL. Everything made from it must be gone. */
+void pmr_unref(struct pmr_ctx *ctx);
+
+/** pmr_set_message_fn() - who hears messages; NULL for nobody (the default) */
+void pmr_set_message_fn(struct pmr_ctx *ctx, pmr_message_fn fn, void *data);
+
+/** pmr_set_progress_fn() - who is told of progress; NULL for nobody (the default) */
+void pmr_set_progress_fn(struct pmr_ctx *ctx, pmr_progress_fn fn, void *data);
+
+/**
+ * pmr_set_cancel() - a flag that stops long work at the next safe point
+ * @flag: nonzero means stop; may be set from a signal handler. NULL for none. Must outlive the context.
+ *
+ * Work that was stopped returns what it has, with its "complete" false; it is no error.
+ */
+void pmr_set_cancel(struct pmr_ctx *ctx, const volatile sig_atomic_t *flag);
+
+/** pmr_is_cancelled() - whether the flag of pmr_set_cancel() is set */
+bool pmr_is_cancelled(const struct pmr_ctx *ctx);
+
+/** pmr_version() - this library's version, e.g. "0.1.0"; static storage */
+const char *pmr_version(void);
+
+/* ---- ranges (pure) ------------------------------------------------------------------------------ */
+
+/**
+ * struct pmr_range - bytes [offset, offset + length)
+ * @offset: first byte
+ * @length: number of bytes, at least 1; offset + length never exceeds UINT64_MAX
+ */
+struct pmr_range {
+	uint64_t offset;
+	uint64_t length;
+};
+
+/**
+ * struct pmr_ranges - a growing list of ranges; zero-initialise, release with pmr_ranges_release()
+ * @v: the ranges
+ * @n: how many
+ * @alloc: room for how many
+ *
+ * "Normal" means sorted by offset, with no two ranges overlapping or touching. pmr_ranges_add() keeps no order;
+ * call pmr_ranges_normalize() before a function that asks for a normal list.
+ */
+struct pmr_ranges {
+	struct pmr_range *v;
+	size_t n;
+	size_t alloc;
+};
+
+/** pmr_ranges_add() - append. Return: 0, -EINVAL (no length), -EOVERFLOW (ends past UINT64_MAX), -ENOMEM. */
+int pmr_ranges_add(struct pmr_ranges *ranges, uint64_t offset, uint64_t length);
+/** pmr_ranges_normalize() - sort by offset and merge what overlaps or touches */
+void pmr_ranges_normalize(struct pmr_ranges *ranges);
+/** pmr_ranges_release() - free the storage; the list is then empty and usable again */
+void pmr_ranges_release(struct pmr_ranges *ranges);
+/** pmr_ranges_copy() - replace @to by a copy of @from. Return: 0, -ENOMEM (@to untouched). */
+int pmr_ranges_copy(struct pmr_ranges *to, const struct pmr_ranges *from);
+/** pmr_ranges_bytes() - sum of lengths of a normal list */
+uint64_t pmr_ranges_bytes(const struct pmr_ranges *ranges);
+/** pmr_ranges_first() - index of the first range of a normal list that ends after @offset; n when there is none */
+size_t pmr_ranges_first(const struct pmr_ranges *ranges, uint64_t offset);
+/** pmr_ranges_overlap() - whether a normal list has a byte in [offset, offset + length) */
+bool pmr_ranges_overlap(const struct pmr_ranges *ranges, uint64_t offset, uint64_t length);
+/** pmr_ranges_clip() - append to @out the parts of normal @in inside the window, in order. Return: 0, -ENOMEM. */
+int pmr_ranges_clip(struct pmr_ranges *out, const struct pmr_ranges *in, uint64_t offset, uint64_t length);
+/** pmr_ranges_subtract() - append to @out the bytes of normal @a that are not in normal @b. Return: 0, -ENOMEM. */
+int pmr_ranges_subtract(struct pmr_ranges *out, const struct pmr_ranges *a, const struct pmr_ranges *b);
+
+/* ---- badblocks ---------------------------------------------------------------------------------- */
+
+/** enum pmr_trust - how far a list of badblocks can be trusted */
+enum pmr_trust {
+	PMR_LIST_UNKNOWN, /* could not be read, or this kind of device has none */
+	PMR_LIST_INCOMPLETE, /* what is in it is bad, but there may be more */
+	PMR_LIST_COMPLETE, /* all that the kernel knows */
+};
+
+/**
+ * struct pmr_badblocks - the media errors of one device; zero-initialised it is an unknown list
+ * @trust: how far to believe @ranges
+ * @source: where it was read: a sysfs path, or the file of --badblocks; NULL when unknown
+ * @reason: why it is not complete: "no-attribute", "cannot-open", "page-full", "cut-line", "record-limit",
+ *          "region-only"; static storage, NULL when complete
+ * @ranges: normal; offsets from the device's first byte; whole sectors
+ */
+struct pmr_badblocks {
+	enum pmr_trust trust;
+	char *source;
+	const char *reason;
+	struct pmr_ranges ranges;
+};
+
+/** pmr_badblocks_release() - free the storage; the list is then unknown */
+void pmr_badblocks_release(struct pmr_badblocks *list);
+
+/**
+ * struct pmr_badblocks_file - what a --badblocks file says
+ * @device: the device named by a line "# device NAME" before the first record, or NULL
+ * @size: the size in bytes of a line "# size BYTES", or 0
+ * @list: the records
+ */
+struct pmr_badblocks_file {
+	char *device;
+	uint64_t size;
+	struct pmr_badblocks list;
+};
+
+/**
+ * pmr_badblocks_parse() - parse "sector count" lines, in 512-byte sectors
+ * @text: the text; need not end in NUL
+ * @length: its length in bytes
+ * @file: result; release with pmr_badblocks_file_release()
+ * @line: line number of the first fault, from 1; set on -EINVAL, -ERANGE
+ *
+ * Empty lines and lines that begin with '#' are comments, but for "# device NAME" and "# size BYTES" ahead of the
+ * first record. Records may be in any order and overlap. An empty text is a complete, empty list.
+ *
+ * Return: 0; -EINVAL (not two unsigned decimal numbers, or a count of 0); -ERANGE (overflow, or past "# size");
+ * -ENOMEM.
+ */
+int pmr_badblocks_parse(const char *text, size_t length, struct pmr_badblocks_file *file, unsigned int *line);
+/** pmr_badblocks_file_release() - free the storage */
+void pmr_badblocks_file_release(struct pmr_badblocks_file *file);
+/**
+ * pmr_badblocks_load() - read and parse a --badblocks file
+ * @path: the file, "-" for standard input
+ *
+ * Says through the context what is wrong, with the line number. Return: 0 or a negative errno.
+ */
+int pmr_badblocks_load(struct pmr_ctx *ctx, const char *path, struct pmr_badblocks_file *file);
+
+/* ---- topology ----------------------------------------------------------------------------------- */
+
+/** enum pmr_mode - what a namespace is; PMR_MODE_NONE for a block device that is no PMEM */
+enum pmr_mode {
+	PMR_MODE_NONE,
+	PMR_MODE_FSDAX,
+	PMR_MODE_RAW,
+	PMR_MODE_SECTOR,
+	PMR_MODE_DEVDAX,
+	PMR_MODE_UNKNOWN,
+};
+
+/** pmr_mode_name() - ndctl's word: "fsdax", "raw", "sector", "devdax", "unknown", "none" */
+const char *pmr_mode_name(enum pmr_mode mode);
+
+/** PMR_NO_ADDRESS - a physical address or offset that is not known (only root may read "resource") */
+#define PMR_NO_ADDRESS UINT64_MAX
+
+/**
+ * struct pmr_bus - an nvdimm bus
+ * @name: "ndbus0"
+ * @provider: e.g. "ACPI.NFIT", "e820"
+ * @can_scrub: it has ARS commands
+ * @can_clear: it has a clear-error command; without it the kernel only pretends to clear
+ */
+struct pmr_bus {
+	char *name;
+	char *provider;
+	bool can_scrub;
+	bool can_clear;
+};
+
+/**
+ * struct pmr_region - a PMEM region
+ * @name: "region0"
+ * @bus: its bus
+ * @size: bytes
+ * @resource: physical address of its first byte, or PMR_NO_ADDRESS
+ * @read_only: the region refuses writes
+ * @badblocks: the region's own list, offsets from the region's first byte
+ */
+struct pmr_region {
+	char *name;
+	struct pmr_bus *bus;
+	uint64_t size;
+	uint64_t resource;
+	bool read_only;
+	struct pmr_badblocks badblocks;
+};
+
+/**
+ * struct pmr_device - where poison lies: a namespace's block device or device-dax, or any other whole block device
+ * @name: "pmem0", "pmem0s", "dax0.0", "loop0"; the namespace's name where it has no device (disabled)
+ * @path: "/dev/pmem0", or NULL where there is no device
+ * @devno: the whole block device's number, 0 when there is none
+ * @size: bytes of the device, 0 when it is disabled
+ * @logical_block: smallest O_DIRECT read in bytes (512 or 4096), 0 when there is no block device
+ * @mode: what kind of namespace
+ * @ns_name: "namespace0.0", or NULL for a device that is no PMEM
+ * @ns_uuid: the namespace's UUID as text, or NULL
+ * @ns_size: bytes of the namespace, its info block included
+ * @enabled: whether the namespace is active
+ * @region: its region, or NULL
+ * @region_offset: region offset of the device's byte 0 (so past the info block and page map), or PMR_NO_ADDRESS
+ * @data_offset: bytes of info block and page map ahead of the device's byte 0
+ * @resource: physical address of the device's byte 0, or PMR_NO_ADDRESS
+ * @read_only: the device refuses writes
+ * @badblocks: its list, offsets from its byte 0
+ * @metadata_badblocks: poison in the namespace's info block and page map, offsets from the namespace's first byte;
+ *                      known only from the region's list
+ * @from_file: @badblocks came from a --badblocks file
+ */
+struct pmr_device {
+	char *name;
+	char *path;
+	dev_t devno;
+	uint64_t size;
+	unsigned int logical_block;
+	enum pmr_mode mode;
+	char *ns_name;
+	char *ns_uuid;
+	uint64_t ns_size;
+	bool enabled;
+	struct pmr_region *region;
+	uint64_t region_offset;
+	uint64_t data_offset;
+	uint64_t resource;
+	bool read_only;
+	struct pmr_badblocks badblocks;
+	struct pmr_badblocks metadata_badblocks;
+	bool from_file;
+};
+
+/** enum pmr_dax - whether a filesystem bypasses the page cache */
+enum pmr_dax {
+	PMR_DAX_UNKNOWN,
+	PMR_DAX_NO,
+	PMR_DAX_YES, /* mounted -o dax or dax=always */
+	PMR_DAX_INODE, /* dax=inode: file by file, see statx STATX_ATTR_DAX */
+};
+
+/**
+ * struct pmr_filesystem - a filesystem on one device
+ * @type: libblkid's or, mounted, the kernel's word: "xfs", "ext4", ...
+ * @uuid: or NULL
+ * @label: or NULL
+ * @source: its block device: "/dev/pmem0p1"
+ * @devno: st_dev of its files
+ * @mountpoint: first place it is mounted at in this mount namespace, or NULL
+ * @dax: how it is mounted
+ * @read_only: mounted read-only
+ * @device: the device below
+ * @start: offset of its byte 0 on @device (a partition's start)
+ * @size: bytes of its block device
+ */
+struct pmr_filesystem {
+	char *type;
+	char *uuid;
+	char *label;
+	char *source;
+	dev_t devno;
+	char *mountpoint;
+	enum pmr_dax dax;
+	bool read_only;
+	struct pmr_device *device;
+	uint64_t start;
+	uint64_t size;
+};
+
+/**
+ * struct pmr_topology - all PMEM of this machine
+ *
+ * Arrays of pointers, so that devices and filesystems keep their address while others are added.
+ */
+struct pmr_topology {
+	struct pmr_bus **buses;
+	size_t n_buses;
+	struct pmr_region **regions;
+	size_t n_regions;
+	struct pmr_device **devices;
+	size_t n_devices;
+	struct pmr_filesystem **filesystems;
+	size_t n_filesystems;
+};
+
+/** PMR_TOPOLOGY_FILESYSTEMS - also find the filesystems on the devices and where they are mounted */
+#define PMR_TOPOLOGY_FILESYSTEMS 0x1u
+
+/**
+ * pmr_topology_new() - look at every bus, region and namespace, and read their badblocks lists
+ * @flags: 0 or PMR_TOPOLOGY_FILESYSTEMS
+ * @topology: result; release with pmr_topology_free(). Machines without PMEM give empty arrays.
+ *
+ * Opens no file or directory of any filesystem but sysfs, /dev and /proc. What could not be read is unknown in
+ * the result and said through the context.
+ *
+ * Return: 0, -ENOMEM, or what libndctl could not be started with.
+ */
+int pmr_topology_new(struct pmr_ctx *ctx, unsigned int flags, struct pmr_topology **topology);
+/** pmr_topology_free() - release; takes NULL */
+void pmr_topology_free(struct pmr_topology *topology);
+
+/**
+ * pmr_topology_find() - a device by what a person calls it
+ * @name: a namespace ("namespace0.0"), a device's name ("pmem0") or path ("/dev/pmem0", or a link to it)
+ *
+ * Return: the device, or NULL. A partition is not found here; see pmr_topology_resolve().
+ */
+struct pmr_device *pmr_topology_find(const struct pmr_topology *topology, const char *name);
+
+/**
+ * pmr_topology_resolve() - the filesystem that a block device number stands for, down to its device
+ * @devno: st_dev of a file, or st_rdev of a block device or partition
+ * @object: what to call it in messages
+ * @filesystem: result; belongs to the topology, which it is added to when new. Its @type and @mountpoint may be
+ *              NULL when there is no filesystem or it is not mounted.
+ *
+ * Partitions are followed to their whole disk. A block device that is no PMEM is added to the topology as a
+ * device of PMR_MODE_NONE with an unknown list.
+ *
+ * Return: 0; -EOPNOTSUPP: a layer is not understood (device mapper, md, bcache, or no block device at all as with
+ * btrfs, overlay and tmpfs) and its name was said through the context; -ENODEV: no such device; -ENOMEM.
+ */
+int pmr_topology_resolve(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno, const char *object,
+			 struct pmr_filesystem **filesystem);
+
+/**
+ * pmr_device_refresh() - read a device's badblocks lists again
+ *
+ * Leaves a list from a --badblocks file alone. Once incomplete, a list stays so within one topology.
+ * Return: 0 also when the list is now unknown; -ENOMEM.
+ */
+int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device);
+
+/**
+ * pmr_device_use_file() - take a device's badblocks from a --badblocks file instead
+ *
+ * Return: 0; -ERANGE: records past the device's end, or a "# size" that differs; -EXDEV: a "# device" that is another
+ * device (both said through the context); -ENOMEM.
+ */
+int pmr_device_use_file(struct pmr_ctx *ctx, struct pmr_device *device, const char *path,
+			const struct pmr_badblocks_file *file);
+
+/* ---- scan --------------------------------------------------------------------------------------- */
+
+/** enum pmr_state - what became of a range of a file */
+enum pmr_state {
+	PMR_LOST,
+	PMR_UNWRITTEN, /* allocated, never written: reads as zeros, nothing is lost */
+	PMR_PAST_EOF, /* allocated past the end of the file: nothing is lost */
+	PMR_CACHED, /* listed bad, but the page cache still holds the bytes (filesystems without DAX) */
+	PMR_REPAIRED, /* written from a source that was checked, and read back equal */
+	PMR_ZEROED, /* written with zeros by request, and read back equal */
+	PMR_FAILED, /* written or tried, and not read back equal */
+	PMR_SKIPPED, /* left alone, for the reason given */
+	PMR_CONFLICT, /* the same bytes would have to become two different things */
+	PMR_UNKNOWN,
+};
+/** pmr_state_name() - the report's word: "lost", "unwritten", "past_eof", ... */
+const char *pmr_state_name(enum pmr_state state);
+
+/**
+ * struct pmr_loss - one range of a file over poison
+ * @offset: first byte in the file
+ * @length: bytes; exactly what cannot be read, not rounded to pages
+ * @device_offset: where it lies on the file's device
+ * @state: what it is, or what became of it
+ * @reason: why, for programs ("page-offlined", "stale-backup", "in-use", ...), static storage; or NULL
+ * @source: where the bytes came from: "backup", "zero", "page-cache"; NULL before a repair
+ * @method: how they were written: "write"; NULL before a repair
+ * @shared: the block belongs to more than one owner (FIEMAP's SHARED)
+ */
+struct pmr_loss {
+	uint64_t offset;
+	uint64_t length;
+	uint64_t device_offset;
+	enum pmr_state state;
+	const char *reason;
+	const char *source;
+	const char *method;
+	bool shared;
+};
+
+/**
+ * struct pmr_file - a file that poison touches, or that could not be looked at
+ * @path: as the target was given, with what lies below it; any bytes but NUL
+ * @links: further names of the same inode that the walk met
+ * @n_links: how many
+ * @inode: st_ino
+ * @size: st_size when it was scanned
+ * @generation: FS_IOC_GETVERSION, 0 where there is none
+ * @change_time: st_ctim when it was scanned
+ * @dax: the file's effective DAX state (statx STATX_ATTR_DAX), else the filesystem's
+ * @filesystem: where it lies
+ * @losses: sorted by offset, no two overlap
+ * @n_losses: how many
+ * @complete: false when a part could not be known (an extent without a trustworthy address, an error)
+ * @error: negative errno that made it incomplete, or 0
+ */
+struct pmr_file {
+	char *path;
+	char **links;
+	size_t n_links;
+	uint64_t inode;
+	uint64_t size;
+	uint32_t generation;
+	struct timespec change_time;
+	bool dax;
+	struct pmr_filesystem *filesystem;
+	struct pmr_loss *losses;
+	size_t n_losses;
+	bool complete;
+	int error;
+};
+
+/** enum pmr_owner - what a bad range of a device belongs to */
+enum pmr_owner {
+	PMR_OWNER_NOT_ASKED, /* the targets did not cover the whole filesystem */
+	PMR_OWNER_FILE,
+	PMR_OWNER_UNWRITTEN, /* a file's, but nothing is lost: unwritten or past its end */
+	PMR_OWNER_FREE,
+	PMR_OWNER_METADATA,
+	PMR_OWNER_LOG,
+	PMR_OWNER_NAMESPACE, /* info block, page map, partition table */
+	PMR_OWNER_UNKNOWN,
+};
+/** pmr_owner_name() - the report's word; NULL for PMR_OWNER_NOT_ASKED */
+const char *pmr_owner_name(enum pmr_owner owner);
+
+/** struct pmr_owned - a bad range, or the part of one that has one kind of owner */
+struct pmr_owned {
+	struct pmr_device *device;
+	struct pmr_range range;
+	enum pmr_owner owner;
+};
+
+/**
+ * struct pmr_scan - the answer to "what is lost?"
+ * @topology: what it was asked of; not owned by the scan
+ * @files: files with losses, or that could not be looked at; in the order met
+ * @n_files: how many
+ * @owned: every bad range of every device asked about, sorted by device and offset
+ * @n_owned: how many
+ * @devices: devices asked about
+ * @n_devices: how many
+ * @files_seen: regular files whose extents were looked at
+ * @complete: false when anything was unknown, unreadable or interrupted; the exit status then has 8
+ */
+struct pmr_scan {
+	struct pmr_topology *topology;
+	struct pmr_file **files;
+	size_t n_files;
+	struct pmr_owned *owned;
+	size_t n_owned;
+	struct pmr_device **devices;
+	size_t n_devices;
+	uint64_t files_seen;
+	bool complete;
+};
+
+/**
+ * pmr_scan_new() - find what poison took from the targets
+ * @topology: made with PMR_TOPOLOGY_FILESYSTEMS
+ * @targets: files, directories, mountpoints, block devices or namespace names
+ * @n_targets: 0 for every mounted filesystem on PMEM
+ * @badblocks: a --badblocks file for the one device all targets lie on, or NULL
+ * @badblocks_path: its name for messages and the report
+ * @scan: result; release with pmr_scan_free()
+ *
+ * A target that does not exist, is not on PMEM or lies on a stack that is not understood is said through the
+ * context and leaves the scan incomplete; the other targets are still scanned. Directories are walked within one
+ * filesystem, and only when their device has badblocks. Listed sectors are never read; unlisted sectors of the
+ * same page are, to recognise pages that were offlined.
+ *
+ * Return: 0 (look at @complete), -ENOMEM, or the error of using @badblocks.
+ */
+int pmr_scan_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *const *targets, size_t n_targets,
+		 const struct pmr_badblocks_file *badblocks, const char *badblocks_path, struct pmr_scan **scan);
+/** pmr_scan_free() - release; takes NULL */
+void pmr_scan_free(struct pmr_scan *scan);
+
+/* ---- map ---------------------------------------------------------------------------------------- */
+
+/** enum pmr_extent_kind - what bytes of a file lie in */
+enum pmr_extent_kind {
+	PMR_EXTENT_DATA,
+	PMR_EXTENT_HOLE,
+	PMR_EXTENT_UNWRITTEN,
+	PMR_EXTENT_UNTRUSTED, /* inline, encoded, delayed: no trustworthy address */
+};
+
+/**
+ * struct pmr_mapping - where a range of a file lies
+ * @offset: first byte in the file
+ * @length: bytes
+ * @kind: what it is; the fields below are PMR_NO_ADDRESS for holes and untrusted extents
+ * @shared: FIEMAP's SHARED
+ * @device_offset: offset on the device
+ * @region_offset: offset in the region
+ * @address: physical address
+ * @bad_bytes: how many of its bytes are listed bad
+ */
+struct pmr_mapping {
+	uint64_t offset;
+	uint64_t length;
+	enum pmr_extent_kind kind;
+	bool shared;
+	uint64_t device_offset;
+	uint64_t region_offset;
+	uint64_t address;
+	uint64_t bad_bytes;
+};
+
+/** struct pmr_map - where a file lies, holes included, sorted by offset */
+struct pmr_map {
+	struct pmr_filesystem *filesystem;
+	uint64_t inode;
+	uint64_t size;
+	struct pmr_mapping *mappings;
+	size_t n_mappings;
+	bool complete;
+};
+
+/**
+ * pmr_map_new() - where a range of a file lies
+ * @path: a regular file
+ * @offset: first byte
+ * @length: bytes; UINT64_MAX for all that follows
+ * @map: result; release with pmr_map_free()
+ *
+ * Return: 0; a negative errno, said through the context.
+ */
+int pmr_map_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *path, uint64_t offset,
+		uint64_t length, struct pmr_map **map);
+/** pmr_map_free() - release; takes NULL */
+void pmr_map_free(struct pmr_map *map);
+
+/* ---- repair ------------------------------------------------------------------------------------- */
+
+/** enum pmr_verify_backup - how closely a backup is compared with what can still be read of the file */
+enum pmr_verify_backup {
+	PMR_VERIFY_WINDOW, /* affected pages and 64 KiB either side */
+	PMR_VERIFY_FULL, /* every readable byte */
+	PMR_VERIFY_NONE,
+};
+
+/**
+ * struct pmr_repair_options - what a repair may do
+ * @backup: file or directory of replacement bytes; NULL with @zero_fill
+ * @backup_root: for a directory @backup: the directory that its top stands for; NULL to go by the target
+ * @zero_fill: write zeros over what is lost
+ * @accept_offlined: take whole offlined pages from the source
+ * @trust_badblocks: believe the list where a read succeeds; refused except on loop devices
+ * @verify_backup: how closely to compare
+ * @journal: directory of the journal; NULL for "/var/lib/pmem-recover"
+ */
+struct pmr_repair_options {
+	const char *backup;
+	const char *backup_root;
+	bool zero_fill;
+	bool accept_offlined;
+	bool trust_badblocks;
+	enum pmr_verify_backup verify_backup;
+	const char *journal;
+};
+
+/**
+ * struct pmr_step - one write: whole pages of one file inside one extent
+ * @offset: page aligned file offset of the write
+ * @length: whole pages
+ * @device_offset: where it lies
+ * @first_loss: index of the first loss it covers
+ * @n_losses: how many
+ * @journal_offset: where its bytes lie in the journal, once written
+ */
+struct pmr_step {
+	uint64_t offset;
+	uint64_t length;
+	uint64_t device_offset;
+	size_t first_loss;
+	size_t n_losses;
+	uint64_t journal_offset;
+};
+
+/**
+ * struct pmr_file_plan - what is to be done to one file
+ * @file: the file; its losses take the outcome
+ * @backup: path of its backup, or NULL (zero fill)
+ * @refused: why nothing will be written, static storage, or NULL. Each loss then has the state and reason.
+ * @steps: in file order
+ * @n_steps: how many; 0 when refused
+ */
+struct pmr_file_plan {
+	struct pmr_file *file;
+	char *backup;
+	const char *refused;
+	struct pmr_step *steps;
+	size_t n_steps;
+};
+
+/** struct pmr_plan - everything a repair would do; made without writing anything anywhere */
+struct pmr_plan {
+	struct pmr_scan *scan;
+	struct pmr_file_plan *files;
+	size_t n_files;
+	size_t n_steps;
+	uint64_t bytes; /* to be written, whole pages */
+	uint64_t lost_bytes; /* to be replaced */
+};
+
+/**
+ * pmr_plan_new() - decide what a repair would do
+ * @scan: result of pmr_scan_new() for the same targets
+ * @targets: the targets, for where a backup directory's paths begin
+ * @options: what may be done
+ * @plan: result; release with pmr_plan_free()
+ *
+ * Finds each file's backup, checks that it is no alias of the target and agrees with what can still be read, and
+ * refuses what is not safe, by name: the reasons stand in the losses. Reads, never writes.
+ *
+ * Return: 0, -EINVAL (options that contradict each other), -ENOMEM, or the error of opening @options->backup.
+ */
+int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *targets, size_t n_targets,
+		 const struct pmr_repair_options *options, struct pmr_plan **plan);
+/** pmr_plan_free() - release; takes NULL */
+void pmr_plan_free(struct pmr_plan *plan);
+
+/**
+ * pmr_repair_run() - carry out a plan
+ *
+ * Takes each device's lock and each file's write lease, writes the journal and syncs it before the first write,
+ * then step by step: looks again, writes, reads back through the file and the device, compares, reads the list
+ * again. The outcome of every range is its loss's state.
+ *
+ * Return: 0 when every step was tried (look at the losses); a negative errno when no step was (no lock, no journal),
+ * said through the context.
+ */
+int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan, const struct pmr_repair_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the library's rooms tell each other. The public face is pmem-recover.h, whose conventions hold here too.
+ */
+#ifndef PMR_PRIVATE_H
+#define PMR_PRIVATE_H
+
+#include <sys/stat.h>
+
+#include "pmem-recover.h"
+
+#define PMR_PRINTF(format, first) __attribute__((format(printf, format, first)))
+
+/* ---- context.c */
+
+/** pmr_say() - tell the user one thing; @code is a kebab-case literal, @object and the text as struct pmr_message */
+void pmr_say(struct pmr_ctx *ctx, enum pmr_level level, const char *code, const char *object, const char *format, ...)
+	PMR_PRINTF(5, 6);
+
+/** pmr_tell_progress() - see struct pmr_progress; cheap enough for every file and every step */
+void pmr_tell_progress(struct pmr_ctx *ctx, const char *phase, const char *object, uint64_t done, uint64_t total);
+
+/* ---- text.c: small files and growing arrays */
+
+/**
+ * pmr_read_text() - read a whole small file, "-" being standard input
+ * @limit: -EFBIG past this many bytes
+ * @text: result, NUL-terminated; free() it
+ * @length: its length without the NUL
+ *
+ * Return: 0, a negative errno. Never a part of the file.
+ */
+int pmr_read_text(const char *path, size_t limit, char **text, size_t *length);
+
+/**
+ * pmr_grow() - make room for one more element of a growing array
+ * @array: address of the array's pointer
+ * @n: elements in use
+ * @alloc: elements there is room for; updated
+ * @size: bytes of an element
+ *
+ * Return: 0, -ENOMEM (array untouched).
+ */
+int pmr_grow(void *array, size_t n, size_t *alloc, size_t size);
+
+/* ---- device.c, stack.c, filesystem.c: what topology is made of */
+
+/** pmr_region_badblocks() is read by device.c alone; the rest of the library sees struct pmr_device. */
+
+/** pmr_topology_device() - the device of a whole block device's number, added as PMR_MODE_NONE when new */
+int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno, struct pmr_device **device);
+
+/**
+ * pmr_filesystem_badblocks() - a device's bad ranges as a filesystem on it sees them
+ * @bad: result: normal, in offsets from the filesystem's byte 0, clipped to it
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_filesystem_badblocks(const struct pmr_filesystem *filesystem, struct pmr_ranges *bad);
+
+/**
+ * pmr_filesystem_to_device() - from an offset in the filesystem's block device to one on its device
+ *
+ * Return: 0, -ERANGE (past the filesystem's end).
+ */
+int pmr_filesystem_to_device(const struct pmr_filesystem *filesystem, uint64_t offset, uint64_t *device_offset);
+
+/* ---- extent.c: FIEMAP */
+
+/**
+ * struct pmr_extent - one extent as FIEMAP gives it
+ * @offset: first byte in the file
+ * @physical: offset in the filesystem's block device; means nothing where pmr_extent_is_trusted() is false
+ * @length: bytes
+ * @flags: FIEMAP_EXTENT_*
+ */
+struct pmr_extent {
+	uint64_t offset;
+	uint64_t physical;
+	uint64_t length;
+	uint32_t flags;
+};
+
+struct pmr_extents;
+
+/**
+ * pmr_extents_open() - begin to list a file's extents
+ * @fd: open file; stays the caller's
+ * @offset: first byte of interest
+ * @length: bytes of interest, UINT64_MAX for all that follows
+ * @sync: have delayed data written first (FIEMAP_FLAG_SYNC). On filesystems without DAX this may itself clear
+ *        poison: read the device's list again afterwards.
+ * @extents: result; release with pmr_extents_close()
+ */
+int pmr_extents_open(int fd, uint64_t offset, uint64_t length, bool sync, struct pmr_extents **extents);
+/** pmr_extents_next() - Return: 1 and the extent; 0 at the end; a negative errno (-EPROTO: the kernel went backwards) */
+int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent);
+/** pmr_extents_close() - takes NULL */
+void pmr_extents_close(struct pmr_extents *extents);
+/** pmr_extent_is_trusted() - whether @physical says where the bytes are: none of UNKNOWN DELALLOC ENCODED ... is set */
+bool pmr_extent_is_trusted(const struct pmr_extent *extent);
+
+/* ---- intersect.c: pure */
+
+/**
+ * struct pmr_losses - a growing list of losses
+ */
+struct pmr_losses {
+	struct pmr_loss *v;
+	size_t n;
+	size_t alloc;
+};
+
+/**
+ * pmr_intersect() - append what poison takes of one extent
+ * @bad: normal, in offsets from the filesystem's byte 0
+ * @extent: a trusted extent
+ * @size: the file's size: bytes past it become PMR_PAST_EOF
+ * @start: device offset of the filesystem's byte 0
+ * @losses: gains one loss for each overlap, two where an overlap spans the end of the file
+ *
+ * Return: 0, -ENOMEM, -EOVERFLOW (an extent that ends past UINT64_MAX).
+ */
+int pmr_intersect(const struct pmr_ranges *bad, const struct pmr_extent *extent, uint64_t size, uint64_t start,
+		  struct pmr_losses *losses);
+
+/* ---- walk.c */
+
+/** struct pmr_walk_entry - a regular file met by a walk; @path and @name live only during the call */
+struct pmr_walk_entry {
+	const char *path;
+	int dirfd;
+	const char *name;
+	const struct stat *st;
+};
+
+/**
+ * pmr_walk() - call @fn for every regular file below a directory, within one filesystem
+ * @complete: set false where a directory could not be read; said through the context
+ *
+ * Follows no symbolic link, opens nothing but directories. Stops when @fn returns nonzero, or when cancelled
+ * (@complete is then false).
+ *
+ * Return: 0, what @fn returned, -ENOMEM.
+ */
+int pmr_walk(struct pmr_ctx *ctx, const char *path, int (*fn)(void *data, const struct pmr_walk_entry *entry), void *data,
+	     bool *complete);
+
+/* ---- owner.c: GETFSMAP */
+
+/**
+ * pmr_owner_of() - who owns a range of a filesystem that no walked file claims
+ * @fd: any open file or directory of it
+ * @range: in offsets from the filesystem's byte 0
+ * @found: called for each part, in order, covering the whole range; what is not known is PMR_OWNER_UNKNOWN
+ *
+ * Return: 0, what @found returned, -ENOMEM.
+ */
+int pmr_owner_of(struct pmr_ctx *ctx, int fd, const struct pmr_range *range,
+		 int (*found)(void *data, const struct pmr_range *part, enum pmr_owner owner), void *data);
+
+/* ---- scan.c */
+
+/**
+ * pmr_file_open() - open a regular file the careful way: no link followed, never blocking, close-on-exec
+ * @dirfd: directory of @name, or AT_FDCWD
+ * @flags: O_RDONLY or O_RDWR
+ *
+ * Return: a descriptor; -EAGAIN (leased by somebody else), -ELOOP (a symbolic link), -EINVAL (not a regular file),
+ * other negative errno.
+ */
+int pmr_file_open(int dirfd, const char *name, int flags);
+
+/**
+ * pmr_file_losses() - the losses of one open file, from FIEMAP alone
+ * @bad: normal, in offsets from the filesystem's byte 0
+ * @size: the file's size
+ * @losses: result, sorted by offset
+ * @complete: false when an extent had no trustworthy address
+ */
+int pmr_file_losses(int fd, const struct pmr_filesystem *filesystem, const struct pmr_ranges *bad, uint64_t size,
+		    struct pmr_losses *losses, bool *complete);
+
+/* ---- media.c: the only reader and writer of media */
+
+struct pmr_media;
+
+/**
+ * pmr_media_open() - open a device for O_DIRECT reads
+ *
+ * Return: 0; -EACCES or -EPERM without the right to read it; -ENODEV where it has no block device; other errno.
+ * Says nothing: what it means depends on who asks.
+ */
+int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct pmr_media **media);
+/** pmr_media_close() - takes NULL */
+void pmr_media_close(struct pmr_media *media);
+
+/**
+ * pmr_media_salvage() - read all that can be read of a range of the device
+ * @offset: multiple of PMR_SECTOR
+ * @length: multiple of PMR_SECTOR
+ * @listed: device offsets, normal: never read
+ * @buffer: gets the readable bytes in place; the rest is left as it was
+ * @unreadable: gains, normal, every range not read, listed or failed: device offsets
+ *
+ * Reads in the device's logical blocks: a listed sector takes its whole logical block with it.
+ * Return: 0 also when nothing could be read; -EINVAL, -ENOMEM.
+ */
+int pmr_media_salvage(struct pmr_media *media, uint64_t offset, uint64_t length, const struct pmr_ranges *listed,
+		      void *buffer, struct pmr_ranges *unreadable);
+
+/**
+ * pmr_media_confirm() - which logical blocks of a range fail to be read right now, listed or not
+ * @failing: gains, normal, the ranges whose read failed with EIO: device offsets
+ *
+ * Meant for ranges that are about to be written. Return: 0; -EINVAL, -ENOMEM; another errno that is no media error.
+ */
+int pmr_media_confirm(struct pmr_media *media, uint64_t offset, uint64_t length, struct pmr_ranges *failing);
+
+/**
+ * pmr_media_read_cached() - read bytes of a file only if the page cache has them
+ *
+ * Touches no media (RWF_NOWAIT implies no I/O since 4.14). Return: 1 all were cached and copied; 0 not; negative errno.
+ */
+int pmr_media_read_cached(int fd, uint64_t offset, void *buffer, size_t length);
+
+/**
+ * pmr_media_read_file() - read a range of a file through the filesystem
+ * @got: bytes read before the end of the file or the error
+ *
+ * Return: 0 (short only at the end of the file), or why it stopped: -EIO and -EFAULT may be poison.
+ */
+int pmr_media_read_file(int fd, uint64_t offset, void *buffer, size_t length, size_t *got);
+
+/**
+ * pmr_media_read_file_direct() - the same past the page cache
+ * @offset: multiple of PMR_PAGE
+ * @buffer: page aligned
+ * @length: multiple of PMR_PAGE; the last page of a file may come back short
+ */
+int pmr_media_read_file_direct(int fd, uint64_t offset, void *buffer, size_t length, size_t *got);
+
+/**
+ * pmr_media_write_file() - write a range of a file through the filesystem
+ * @buffer: private memory that is present: pmem_recovery_write() (5.19) drops the poison record even when the copy
+ *          from user memory stops
+ * @written: bytes written before the error
+ *
+ * On a DAX file, page aligned at both ends, this clears poison (5.19). What it returns proves nothing: read back.
+ */
+int pmr_media_write_file(int fd, uint64_t offset, const void *buffer, size_t length, size_t *written);
+
+/** pmr_media_is_error() - whether a negative errno is one by which a driver or DAX reports bad media */
+bool pmr_media_is_error(int error);
+
+/** pmr_media_block() - the device's logical block size in bytes */
+unsigned int pmr_media_block(const struct pmr_media *media);
+
+/** enum pmr_page_state - what pmr_media_page_state() finds */
+enum pmr_page_state {
+	PMR_PAGE_OK, /* unlisted sectors read */
+	PMR_PAGE_PARTLY, /* some unlisted sectors fail too */
+	PMR_PAGE_OFFLINED, /* there are unlisted sectors and all of them fail */
+	PMR_PAGE_UNTOLD, /* no unlisted sector to tell by */
+};
+
+/**
+ * pmr_media_page_state() - what the siblings of the listed sectors of one page say
+ * @page: device offset, page aligned
+ * @listed: device offsets, normal
+ * @unreadable: gains the unlisted ranges of the page that cannot be read
+ */
+int pmr_media_page_state(struct pmr_media *media, uint64_t page, const struct pmr_ranges *listed,
+			 enum pmr_page_state *state, struct pmr_ranges *unreadable);
+
+#endif
