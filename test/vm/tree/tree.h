@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The random-tree torture test: what its parts tell each other.
+ *
+ * make.c     a tree of files in every layout, each sector of which can be told from every other by its tag
+ * oracle.c   where each sector lies: the raw device is read and the tags are looked for. No FIEMAP.
+ * quiet.c    allocated ranges that hold no data: GETBMAPX on XFS, ext4's extent tree read from the raw device
+ * poison.c   which sectors to poison, and what a scan must then say: the expectation
+ * expect.c   the expectation, written and read back
+ * report.c   the report of pmem-recover, read
+ * check.c    the report and the repaired files against the expectation
+ * part.c     partition tables
+ *
+ * Nothing here includes or links anything of the library or program under test.
+ */
+#ifndef TREE_H
+#define TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SECTOR 512u
+#define BLOCK 4096u
+#define SECTORS_IN_BLOCK (BLOCK / SECTOR)
+/* A sector cut short by the end of its file still shows its tag. */
+#define TAG_BYTES 16u
+#define NO_SECTOR UINT64_MAX
+
+/* ---- tree.c */
+
+void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void *must_alloc(size_t n, size_t size);
+/* Make room for one more; returns the array, moved or not. */
+void *must_grow(void *array, size_t n, size_t *alloc, size_t size);
+char *must_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* All of it or die; a short read at the end of the file returns what there was. */
+size_t must_pread(int fd, const char *what, void *buffer, size_t length, uint64_t offset);
+int must_open(const char *path, int flags);
+/* A path with every byte but letters, digits and "/._-" as %XX, and back. Both return new memory. */
+char *encode_path(const char *path);
+char *decode_path(const char *text);
+
+/* ---- random.c: splitmix64 */
+
+struct prng {
+	uint64_t state;
+};
+
+uint64_t prng_next(struct prng *prng);
+/* Even over [0, n). */
+uint64_t prng_below(struct prng *prng, uint64_t n);
+/* Even over [low, high]. */
+uint64_t prng_between(struct prng *prng, uint64_t low, uint64_t high);
+/* Shuffle n things of a size of at most 64 bytes. */
+void prng_shuffle(struct prng *prng, void *array, size_t n, size_t size);
+
+/* ---- tags */
+
+/* The first bytes of each sector that `tree make` writes. */
+struct tag {
+	uint64_t magic;
+	uint64_t serial;
+};
+
+/* Where `tree make` leaves what `tree poison` must know: a file in the mountpoint's root, removed by poison. */
+#define NOTE_NAME ".tree-note"
+
+struct note {
+	uint64_t magic;
+	uint64_t serials; /* tags 0 .. serials - 1 were written */
+	uint64_t deleted_first; /* of them, these belonged to files that were deleted since */
+	uint64_t deleted_end;
+};
+
+/* ---- the kinds of file; the first letter of a file's name */
+
+enum kind {
+	KIND_PLAIN,
+	KIND_SHUFFLED,
+	KIND_INTERLEAVED,
+	KIND_SPARSE,
+	KIND_UNWRITTEN,
+	KIND_AHEAD,
+	KIND_REFLINKED,
+	KIND_TWICE,
+	KIND_LINKED,
+	KIND_EMPTY,
+	N_KINDS,
+};
+
+struct kind_info {
+	char letter;
+	const char *name;
+};
+extern const struct kind_info kinds[N_KINDS];
+
+/* ---- oracle.c */
+
+struct file {
+	char *path; /* below the mountpoint: the first name met */
+	char **links; /* further names */
+	size_t n_links;
+	enum kind kind;
+	uint64_t inode;
+	uint64_t size;
+	unsigned int mode;
+	unsigned int uid;
+	char *capability; /* security.capability in hexadecimal, or NULL */
+};
+
+/* A sector of a file that holds data: its tag was read through the file. */
+struct shown {
+	uint32_t file;
+	uint64_t offset; /* in the file */
+	uint32_t length; /* less than a sector at the end of the file */
+	uint64_t serial;
+};
+
+/* A sector of a file that is allocated but holds no data. */
+struct quiet {
+	uint32_t file;
+	uint64_t offset;
+	uint64_t sector; /* on the device */
+	bool past_eof;
+};
+
+struct oracle {
+	const char *mount;
+	const char *device; /* path of the whole device */
+	bool xfs;
+	uint64_t start; /* of the filesystem on the device, in bytes */
+	struct note note;
+	struct file *files;
+	size_t n_files, files_alloc;
+	struct shown *shown; /* sorted by file and offset */
+	size_t n_shown, shown_alloc;
+	struct quiet *quiet; /* sorted by device sector */
+	size_t n_quiet, quiet_alloc;
+	uint64_t *sector_of; /* by serial; NO_SECTOR where the tag is nowhere, or at more than one place */
+	uint64_t *serial_of; /* by device sector; NO_SECTOR where there is no tag */
+	uint64_t n_sectors; /* of the device */
+	uint32_t *owners; /* by serial: how many shown sectors have it */
+	size_t ambiguous; /* tags found at more than one place of the device, yet shown by a file */
+};
+
+/* Read the tree and the device. The filesystem is frozen meanwhile, so that all is where it will be. */
+void oracle_learn(struct oracle *oracle, const char *mount, const char *device);
+
+/* ---- quiet.c */
+
+void quiet_learn_xfs(struct oracle *oracle, uint32_t file, int fd);
+void quiet_learn_ext4(struct oracle *oracle, int device);
+void quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t physical, uint64_t length);
+
+/* ---- expect.c */
+
+/* What poison takes from a file; length is clipped at the end of the file. */
+struct lost {
+	uint32_t file;
+	uint64_t offset;
+	uint32_t length;
+	uint64_t sector;
+	bool shared;
+};
+
+struct expect {
+	char *mount;
+	char *device;
+	bool xfs;
+	struct file *files;
+	size_t n_files, files_alloc;
+	struct lost *lost; /* sorted by file and offset */
+	size_t n_lost, lost_alloc;
+	struct quiet *quiet;
+	size_t n_quiet, quiet_alloc;
+	uint64_t *free; /* device sectors that belong to no file */
+	size_t n_free, free_alloc;
+	uint64_t *bad; /* every poisoned device sector, sorted */
+	size_t n_bad, bad_alloc;
+};
+
+void expect_write(const struct expect *expect, const char *path);
+void expect_read(struct expect *expect, const char *path);
+int compare_u64(const void *a, const void *b);
+
+/* ---- report.c */
+
+/* A sector of a file as the report has it. */
+struct told {
+	uint32_t file; /* index into the expectation's files */
+	uint64_t offset;
+	uint32_t length;
+	uint64_t device_offset;
+	const char *state;
+	const char *reason; /* or "" */
+	const char *source;
+};
+
+struct told_owner {
+	uint64_t sector;
+	const char *owner;
+};
+
+struct report {
+	void *json;
+	int exit_status;
+	bool complete;
+	uint64_t lost_bytes, repaired_bytes;
+	struct told *told; /* sorted by file and offset, then device offset */
+	size_t n_told, told_alloc;
+	struct told_owner *owners; /* of the device's bad sectors, as listed */
+	size_t n_owners, owners_alloc;
+	size_t n_messages; /* of level error */
+};
+
+/* Read the report and find the expectation's files in it. Every fault is printed and counted. */
+unsigned int report_read(struct report *report, const char *path, const struct expect *expect);
+void report_release(struct report *report);
+/* Print one fault; there may be many, and only the first ones help. */
+void fault(unsigned int *faults, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- verbs: each returns the program's exit status */
+
+int verb_make(int argc, char **argv);
+int verb_poison(int argc, char **argv);
+int verb_check_scan(int argc, char **argv);
+int verb_check_repair(int argc, char **argv);
+int verb_partition(int argc, char **argv);
+
+#endif
