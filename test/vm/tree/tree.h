@@ -64,14 +64,12 @@ struct tag {
 	uint64_t serial;
 };
 
-/* Where `tree make` leaves what `tree poison` must know: a file in the mountpoint's root, removed by poison. */
-#define NOTE_NAME ".tree-note"
+/* Where `tree make` leaves what `tree poison` must know: an attribute of the mountpoint's root. */
+#define NOTE_NAME "user.tree-note"
 
 struct note {
 	uint64_t magic;
 	uint64_t serials; /* tags 0 .. serials - 1 were written */
-	uint64_t deleted_first; /* of them, these belonged to files that were deleted since */
-	uint64_t deleted_end;
 };
 
 /* ---- the kinds of file; the first letter of a file's name */
