@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The context: who hears messages and progress, and whether to stop. */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "private.h"
+
+struct pmr_ctx {
+	pmr_message_fn message_fn;
+	void *message_data;
+	pmr_progress_fn progress_fn;
+	void *progress_data;
+	const volatile sig_atomic_t *cancel;
+};
+
+int pmr_new(struct pmr_ctx **ctx)
+{
+	struct pmr_ctx *made = calloc(1, sizeof(*made));
+
+	if (!made)
+		return -ENOMEM;
+	*ctx = made;
+	return 0;
+}
+
+void pmr_unref(struct pmr_ctx *ctx)
+{
+	free(ctx);
+}
+
+void pmr_set_message_fn(struct pmr_ctx *ctx, pmr_message_fn fn, void *data)
+{
+	ctx->message_fn = fn;
+	ctx->message_data = data;
+}
+
+void pmr_set_progress_fn(struct pmr_ctx *ctx, pmr_progress_fn fn, void *data)
+{
+	ctx->progress_fn = fn;
+	ctx->progress_data = data;
+}
+
+void pmr_set_cancel(struct pmr_ctx *ctx, const volatile sig_atomic_t *flag)
+{
+	ctx->cancel = flag;
+}
+
+bool pmr_is_cancelled(const struct pmr_ctx *ctx)
+{
+	return ctx->cancel && *ctx->cancel;
+}
+
+const char *pmr_version(void)
+{
+	return PACKAGE_VERSION;
+}
+
+void pmr_say(struct pmr_ctx *ctx, enum pmr_level level, const char *code, const char *object,
+	     const char *format, ...)
+{
+	struct pmr_message message = { .level = level, .code = code, .object = object };
+	int saved = errno, length;
+	char *text = NULL;
+	va_list args;
+
+	if (!ctx->message_fn)
+		return;
+	va_start(args, format);
+	length = vasprintf(&text, format, args);
+	va_end(args);
+
+	/* Without memory the bare format still says more than silence. */
+	message.text = length < 0 ? format : text;
+	ctx->message_fn(ctx->message_data, &message);
+	if (length >= 0)
+		free(text);
+	errno = saved;
+}
+
+void pmr_tell_progress(struct pmr_ctx *ctx, const char *phase, const char *object, uint64_t done,
+		       uint64_t total)
+{
+	struct pmr_progress progress = {
+		.phase = phase, .object = object, .done = done, .total = total
+	};
+
+	if (ctx->progress_fn)
+		ctx->progress_fn(ctx->progress_data, &progress);
+}
