@@ -9,7 +9,7 @@
 
 #include "pmem-recover.h"
 
-#define PMR_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define PMR_PRINTF(string, first) __attribute__((format(printf, string, first)))
 
 /* ---- context.c */
 
@@ -82,6 +82,10 @@ struct pmr_extent {
 };
 
 struct pmr_extents;
+struct fiemap;
+
+/** pmr_fiemap_fn - FS_IOC_FIEMAP, or what a test puts in its place. Return: 0, a negative errno. */
+typedef int (*pmr_fiemap_fn)(int fd, struct fiemap *map);
 
 /**
  * pmr_extents_open() - begin to list a file's extents
@@ -91,8 +95,13 @@ struct pmr_extents;
  * @sync: have delayed data written first (FIEMAP_FLAG_SYNC). On filesystems without DAX this may itself clear
  *        poison: read the device's list again afterwards.
  * @extents: result; release with pmr_extents_close()
+ *
+ * Extents come in file order and are cut at both ends of the window. Return: 0, -ENOMEM.
  */
 int pmr_extents_open(int fd, uint64_t offset, uint64_t length, bool sync, struct pmr_extents **extents);
+/** pmr_extents_open_with() - the same with another FIEMAP, for tests */
+int pmr_extents_open_with(int fd, uint64_t offset, uint64_t length, bool sync, pmr_fiemap_fn fiemap,
+			  struct pmr_extents **extents);
 /** pmr_extents_next() - Return: 1 and the extent; 0 at the end; a negative errno (-EPROTO: the kernel went backwards) */
 int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent);
 /** pmr_extents_close() - takes NULL */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where a file's bytes lie: FIEMAP in batches, so that memory does not grow with the number of extents. */
+
+#include <errno.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "private.h"
+
+/* 28 KiB of answers: the ioctl's own cost is lost in them, and they stay in the nearest cache. */
+#define BATCH 512u
+
+#define UNTRUSTED_FLAGS                                                                                      \
+	(FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED | FIEMAP_EXTENT_DATA_ENCRYPTED | \
+	 FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | FIEMAP_EXTENT_DATA_TAIL)
+
+struct pmr_extents {
+	int fd;
+	pmr_fiemap_fn fiemap;
+	uint64_t position; /* nothing before it is given any more */
+	uint64_t end;
+	bool sync;
+	bool last;
+	unsigned int next;
+	struct fiemap *map;
+};
+
+static int fiemap_ioctl(int fd, struct fiemap *map)
+{
+	int err;
+
+	do {
+		err = ioctl(fd, FS_IOC_FIEMAP, map) ? -errno : 0;
+	} while (err == -EINTR);
+	return err;
+}
+
+int pmr_extents_open_with(int fd, uint64_t offset, uint64_t length, bool sync, pmr_fiemap_fn fiemap,
+			  struct pmr_extents **extents)
+{
+	struct pmr_extents *e;
+	uint64_t end;
+
+	if (__builtin_add_overflow(offset, length, &end))
+		end = UINT64_MAX;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	e->map = calloc(1, sizeof(*e->map) + BATCH * sizeof(e->map->fm_extents[0]));
+	if (!e->map) {
+		free(e);
+		return -ENOMEM;
+	}
+	e->fd = fd;
+	e->fiemap = fiemap;
+	e->position = offset;
+	e->end = end;
+	e->sync = sync;
+	*extents = e;
+	return 0;
+}
+
+int pmr_extents_open(int fd, uint64_t offset, uint64_t length, bool sync, struct pmr_extents **extents)
+{
+	return pmr_extents_open_with(fd, offset, length, sync, fiemap_ioctl, extents);
+}
+
+void pmr_extents_close(struct pmr_extents *extents)
+{
+	if (!extents)
+		return;
+	free(extents->map);
+	free(extents);
+}
+
+/* Only the first batch syncs: a writer that never rests would otherwise be waited for at every batch. */
+static int fetch(struct pmr_extents *e)
+{
+	int err;
+
+	*e->map = (struct fiemap){
+		.fm_start = e->position,
+		.fm_length = e->end - e->position,
+		.fm_flags = e->sync ? FIEMAP_FLAG_SYNC : 0,
+		.fm_extent_count = BATCH,
+	};
+	e->next = 0;
+	err = e->fiemap(e->fd, e->map);
+	/* The position is past what this filesystem can address: no extent can lie there. */
+	if (err == -EFBIG) {
+		e->map->fm_mapped_extents = 0;
+		err = 0;
+	}
+	if (err)
+		return err;
+	e->sync = false;
+	if (e->map->fm_mapped_extents > BATCH)
+		return -EPROTO;
+	if (e->map->fm_mapped_extents == 0)
+		e->last = true;
+	return 0;
+}
+
+/* Kernels differ in whether they cut an extent at the start of the question; here it always is. */
+static int clip(struct pmr_extents *e, const struct fiemap_extent *fe, struct pmr_extent *extent)
+{
+	uint64_t end, cut = 0;
+
+	if (__builtin_add_overflow(fe->fe_logical, fe->fe_length, &end))
+		return -EPROTO;
+	if (end <= e->position)
+		return -EPROTO;
+	if (fe->fe_logical < e->position)
+		cut = e->position - fe->fe_logical;
+	if (end > e->end)
+		end = e->end;
+	extent->offset = fe->fe_logical + cut;
+	if (extent->offset >= end)
+		return 0;
+	extent->length = end - extent->offset;
+	if (__builtin_add_overflow(fe->fe_physical, cut, &extent->physical))
+		return -EPROTO;
+	extent->flags = fe->fe_flags;
+	return 1;
+}
+
+int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent)
+{
+	const struct fiemap_extent *fe;
+	int ret;
+
+	if (extents->next == extents->map->fm_mapped_extents) {
+		if (extents->last || extents->position >= extents->end)
+			return 0;
+		ret = fetch(extents);
+		if (ret)
+			return ret;
+		if (extents->last)
+			return 0;
+	}
+	fe = &extents->map->fm_extents[extents->next];
+	ret = clip(extents, fe, extent);
+	if (ret <= 0) {
+		/* Past the window, or nonsense: either way nothing more comes. */
+		extents->last = true;
+		extents->next = extents->map->fm_mapped_extents;
+		return ret;
+	}
+	extents->next++;
+	extents->position = extent->offset + extent->length;
+	if (fe->fe_flags & FIEMAP_EXTENT_LAST)
+		extents->last = true;
+	return 1;
+}
+
+bool pmr_extent_is_trusted(const struct pmr_extent *extent)
+{
+	return !(extent->flags & UNTRUSTED_FLAGS);
+}
