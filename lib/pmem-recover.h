@@ -46,6 +46,8 @@ extern "C" {
 /* ---- context ----------------------------------------------------------------------------------- */
 
 struct pmr_ctx;
+struct pmr_device_private;
+struct pmr_topology_private;
 
 enum pmr_level {
 	PMR_ERROR, /* something asked for could not be done or known */
@@ -176,7 +178,8 @@ enum pmr_trust {
  * @trust: how far to believe @ranges
  * @source: where it was read: a sysfs path, or the file of --badblocks; NULL when unknown
  * @reason: why it is not complete: "no-attribute", "cannot-open", "page-full", "cut-line", "record-limit",
- *          "region-only"; static storage, NULL when complete
+ *          "region-only" (known only for the region, and not where on this device), "changing" (two ways of reading
+ *          it never agreed), "malformed"; static storage, NULL when complete
  * @ranges: normal; offsets from the device's first byte; whole sectors
  */
 struct pmr_badblocks {
@@ -294,8 +297,12 @@ struct pmr_region {
  * @read_only: the device refuses writes
  * @badblocks: its list, offsets from its byte 0
  * @metadata_badblocks: poison in the namespace's info block and page map, offsets from the namespace's first byte;
- *                      known only from the region's list
+ *                      known only from the region's list. In a sector namespace: all poison inside the namespace,
+ *                      since its blocks have no fixed place
  * @from_file: @badblocks came from a --badblocks file
+ * @own: the library's own
+ *
+ * A disabled namespace is listed as a device that begins at the namespace's first byte, info block included.
  */
 struct pmr_device {
 	char *name;
@@ -316,6 +323,7 @@ struct pmr_device {
 	struct pmr_badblocks badblocks;
 	struct pmr_badblocks metadata_badblocks;
 	bool from_file;
+	struct pmr_device_private *own;
 };
 
 /** enum pmr_dax - whether a filesystem bypasses the page cache */
@@ -357,7 +365,8 @@ struct pmr_filesystem {
 /**
  * struct pmr_topology - all PMEM of this machine
  *
- * Arrays of pointers, so that devices and filesystems keep their address while others are added.
+ * Arrays of pointers, so that devices and filesystems keep their address while others are added. @own is the
+ * library's own.
  */
 struct pmr_topology {
 	struct pmr_bus **buses;
@@ -368,6 +377,7 @@ struct pmr_topology {
 	size_t n_devices;
 	struct pmr_filesystem **filesystems;
 	size_t n_filesystems;
+	struct pmr_topology_private *own;
 };
 
 /** PMR_TOPOLOGY_FILESYSTEMS - also find the filesystems on the devices and where they are mounted */
