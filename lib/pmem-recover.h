@@ -703,6 +703,7 @@ struct pmr_plan {
 	size_t n_steps;
 	uint64_t bytes; /* to be written, whole pages */
 	uint64_t lost_bytes; /* to be replaced */
+	char *journal; /* path of the journal that pmr_repair_run() wrote, NULL while there is none */
 };
 
 /**
