@@ -27,6 +27,7 @@
 /* A sector cut short by the end of its file still shows its tag. */
 #define TAG_BYTES 16u
 #define NO_SECTOR UINT64_MAX
+#define AMBIGUOUS (UINT64_MAX - 1)
 
 /* ---- tree.c */
 
@@ -120,6 +121,7 @@ struct shown {
 struct quiet {
 	uint32_t file;
 	uint64_t offset;
+	uint32_t length; /* less than a sector where the file ends inside it */
 	uint64_t sector; /* on the device */
 	bool past_eof;
 };
@@ -136,11 +138,10 @@ struct oracle {
 	size_t n_shown, shown_alloc;
 	struct quiet *quiet; /* sorted by device sector */
 	size_t n_quiet, quiet_alloc;
-	uint64_t *sector_of; /* by serial; NO_SECTOR where the tag is nowhere, or at more than one place */
+	uint64_t *sector_of; /* by serial; NO_SECTOR where the tag is nowhere, AMBIGUOUS at more than one place */
 	uint64_t *serial_of; /* by device sector; NO_SECTOR where there is no tag */
 	uint64_t n_sectors; /* of the device */
 	uint32_t *owners; /* by serial: how many shown sectors have it */
-	size_t ambiguous; /* tags found at more than one place of the device, yet shown by a file */
 };
 
 /* Read the tree and the device. The filesystem is frozen meanwhile, so that all is where it will be. */

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* oracle.c: where every sector of every file lies, found by reading: tags seen in files are looked for on the device. */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "tree.h"
+
+enum { CHUNK = 1 << 20 };
+
+/* nftw() hands its function no argument. */
+static struct oracle *walking;
+
+static char *hex(const unsigned char *bytes, size_t n)
+{
+	char *text = must_alloc(2 * n + 1, 1);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		sprintf(text + 2 * i, "%02x", bytes[i]);
+	return text;
+}
+
+static enum kind kind_of(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	enum kind kind;
+
+	for (kind = 0; kind < N_KINDS; kind++) {
+		if (kinds[kind].letter == *name)
+			return kind;
+	}
+	die("%s: no file of this tree", path);
+}
+
+static int meet(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	struct oracle *oracle = walking;
+	const char *below = path + strlen(oracle->mount) + 1;
+	unsigned char capability[64];
+	struct file *file;
+	ssize_t n;
+	size_t i;
+
+	(void)ftw;
+	if (type != FTW_F || !S_ISREG(st->st_mode))
+		return 0;
+	for (i = 0; i < oracle->n_files; i++) {
+		file = &oracle->files[i];
+		if (file->inode == st->st_ino) {
+			file->links = realloc(file->links, (file->n_links + 1) * sizeof(*file->links));
+			file->links[file->n_links++] = must_format("%s", below);
+			return 0;
+		}
+	}
+	oracle->files = must_grow(oracle->files, oracle->n_files, &oracle->files_alloc, sizeof(*file));
+	file = &oracle->files[oracle->n_files++];
+	*file = (struct file){
+		.path = must_format("%s", below),
+		.kind = kind_of(below),
+		.inode = st->st_ino,
+		.size = (uint64_t)st->st_size,
+		.mode = st->st_mode & 07777,
+		.uid = st->st_uid,
+	};
+	n = lgetxattr(path, "security.capability", capability, sizeof(capability));
+	if (n > 0)
+		file->capability = hex(capability, (size_t)n);
+	return 0;
+}
+
+/* The tag at a place, or NULL. */
+static const struct tag *tag_at(const struct oracle *oracle, const unsigned char *sector)
+{
+	const struct tag *tag = (const struct tag *)sector;
+
+	return tag->magic == oracle->note.magic && tag->serial < oracle->note.serials ? tag : NULL;
+}
+
+static void read_file(struct oracle *oracle, uint32_t index, int fd, unsigned char *buffer)
+{
+	const struct file *file = &oracle->files[index];
+	const struct tag *tag;
+	uint64_t base, at;
+	size_t n, length;
+
+	for (base = 0; base < file->size; base += n) {
+		n = must_pread(fd, file->path, buffer, CHUNK, base);
+		if (!n)
+			die("%s: shorter than it was", file->path);
+		memset(buffer + n, 0, (SECTOR - n % SECTOR) % SECTOR);
+		for (at = 0; at < n; at += SECTOR) {
+			tag = tag_at(oracle, buffer + at);
+			length = n - at < SECTOR ? n - at : SECTOR;
+			if (!tag)
+				continue;
+			oracle->shown = must_grow(oracle->shown, oracle->n_shown, &oracle->shown_alloc,
+						  sizeof(*oracle->shown));
+			oracle->shown[oracle->n_shown++] =
+				(struct shown){ index, base + at, (uint32_t)length, tag->serial };
+			oracle->owners[tag->serial]++;
+		}
+	}
+}
+
+static void read_files(struct oracle *oracle, unsigned char *buffer)
+{
+	uint32_t i;
+	int fd;
+
+	walking = oracle;
+	if (nftw(oracle->mount, meet, 32, FTW_PHYS | FTW_MOUNT))
+		die("%s: cannot walk: %s", oracle->mount, strerror(errno));
+	for (i = 0; i < oracle->n_files; i++) {
+		char *path = must_format("%s/%s", oracle->mount, oracle->files[i].path);
+
+		fd = must_open(path, O_RDONLY);
+		read_file(oracle, i, fd, buffer);
+		if (oracle->xfs)
+			quiet_learn_xfs(oracle, i, fd);
+		close(fd);
+		free(path);
+	}
+}
+
+static void read_device(struct oracle *oracle, int fd, unsigned char *buffer)
+{
+	const struct tag *tag;
+	uint64_t base, at, sector, bytes = oracle->n_sectors * SECTOR;
+	size_t n;
+
+	for (base = 0; base < bytes; base += n) {
+		n = must_pread(fd, oracle->device, buffer, bytes - base < CHUNK ? bytes - base : CHUNK, base);
+		if (!n)
+			die("%s: shorter than it was", oracle->device);
+		for (at = 0; at < n; at += SECTOR) {
+			tag = tag_at(oracle, buffer + at);
+			if (!tag)
+				continue;
+			sector = (base + at) / SECTOR;
+			oracle->serial_of[sector] = tag->serial;
+			oracle->sector_of[tag->serial] =
+				oracle->sector_of[tag->serial] == NO_SECTOR ? sector : AMBIGUOUS;
+		}
+	}
+}
+
+/* Where the filesystem begins on the whole device, and how much of the device is worth reading. */
+static void find_extent(struct oracle *oracle, int device)
+{
+	struct stat mount, dev;
+	struct statfs fs;
+	uint64_t bytes, used;
+	char *path;
+	FILE *f;
+
+	if (stat(oracle->mount, &mount) || fstat(device, &dev) || statfs(oracle->mount, &fs))
+		die("%s: %s", oracle->mount, strerror(errno));
+	oracle->xfs = fs.f_type == XFS_SUPER_MAGIC;
+	if (mount.st_dev != dev.st_rdev) {
+		path = must_format("/sys/dev/block/%u:%u/start", major(mount.st_dev), minor(mount.st_dev));
+		f = fopen(path, "re");
+		if (!f || fscanf(f, "%lu", &oracle->start) != 1)
+			die("%s: where does it lie on %s?", path, oracle->device);
+		oracle->start *= SECTOR;
+		fclose(f);
+		free(path);
+	}
+	if (ioctl(device, BLKGETSIZE64, &bytes))
+		die("%s: no block device: %s", oracle->device, strerror(errno));
+	/* statfs leaves the log and the inode tables out. */
+	used = oracle->start + (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize + (80u << 20);
+	oracle->n_sectors = (bytes < used ? bytes : used) / SECTOR;
+}
+
+static void learn_frozen(struct oracle *oracle, int device)
+{
+	unsigned char *buffer = aligned_alloc(BLOCK, CHUNK);
+	int buffered = must_open(oracle->device, O_RDONLY);
+
+	if (!buffer)
+		die("out of memory");
+	read_files(oracle, buffer);
+	read_device(oracle, device, buffer);
+	if (!oracle->xfs)
+		quiet_learn_ext4(oracle, buffered);
+	close(buffered);
+	free(buffer);
+}
+
+static int compare_quiet(const void *a, const void *b)
+{
+	const struct quiet *x = a, *y = b;
+
+	if (x->sector != y->sector)
+		return x->sector < y->sector ? -1 : 1;
+	return x->file != y->file ? (x->file < y->file ? -1 : 1) : (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* The rest of a page whose file ends inside it: allocated, but no part of the file. */
+static void learn_tails(struct oracle *oracle)
+{
+	const struct shown *last;
+	const struct file *file;
+	uint64_t end, sector;
+	size_t i;
+
+	for (i = 0; i < oracle->n_shown; i++) {
+		last = &oracle->shown[i];
+		file = &oracle->files[last->file];
+		end = last->offset + last->length;
+		if (end != file->size || end % BLOCK == 0)
+			continue;
+		sector = oracle->sector_of[last->serial];
+		if (sector >= AMBIGUOUS)
+			continue;
+		quiet_add(oracle, last->file, end, sector * SECTOR + end % SECTOR + (end % SECTOR ? 0 : SECTOR),
+			  BLOCK - end % BLOCK);
+	}
+}
+
+void oracle_learn(struct oracle *oracle, const char *mount, const char *device)
+{
+	int fd = must_open(mount, O_RDONLY | O_DIRECTORY), raw;
+	uint64_t i;
+
+	*oracle = (struct oracle){ .mount = mount, .device = device };
+	if (fgetxattr(fd, NOTE_NAME, &oracle->note, sizeof(oracle->note)) != sizeof(oracle->note))
+		die("%s: no tree was made here", mount);
+	/* Frozen, the log is empty and all metadata where it belongs: no sector will be overwritten behind our back. */
+	raw = open(device, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (raw < 0)
+		die("%s: cannot open: %s", device, strerror(errno));
+	find_extent(oracle, raw);
+	oracle->sector_of = must_alloc(oracle->note.serials, sizeof(uint64_t));
+	oracle->owners = must_alloc(oracle->note.serials, sizeof(uint32_t));
+	oracle->serial_of = must_alloc(oracle->n_sectors, sizeof(uint64_t));
+	for (i = 0; i < oracle->note.serials; i++)
+		oracle->sector_of[i] = NO_SECTOR;
+	for (i = 0; i < oracle->n_sectors; i++)
+		oracle->serial_of[i] = NO_SECTOR;
+	if (ioctl(fd, FIFREEZE, 0))
+		die("%s: cannot freeze: %s", mount, strerror(errno));
+	learn_frozen(oracle, raw);
+	if (ioctl(fd, FITHAW, 0))
+		die("%s: cannot thaw: %s", mount, strerror(errno));
+	learn_tails(oracle);
+	qsort(oracle->quiet, oracle->n_quiet, sizeof(*oracle->quiet), compare_quiet);
+	close(raw);
+	close(fd);
+}
