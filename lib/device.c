@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Buses, regions, namespaces and their badblocks: the one place that knows libndctl and libdaxctl. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <daxctl/libdaxctl.h>
+#include <linux/ndctl.h>
+#include <ndctl/libndctl.h>
+
+#include "private.h"
+#include "topology.h"
+
+/* Far more than 512 records of any length. */
+#define ATTRIBUTE_LIMIT ((size_t)1 << 20)
+#define READ_ATTEMPTS 5
+
+/* ---- lists */
+
+/* A list that libndctl iterates, and the attribute it reads for that. */
+struct source {
+	const char *path;
+	void *object;
+	struct badblock *(*first)(void *object);
+	struct badblock *(*next)(void *object);
+};
+
+static struct badblock *namespace_first(void *object)
+{
+	return ndctl_namespace_get_first_badblock(object);
+}
+
+static struct badblock *namespace_next(void *object)
+{
+	return ndctl_namespace_get_next_badblock(object);
+}
+
+static struct badblock *region_first(void *object)
+{
+	return ndctl_region_get_first_badblock(object);
+}
+
+static struct badblock *region_next(void *object)
+{
+	return ndctl_region_get_next_badblock(object);
+}
+
+static int read_attribute(const char *path, struct pmr_badblocks *list, int *error)
+{
+	char *text = NULL;
+	size_t length = 0;
+	int err;
+
+	*error = pmr_read_text(path, ATTRIBUTE_LIMIT, &text, &length);
+	if (*error == -ENOMEM)
+		return -ENOMEM;
+	err = pmr_badblocks_judge(text, length, *error, sysconf(_SC_PAGESIZE), list);
+	free(text);
+	return err;
+}
+
+static int iterate(const struct source *source, struct pmr_ranges *records)
+{
+	struct badblock *bb;
+	int err;
+
+	for (bb = source->first(source->object); bb; bb = source->next(source->object)) {
+		uint64_t offset;
+
+		if (__builtin_mul_overflow(bb->offset, PMR_SECTOR, &offset))
+			continue;
+		err = pmr_ranges_add(records, offset, (uint64_t)bb->len * PMR_SECTOR);
+		if (err == -ENOMEM)
+			return err;
+	}
+	return 0;
+}
+
+/* libndctl misreads a cut line, so past the whole records it may have one more than the attribute. */
+static bool agree(const struct pmr_badblocks *list, const struct pmr_ranges *records)
+{
+	if (list->reason && strcmp(list->reason, "malformed") == 0)
+		return true;
+	if (records->n < list->ranges.n)
+		return false;
+	if (records->n > list->ranges.n && list->trust == PMR_LIST_COMPLETE)
+		return false;
+	return !list->ranges.n ||
+	       memcmp(records->v, list->ranges.v, list->ranges.n * sizeof(*records->v)) == 0;
+}
+
+/*
+ * libndctl answers NULL for "none" as for "could not be read", and never says that a line was cut: the attribute
+ * is read beside it, and where the two differ the list changed in between.
+ */
+static int read_list(const struct source *source, struct pmr_badblocks *list, int *error)
+{
+	struct pmr_badblocks made = { 0 };
+	struct pmr_ranges records = { 0 };
+	unsigned int attempt;
+	size_t i;
+	int err;
+
+	for (attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+		pmr_badblocks_release(&made);
+		pmr_ranges_release(&records);
+		err = read_attribute(source->path, &made, error);
+		if (err || made.trust == PMR_LIST_UNKNOWN)
+			goto out;
+		err = iterate(source, &records);
+		if (err)
+			goto out;
+		if (agree(&made, &records))
+			break;
+	}
+	if (attempt == READ_ATTEMPTS) {
+		/* What either says is bad has been bad a moment ago. */
+		for (i = 0; i < records.n && !err; i++)
+			err = pmr_ranges_add(&made.ranges, records.v[i].offset,
+					     records.v[i].length);
+		if (err)
+			goto out;
+		made.trust = PMR_LIST_INCOMPLETE;
+		made.reason = "changing";
+	}
+	made.source = strdup(source->path);
+	if (!made.source)
+		err = -ENOMEM;
+out:
+	pmr_ranges_release(&records);
+	if (err) {
+		pmr_badblocks_release(&made);
+		return err;
+	}
+	pmr_ranges_normalize(&made.ranges);
+	pmr_badblocks_release(list);
+	*list = made;
+	return 0;
+}
+
+static int read_region_list(struct ndctl_region *ndregion, struct pmr_region *region, int *error)
+{
+	struct source source = { .object = ndregion, .first = region_first, .next = region_next };
+	const char *doubt = NULL;
+	char *path;
+	int err;
+
+	if (region->badblocks.trust == PMR_LIST_INCOMPLETE)
+		doubt = region->badblocks.reason;
+	if (asprintf(&path, "/sys/bus/nd/devices/%s/badblocks", region->name) < 0)
+		return -ENOMEM;
+	source.path = path;
+	err = read_list(&source, &region->badblocks, error);
+	free(path);
+	if (!err && doubt && region->badblocks.trust == PMR_LIST_COMPLETE) {
+		region->badblocks.trust = PMR_LIST_INCOMPLETE;
+		region->badblocks.reason = doubt;
+	}
+	return err;
+}
+
+/* After the region's list. */
+static int read_device_lists(struct pmr_device *device)
+{
+	struct pmr_device_private *own = device->own;
+	struct pmr_badblocks *list = &device->badblocks;
+	struct source source = {
+		.path = own->attribute,
+		.object = own->ndns,
+		.first = namespace_first,
+		.next = namespace_next,
+	};
+	int err;
+
+	err = pmr_place_lists(device);
+	if (err || device->from_file)
+		return err;
+	if (own->attribute)
+		err = read_list(&source, list, &own->error);
+	if (err)
+		return err;
+	if (list->trust == PMR_LIST_INCOMPLETE && !own->doubt) {
+		own->doubt = list->reason;
+	} else if (list->trust == PMR_LIST_COMPLETE && own->doubt) {
+		list->trust = PMR_LIST_INCOMPLETE;
+		list->reason = own->doubt;
+	}
+	return 0;
+}
+
+int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device)
+{
+	enum pmr_trust before = device->badblocks.trust;
+	int err;
+
+	if (!device->own)
+		return 0;
+	device->own->error = 0;
+	err = read_region_list(ndctl_namespace_get_region(device->own->ndns), device->region,
+			       &device->own->error);
+	if (!err)
+		err = read_device_lists(device);
+	if (!err && device->badblocks.trust < before)
+		pmr_badblocks_say(ctx, device);
+	return err;
+}
+
+/* ---- namespaces */
+
+struct finder {
+	struct pmr_ctx *ctx;
+	struct pmr_topology *topology;
+};
+
+/* What holds a namespace decides how it is used; at most one is set. */
+struct claim {
+	struct ndctl_btt *btt;
+	struct ndctl_pfn *pfn;
+	struct ndctl_dax *dax;
+};
+
+static enum pmr_mode to_mode(enum ndctl_namespace_mode mode)
+{
+	switch (mode) {
+	case NDCTL_NS_MODE_FSDAX:
+		return PMR_MODE_FSDAX;
+	case NDCTL_NS_MODE_SECTOR:
+		return PMR_MODE_SECTOR;
+	case NDCTL_NS_MODE_RAW:
+		return PMR_MODE_RAW;
+	case NDCTL_NS_MODE_DEVDAX:
+		return PMR_MODE_DEVDAX;
+	default:
+		return PMR_MODE_UNKNOWN;
+	}
+}
+
+/* The UUID that ndctl shows: of the holder, where there is one. */
+static int get_uuid(struct ndctl_namespace *ndns, const struct claim *claim, char **text)
+{
+	static const unsigned char none[16];
+	uuid_t u = { 0 };
+
+	if (claim->btt)
+		ndctl_btt_get_uuid(claim->btt, u);
+	else if (claim->pfn)
+		ndctl_pfn_get_uuid(claim->pfn, u);
+	else if (claim->dax)
+		ndctl_dax_get_uuid(claim->dax, u);
+	else
+		ndctl_namespace_get_uuid(ndns, u);
+	if (memcmp(u, none, sizeof(none)) == 0)
+		return 0;
+	if (asprintf(text, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		     u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
+		     u[12], u[13], u[14], u[15]) < 0) {
+		*text = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int use_block_device(struct pmr_device *device, const char *name)
+{
+	struct pmr_block block = { 0 };
+	int err;
+
+	err = pmr_block_get(pmr_block_devno(name), &block);
+	/* It went away since libndctl looked: as good as disabled. */
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	device->enabled = true;
+	device->devno = block.devno;
+	device->size = block.size;
+	device->logical_block = block.logical_block;
+	device->read_only |= block.read_only;
+	device->name = strdup(name);
+	device->path = pmr_block_path(name);
+	if (!device->name || !device->path)
+		err = -ENOMEM;
+	pmr_block_release(&block);
+	return err;
+}
+
+static int use_dax_device(struct pmr_device *device, struct ndctl_dax *dax)
+{
+	struct daxctl_region *region = ndctl_dax_get_daxctl_region(dax);
+	struct daxctl_dev *dev = region ? daxctl_dev_get_first(region) : NULL;
+
+	/* One device spans a namespace; only volatile memory can be cut into several. */
+	if (!dev)
+		return 0;
+	device->enabled = true;
+	device->size = daxctl_dev_get_size(dev);
+	device->own->character = makedev(daxctl_dev_get_major(dev), daxctl_dev_get_minor(dev));
+	device->name = strdup(daxctl_dev_get_devname(dev));
+	device->path = pmr_block_path(daxctl_dev_get_devname(dev));
+	return device->name && device->path ? 0 : -ENOMEM;
+}
+
+static int use_device(struct pmr_device *device, const struct claim *claim)
+{
+	struct ndctl_namespace *ndns = device->own->ndns;
+	const char *block;
+
+	if (!ndctl_namespace_is_active(ndns))
+		return 0;
+	if (claim->dax)
+		return use_dax_device(device, claim->dax);
+	if (claim->btt)
+		block = ndctl_btt_get_block_device(claim->btt);
+	else if (claim->pfn)
+		block = ndctl_pfn_get_block_device(claim->pfn);
+	else
+		block = ndctl_namespace_get_block_device(ndns);
+	return block && *block ? use_block_device(device, block) : 0;
+}
+
+static void place_device(struct finder *finder, struct ndctl_region *ndregion,
+			 const struct claim *claim, struct pmr_device *device)
+{
+	struct pmr_place place = {
+		.region_resource = device->region->resource,
+		.region_size = ndctl_region_get_size(ndregion),
+		.ns_resource = ndctl_namespace_get_resource(device->own->ndns),
+		.ns_size = device->ns_size,
+		.data_resource = PMR_NO_ADDRESS,
+	};
+
+	if (device->enabled) {
+		place.is_mapped = claim->btt;
+		place.has_info = claim->pfn || claim->dax;
+		if (claim->pfn)
+			place.data_resource = ndctl_pfn_get_resource(claim->pfn);
+		else if (claim->dax)
+			place.data_resource = ndctl_dax_get_resource(claim->dax);
+	}
+	pmr_place_device(&place, device, &device->own->ns_offset);
+
+	if (place.ns_resource == PMR_NO_ADDRESS && !finder->topology->own->told_addresses) {
+		finder->topology->own->told_addresses = true;
+		pmr_say(finder->ctx, PMR_INFO, "permission", device->ns_name,
+			"physical addresses are not shown: only root (or CAP_DAC_READ_SEARCH) may read them");
+	}
+}
+
+static enum pmr_mode get_mode(const struct pmr_device *device)
+{
+	struct ndctl_namespace *ndns = device->own->ndns;
+	enum pmr_mode mode;
+
+	if (device->enabled)
+		return to_mode(ndctl_namespace_get_mode(ndns));
+	/* Nothing holds it, so the kernel's word speaks of a use it may not have: only its label tells. */
+	mode = to_mode(ndctl_namespace_get_enforce_mode(ndns));
+	return mode == PMR_MODE_RAW ? PMR_MODE_UNKNOWN : mode;
+}
+
+static int fill_device(struct finder *finder, struct ndctl_namespace *ndns,
+		       struct pmr_device *device)
+{
+	struct claim claim = {
+		.btt = ndctl_namespace_get_btt(ndns),
+		.pfn = ndctl_namespace_get_pfn(ndns),
+		.dax = ndctl_namespace_get_dax(ndns),
+	};
+	struct pmr_device_private *own = device->own;
+	int err;
+
+	own->ndns = ndns;
+	device->read_only = device->region->read_only;
+	device->ns_size = ndctl_namespace_get_size(ndns);
+	device->ns_name = strdup(ndctl_namespace_get_devname(ndns));
+	if (!device->ns_name)
+		return -ENOMEM;
+	err = get_uuid(ndns, &claim, &device->ns_uuid);
+	if (!err)
+		err = use_device(device, &claim);
+	if (err)
+		return err;
+	if (!device->name)
+		device->name = strdup(device->ns_name);
+	if (!device->name)
+		return -ENOMEM;
+	device->mode = get_mode(device);
+	if (device->devno && !claim.btt &&
+	    asprintf(&own->attribute, "/sys/block/%s/badblocks", device->name) < 0) {
+		own->attribute = NULL;
+		return -ENOMEM;
+	}
+	place_device(finder, ndctl_namespace_get_region(ndns), &claim, device);
+	return read_device_lists(device);
+}
+
+static int add_namespace(struct finder *finder, struct ndctl_namespace *ndns,
+			 struct pmr_region *region, int region_error)
+{
+	struct pmr_device *device;
+	int err;
+
+	/* Every region keeps an empty one ready to be configured. */
+	if (!ndctl_namespace_get_size(ndns))
+		return 0;
+	device = calloc(1, sizeof(*device));
+	if (!device)
+		return -ENOMEM;
+	device->region = region;
+	device->own = calloc(1, sizeof(*device->own));
+	err = device->own ? 0 : -ENOMEM;
+	if (!err) {
+		device->own->error = region_error;
+		err = fill_device(finder, ndns, device);
+	}
+	if (!err)
+		err = pmr_topology_add_device(finder->topology, device);
+	if (err)
+		pmr_device_free(device);
+	else
+		pmr_badblocks_say(finder->ctx, device);
+	return err;
+}
+
+/* ---- regions and buses */
+
+static int add_region(struct finder *finder, struct ndctl_region *ndregion, struct pmr_bus *bus)
+{
+	struct pmr_topology *topology = finder->topology;
+	struct ndctl_namespace *ndns;
+	struct pmr_region *region;
+	int err, error = 0;
+
+	if (ndctl_region_get_type(ndregion) != ND_DEVICE_REGION_PMEM)
+		return 0;
+	err = pmr_grow(&topology->regions, topology->n_regions, &topology->own->alloc_regions,
+		       sizeof(*topology->regions));
+	if (err)
+		return err;
+	region = calloc(1, sizeof(*region));
+	if (!region)
+		return -ENOMEM;
+	topology->regions[topology->n_regions++] = region;
+	region->bus = bus;
+	region->size = ndctl_region_get_size(ndregion);
+	region->resource = ndctl_region_get_resource(ndregion);
+	region->read_only = ndctl_region_get_ro(ndregion) == 1;
+	region->name = strdup(ndctl_region_get_devname(ndregion));
+	if (!region->name)
+		return -ENOMEM;
+	err = read_region_list(ndregion, region, &error);
+	if (err)
+		return err;
+	for (ndns = ndctl_namespace_get_first(ndregion); ndns;
+	     ndns = ndctl_namespace_get_next(ndns)) {
+		err = add_namespace(finder, ndns, region, error);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int add_bus(struct finder *finder, struct ndctl_bus *ndbus)
+{
+	struct pmr_topology *topology = finder->topology;
+	struct ndctl_region *ndregion;
+	struct pmr_bus *bus;
+	int err;
+
+	err = pmr_grow(&topology->buses, topology->n_buses, &topology->own->alloc_buses,
+		       sizeof(*topology->buses));
+	if (err)
+		return err;
+	bus = calloc(1, sizeof(*bus));
+	if (!bus)
+		return -ENOMEM;
+	topology->buses[topology->n_buses++] = bus;
+	bus->can_scrub = ndctl_bus_is_cmd_supported(ndbus, ND_CMD_ARS_START);
+	bus->can_clear = ndctl_bus_is_cmd_supported(ndbus, ND_CMD_CLEAR_ERROR);
+	bus->name = strdup(ndctl_bus_get_devname(ndbus));
+	bus->provider = strdup(ndctl_bus_get_provider(ndbus));
+	if (!bus->name || !bus->provider)
+		return -ENOMEM;
+	for (ndregion = ndctl_region_get_first(ndbus); ndregion;
+	     ndregion = ndctl_region_get_next(ndregion)) {
+		err = add_region(finder, ndregion, bus);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int compare_buses(const void *a, const void *b)
+{
+	return strverscmp((*(struct pmr_bus *const *)a)->name, (*(struct pmr_bus *const *)b)->name);
+}
+
+static int compare_regions(const void *a, const void *b)
+{
+	return strverscmp((*(struct pmr_region *const *)a)->name,
+			  (*(struct pmr_region *const *)b)->name);
+}
+
+static int compare_devices(const void *a, const void *b)
+{
+	return strverscmp((*(struct pmr_device *const *)a)->ns_name,
+			  (*(struct pmr_device *const *)b)->ns_name);
+}
+
+/* sysfs lists in no order that a person would know. */
+static void sort(struct pmr_topology *topology)
+{
+	if (topology->n_buses)
+		qsort(topology->buses, topology->n_buses, sizeof(*topology->buses), compare_buses);
+	if (topology->n_regions)
+		qsort(topology->regions, topology->n_regions, sizeof(*topology->regions),
+		      compare_regions);
+	if (topology->n_devices)
+		qsort(topology->devices, topology->n_devices, sizeof(*topology->devices),
+		      compare_devices);
+}
+
+/* libndctl and libdaxctl print to standard error unless told otherwise; what matters of it shows in the lists. */
+static void ignore_ndctl_log(struct ndctl_ctx *ndctl, int priority, const char *file, int line,
+			     const char *fn, const char *format, va_list args)
+{
+	(void)ndctl, (void)priority, (void)file, (void)line, (void)fn, (void)format, (void)args;
+}
+
+static void ignore_daxctl_log(struct daxctl_ctx *daxctl, int priority, const char *file, int line,
+			      const char *fn, const char *format, va_list args)
+{
+	(void)daxctl, (void)priority, (void)file, (void)line, (void)fn, (void)format, (void)args;
+}
+
+int pmr_devices_find(struct pmr_ctx *ctx, struct pmr_topology *topology)
+{
+	struct finder finder = { .ctx = ctx, .topology = topology };
+	struct ndctl_bus *ndbus;
+	int err;
+
+	err = ndctl_new(&topology->own->ndctl);
+	if (err)
+		return err;
+	ndctl_set_log_fn(topology->own->ndctl, ignore_ndctl_log);
+	daxctl_set_log_fn(ndctl_get_daxctl_ctx(topology->own->ndctl), ignore_daxctl_log);
+	for (ndbus = ndctl_bus_get_first(topology->own->ndctl); ndbus;
+	     ndbus = ndctl_bus_get_next(ndbus)) {
+		err = add_bus(&finder, ndbus);
+		if (err)
+			return err;
+	}
+	sort(topology);
+	return 0;
+}
+
+void pmr_devices_forget(struct pmr_topology *topology)
+{
+	if (topology->own->ndctl)
+		ndctl_unref(topology->own->ndctl);
+	topology->own->ndctl = NULL;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c knows libndctl and
+ * libdaxctl, stack.c the block devices of sysfs, filesystem.c libblkid and libmount, badblocks.c the lists.
+ */
+#ifndef PMR_TOPOLOGY_H
+#define PMR_TOPOLOGY_H
+
+#include "private.h"
+
+struct ndctl_ctx;
+struct ndctl_namespace;
+struct libmnt_table;
+
+/**
+ * struct pmr_topology_private - what a topology keeps to itself
+ * @ndctl: libndctl's context, which every ndctl_* object below lives in
+ * @mounts: the mount table, NULL until it was needed
+ * @alloc_buses: room in the arrays of struct pmr_topology
+ * @told_addresses: the user was told why addresses are unknown
+ * @told_filesystems: the user was told that filesystems could not be probed
+ */
+struct pmr_topology_private {
+	struct ndctl_ctx *ndctl;
+	struct libmnt_table *mounts;
+	size_t alloc_buses;
+	size_t alloc_regions;
+	size_t alloc_devices;
+	size_t alloc_filesystems;
+	bool told_addresses;
+	bool told_filesystems;
+};
+
+/**
+ * struct pmr_device_private - what a device of a namespace keeps to itself; other devices have none
+ * @ndns: its namespace
+ * @attribute: path of its own badblocks attribute; NULL where the region's list is all there is
+ * @ns_offset: region offset of the namespace's first byte, or PMR_NO_ADDRESS
+ * @character: number of its device-dax, or 0
+ * @error: negative errno of reading the list, or 0
+ * @doubt: why the list was once incomplete, or NULL; static storage
+ */
+struct pmr_device_private {
+	struct ndctl_namespace *ndns;
+	char *attribute;
+	uint64_t ns_offset;
+	dev_t character;
+	int error;
+	const char *doubt;
+};
+
+/* ---- badblocks.c */
+
+/**
+ * pmr_badblocks_judge() - what the text of a kernel's badblocks attribute says, and how far it can be believed
+ * @text: all that one open and reading to the end gave
+ * @length: its length
+ * @error: negative errno of opening or reading it, or 0; @text then means nothing
+ * @page: the kernel's page size: sysfs gives at most one byte less
+ * @list: result: trust, reason and the whole records *in the attribute's order, not normal*
+ *
+ * Pure. Return: 0, -ENOMEM.
+ */
+int pmr_badblocks_judge(const char *text, size_t length, int error, size_t page, struct pmr_badblocks *list);
+
+/** pmr_badblocks_say() - tell the user where a namespace's list is not to be believed, and what to do */
+void pmr_badblocks_say(struct pmr_ctx *ctx, const struct pmr_device *device);
+
+/* ---- device.c */
+
+/** pmr_devices_find() - fill buses, regions and devices with what libndctl sees. Return: 0 or a negative errno. */
+int pmr_devices_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
+/** pmr_devices_forget() - release what device.c holds; after the devices */
+void pmr_devices_forget(struct pmr_topology *topology);
+
+/* ---- place.c: pure */
+
+/**
+ * struct pmr_place - where a namespace says it lies
+ * @region_resource: physical address of the region, or PMR_NO_ADDRESS
+ * @region_size: bytes
+ * @ns_resource: physical address of the namespace, or PMR_NO_ADDRESS
+ * @ns_size: bytes
+ * @data_resource: physical address of the first data byte where there is an info block, or PMR_NO_ADDRESS
+ * @has_info: it begins with an info block, whose length only @data_resource tells
+ * @is_mapped: it is a BTT: its blocks have no fixed place
+ */
+struct pmr_place {
+	uint64_t region_resource;
+	uint64_t region_size;
+	uint64_t ns_resource;
+	uint64_t ns_size;
+	uint64_t data_resource;
+	bool has_info;
+	bool is_mapped;
+};
+
+/** pmr_place_device() - fill region_offset, data_offset and resource of @device; what cannot be known stays unknown */
+void pmr_place_device(const struct pmr_place *place, struct pmr_device *device, uint64_t *ns_offset);
+
+/**
+ * pmr_place_badblocks() - the part of a region's list inside a window, moved to the window's start
+ * @region: the region's list, normal
+ * @offset: of the window, or PMR_NO_ADDRESS
+ * @length: of the window, or PMR_NO_ADDRESS
+ * @list: result, without a source. Where the window is unknown, only an empty region is known to spare it.
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_place_badblocks(const struct pmr_badblocks *region, uint64_t offset, uint64_t length,
+			struct pmr_badblocks *list);
+
+/**
+ * pmr_place_lists() - fill a device's lists from its region's
+ *
+ * @metadata_badblocks always; @badblocks where the device has no attribute of its own and no --badblocks file.
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_place_lists(struct pmr_device *device);
+
+/* ---- stack.c */
+
+/**
+ * struct pmr_block - a block device as sysfs shows it
+ * @devno: its number
+ * @disk: number of the whole disk
+ * @name: the kernel's name, e.g. "pmem0p1"
+ * @disk_name: the whole disk's name
+ * @start: offset on the disk in bytes
+ * @size: bytes
+ * @disk_size: bytes of the whole disk
+ * @logical_block: bytes
+ * @read_only: it refuses writes
+ * @dax: the disk takes DAX mappings
+ */
+struct pmr_block {
+	dev_t devno;
+	dev_t disk;
+	char *name;
+	char *disk_name;
+	uint64_t start;
+	uint64_t size;
+	uint64_t disk_size;
+	unsigned int logical_block;
+	bool read_only;
+	bool dax;
+};
+
+/** pmr_block_get() - look a block device up by number. Return: 0, -ENODEV, -ENOMEM, another errno of reading sysfs. */
+int pmr_block_get(dev_t devno, struct pmr_block *block);
+/** pmr_block_release() - takes a zeroed one too */
+void pmr_block_release(struct pmr_block *block);
+/** pmr_block_devno() - the number of a whole disk by name, 0 when there is none */
+dev_t pmr_block_devno(const char *name);
+/** pmr_block_path() - "/dev/NAME" in new storage, or NULL without memory */
+char *pmr_block_path(const char *name);
+
+/**
+ * pmr_block_partitions() - call @fn for every partition of a disk
+ *
+ * Return: 0, what @fn returned, -ENOMEM.
+ */
+int pmr_block_partitions(const char *disk, int (*fn)(void *data, const struct pmr_block *partition), void *data);
+
+/**
+ * pmr_stack_check() - refuse what is built of other block devices
+ * @object: what to call it
+ *
+ * Return: 0; -EOPNOTSUPP, and the layer was named.
+ */
+int pmr_stack_check(struct pmr_ctx *ctx, const struct pmr_block *block, const char *object);
+
+/* ---- filesystem.c */
+
+/** pmr_filesystems_find() - find the filesystems on every device of the topology. Return: 0, -ENOMEM. */
+int pmr_filesystems_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
+
+/**
+ * pmr_filesystem_add() - add a block device to the topology's filesystems, whatever is on it
+ * @device: of @block->disk
+ */
+int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology, const struct pmr_block *block,
+		       struct pmr_device *device, struct pmr_filesystem **filesystem);
+
+/** pmr_filesystem_free() - takes NULL */
+void pmr_filesystem_free(struct pmr_filesystem *filesystem);
+
+/** pmr_filesystem_check() - refuse filesystems whose extents are no offsets on their device. Return: 0, -EOPNOTSUPP. */
+int pmr_filesystem_check(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, const char *object);
+
+/** pmr_filesystem_refuse() - name the filesystem behind a number that is no block device. Return: -EOPNOTSUPP, -ENOMEM. */
+int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno, const char *object);
+
+/** pmr_filesystems_forget() - release what filesystem.c holds */
+void pmr_filesystems_forget(struct pmr_topology *topology);
+
+/* ---- topology.c */
+
+/** pmr_device_free() - takes NULL */
+void pmr_device_free(struct pmr_device *device);
+
+/** pmr_topology_add_device() - append; on failure @device stays the caller's. Return: 0, -ENOMEM. */
+int pmr_topology_add_device(struct pmr_topology *topology, struct pmr_device *device);
+
+#endif
