@@ -176,7 +176,7 @@ static int read_device_lists(struct pmr_device *device)
 	};
 	int err;
 
-	err = pmr_place_lists(device);
+	err = pmr_layout_lists(device);
 	if (err || device->from_file)
 		return err;
 	if (own->attribute)
@@ -320,10 +320,10 @@ static int use_device(struct pmr_device *device, const struct claim *claim)
 	return block && *block ? use_block_device(device, block) : 0;
 }
 
-static void place_device(struct finder *finder, struct ndctl_region *ndregion,
-			 const struct claim *claim, struct pmr_device *device)
+static void layout_device(struct finder *finder, struct ndctl_region *ndregion,
+			  const struct claim *claim, struct pmr_device *device)
 {
-	struct pmr_place place = {
+	struct pmr_layout layout = {
 		.region_resource = device->region->resource,
 		.region_size = ndctl_region_get_size(ndregion),
 		.ns_resource = ndctl_namespace_get_resource(device->own->ndns),
@@ -332,16 +332,16 @@ static void place_device(struct finder *finder, struct ndctl_region *ndregion,
 	};
 
 	if (device->enabled) {
-		place.is_mapped = claim->btt;
-		place.has_info = claim->pfn || claim->dax;
+		layout.is_mapped = claim->btt;
+		layout.has_info = claim->pfn || claim->dax;
 		if (claim->pfn)
-			place.data_resource = ndctl_pfn_get_resource(claim->pfn);
+			layout.data_resource = ndctl_pfn_get_resource(claim->pfn);
 		else if (claim->dax)
-			place.data_resource = ndctl_dax_get_resource(claim->dax);
+			layout.data_resource = ndctl_dax_get_resource(claim->dax);
 	}
-	pmr_place_device(&place, device, &device->own->ns_offset);
+	pmr_layout_device(&layout, device, &device->own->ns_offset);
 
-	if (place.ns_resource == PMR_NO_ADDRESS && !finder->topology->own->told_addresses) {
+	if (layout.ns_resource == PMR_NO_ADDRESS && !finder->topology->own->told_addresses) {
 		finder->topology->own->told_addresses = true;
 		pmr_say(finder->ctx, PMR_INFO, "permission", device->ns_name,
 			"physical addresses are not shown: only root (or CAP_DAC_READ_SEARCH) may read them");
@@ -392,7 +392,7 @@ static int fill_device(struct finder *finder, struct ndctl_namespace *ndns,
 		own->attribute = NULL;
 		return -ENOMEM;
 	}
-	place_device(finder, ndctl_namespace_get_region(ndns), &claim, device);
+	layout_device(finder, ndctl_namespace_get_region(ndns), &claim, device);
 	return read_device_lists(device);
 }
 

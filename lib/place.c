@@ -4,7 +4,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <string.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,70 +109,4 @@ int pmr_place_check(struct pmr_ctx *ctx, int directory, const char *name,
 		}
 	}
 	return 0;
-}
-
-/* From the region's list, with its source. */
-static int place_list(const struct pmr_region *region, uint64_t offset, uint64_t length,
-		      struct pmr_badblocks *list)
-{
-	struct pmr_badblocks made = { 0 };
-	int err;
-
-	err = pmr_place_badblocks(&region->badblocks, offset, length, &made);
-	if (err)
-		return err;
-	if (region->badblocks.source) {
-		made.source = strdup(region->badblocks.source);
-		if (!made.source) {
-			pmr_badblocks_release(&made);
-			return -ENOMEM;
-		}
-	}
-	pmr_badblocks_release(list);
-	*list = made;
-	return 0;
-}
-
-/* Poison ahead of the device's first byte; all of it where a BTT hides which block it hit. */
-static int place_metadata(struct pmr_device *device)
-{
-	bool is_mapped = device->enabled && device->mode == PMR_MODE_SECTOR;
-
-	if (!is_mapped && device->data_offset == 0) {
-		pmr_badblocks_release(&device->metadata_badblocks);
-		device->metadata_badblocks.trust = PMR_LIST_COMPLETE;
-		return 0;
-	}
-	return place_list(device->region, device->own->ns_offset,
-			  is_mapped ? device->ns_size : device->data_offset,
-			  &device->metadata_badblocks);
-}
-
-static int place_sector(struct pmr_device *device)
-{
-	const struct pmr_badblocks *inside = &device->metadata_badblocks;
-	int err;
-
-	err = place_list(device->region, 0, 0, &device->badblocks);
-	if (err)
-		return err;
-	if (device->badblocks.trust == PMR_LIST_COMPLETE &&
-	    (inside->ranges.n || inside->trust != PMR_LIST_COMPLETE)) {
-		device->badblocks.trust = PMR_LIST_INCOMPLETE;
-		device->badblocks.reason = "region-only";
-	}
-	return 0;
-}
-
-int pmr_place_lists(struct pmr_device *device)
-{
-	int err;
-
-	err = place_metadata(device);
-	if (err || device->from_file || device->own->attribute)
-		return err;
-	if (device->enabled && device->mode == PMR_MODE_SECTOR)
-		return place_sector(device);
-	return place_list(device->region, device->region_offset,
-			  device->enabled ? device->size : device->ns_size, &device->badblocks);
 }

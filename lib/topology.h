@@ -73,10 +73,10 @@ int pmr_devices_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
 /** pmr_devices_forget() - release what device.c holds; after the devices */
 void pmr_devices_forget(struct pmr_topology *topology);
 
-/* ---- place.c: pure */
+/* ---- layout.c: pure */
 
 /**
- * struct pmr_place - where a namespace says it lies
+ * struct pmr_layout - where a namespace says it lies
  * @region_resource: physical address of the region, or PMR_NO_ADDRESS
  * @region_size: bytes
  * @ns_resource: physical address of the namespace, or PMR_NO_ADDRESS
@@ -85,7 +85,7 @@ void pmr_devices_forget(struct pmr_topology *topology);
  * @has_info: it begins with an info block, whose length only @data_resource tells
  * @is_mapped: it is a BTT: its blocks have no fixed place
  */
-struct pmr_place {
+struct pmr_layout {
 	uint64_t region_resource;
 	uint64_t region_size;
 	uint64_t ns_resource;
@@ -95,11 +95,11 @@ struct pmr_place {
 	bool is_mapped;
 };
 
-/** pmr_place_device() - fill region_offset, data_offset and resource of @device; what cannot be known stays unknown */
-void pmr_place_device(const struct pmr_place *place, struct pmr_device *device, uint64_t *ns_offset);
+/** pmr_layout_device() - fill region_offset, data_offset and resource of @device; what cannot be known stays unknown */
+void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *device, uint64_t *ns_offset);
 
 /**
- * pmr_place_badblocks() - the part of a region's list inside a window, moved to the window's start
+ * pmr_layout_badblocks() - the part of a region's list inside a window, moved to the window's start
  * @region: the region's list, normal
  * @offset: of the window, or PMR_NO_ADDRESS
  * @length: of the window, or PMR_NO_ADDRESS
@@ -107,17 +107,17 @@ void pmr_place_device(const struct pmr_place *place, struct pmr_device *device, 
  *
  * Return: 0, -ENOMEM.
  */
-int pmr_place_badblocks(const struct pmr_badblocks *region, uint64_t offset, uint64_t length,
+int pmr_layout_badblocks(const struct pmr_badblocks *region, uint64_t offset, uint64_t length,
 			struct pmr_badblocks *list);
 
 /**
- * pmr_place_lists() - fill a device's lists from its region's
+ * pmr_layout_lists() - fill a device's lists from its region's
  *
  * @metadata_badblocks always; @badblocks where the device has no attribute of its own and no --badblocks file.
  *
  * Return: 0, -ENOMEM.
  */
-int pmr_place_lists(struct pmr_device *device);
+int pmr_layout_lists(struct pmr_device *device);
 
 /* ---- stack.c */
 

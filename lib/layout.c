@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where a namespace's bytes lie in its region, and what of the region's list that is. Pure. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "private.h"
+#include "topology.h"
+
+/* PMR_NO_ADDRESS where either is unknown, or where they do not fit together. */
+static uint64_t distance(uint64_t from, uint64_t to)
+{
+	if (from == PMR_NO_ADDRESS || to == PMR_NO_ADDRESS || to < from)
+		return PMR_NO_ADDRESS;
+	return to - from;
+}
+
+static uint64_t sum(uint64_t a, uint64_t b)
+{
+	uint64_t both;
+
+	if (a == PMR_NO_ADDRESS || b == PMR_NO_ADDRESS || __builtin_add_overflow(a, b, &both))
+		return PMR_NO_ADDRESS;
+	return both;
+}
+
+void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *device,
+		       uint64_t *ns_offset)
+{
+	*ns_offset = distance(layout->region_resource, layout->ns_resource);
+	/* Addresses are root's to read, but what fills its region begins where it begins. */
+	if (*ns_offset == PMR_NO_ADDRESS && layout->ns_size == layout->region_size)
+		*ns_offset = 0;
+
+	if (layout->is_mapped) {
+		device->data_offset = PMR_NO_ADDRESS;
+		device->region_offset = PMR_NO_ADDRESS;
+		device->resource = PMR_NO_ADDRESS;
+	} else if (layout->has_info) {
+		device->data_offset = distance(layout->ns_resource, layout->data_resource);
+		device->region_offset = sum(*ns_offset, device->data_offset);
+		device->resource = layout->data_resource;
+	} else {
+		device->data_offset = 0;
+		device->region_offset = *ns_offset;
+		device->resource = layout->ns_resource;
+	}
+}
+
+int pmr_layout_badblocks(const struct pmr_badblocks *region, uint64_t offset, uint64_t length,
+			 struct pmr_badblocks *list)
+{
+	struct pmr_badblocks made = { .trust = region->trust, .reason = region->reason };
+	size_t i;
+	int err;
+
+	if (region->trust == PMR_LIST_UNKNOWN)
+		goto out;
+	if (offset == PMR_NO_ADDRESS || length == PMR_NO_ADDRESS) {
+		if (region->ranges.n && region->trust == PMR_LIST_COMPLETE) {
+			made.trust = PMR_LIST_INCOMPLETE;
+			made.reason = "region-only";
+		}
+		goto out;
+	}
+	err = pmr_ranges_clip(&made.ranges, &region->ranges, offset, length);
+	if (err) {
+		pmr_ranges_release(&made.ranges);
+		return err;
+	}
+	for (i = 0; i < made.ranges.n; i++)
+		made.ranges.v[i].offset -= offset;
+out:
+	*list = made;
+	return 0;
+}
+
+/* From the region's list, with its source. */
+static int layout_list(const struct pmr_region *region, uint64_t offset, uint64_t length,
+		       struct pmr_badblocks *list)
+{
+	struct pmr_badblocks made = { 0 };
+	int err;
+
+	err = pmr_layout_badblocks(&region->badblocks, offset, length, &made);
+	if (err)
+		return err;
+	if (region->badblocks.source) {
+		made.source = strdup(region->badblocks.source);
+		if (!made.source) {
+			pmr_badblocks_release(&made);
+			return -ENOMEM;
+		}
+	}
+	pmr_badblocks_release(list);
+	*list = made;
+	return 0;
+}
+
+/* Poison ahead of the device's first byte; all of it where a BTT hides which block it hit. */
+static int layout_metadata(struct pmr_device *device)
+{
+	bool is_mapped = device->enabled && device->mode == PMR_MODE_SECTOR;
+
+	if (!is_mapped && device->data_offset == 0) {
+		pmr_badblocks_release(&device->metadata_badblocks);
+		device->metadata_badblocks.trust = PMR_LIST_COMPLETE;
+		return 0;
+	}
+	return layout_list(device->region, device->own->ns_offset,
+			   is_mapped ? device->ns_size : device->data_offset,
+			   &device->metadata_badblocks);
+}
+
+static int layout_sector(struct pmr_device *device)
+{
+	const struct pmr_badblocks *inside = &device->metadata_badblocks;
+	int err;
+
+	err = layout_list(device->region, 0, 0, &device->badblocks);
+	if (err)
+		return err;
+	if (device->badblocks.trust == PMR_LIST_COMPLETE &&
+	    (inside->ranges.n || inside->trust != PMR_LIST_COMPLETE)) {
+		device->badblocks.trust = PMR_LIST_INCOMPLETE;
+		device->badblocks.reason = "region-only";
+	}
+	return 0;
+}
+
+int pmr_layout_lists(struct pmr_device *device)
+{
+	int err;
+
+	err = layout_metadata(device);
+	if (err || device->from_file || device->own->attribute)
+		return err;
+	if (device->enabled && device->mode == PMR_MODE_SECTOR)
+		return layout_sector(device);
+	return layout_list(device->region, device->region_offset,
+			   device->enabled ? device->size : device->ns_size, &device->badblocks);
+}
