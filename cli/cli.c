@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* One run of a command: messages, the report's way out, the exit status. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "text.h"
+
+static void print_message(struct cli *cli, const char *object, const char *text)
+{
+	progress_erase(&cli->progress);
+	fputs("pmem-recover: ", stderr);
+	text_print_safe(stderr, object);
+	fputs(": ", stderr);
+	text_print_safe(stderr, text);
+	fputc('\n', stderr);
+	fflush(stderr);
+}
+
+static bool is_printed(const struct cli *cli, enum pmr_level level)
+{
+	return level <= PMR_WARNING || (level == PMR_INFO && cli->options.verbose >= 1) ||
+	       cli->options.verbose >= 2;
+}
+
+static void hear(void *data, const struct pmr_message *message)
+{
+	struct cli *cli = data;
+
+	if (message->level == PMR_ERROR)
+		cli->heard_error = true;
+	if (is_printed(cli, message->level))
+		print_message(cli, message->object, message->text);
+	/* debugging text is for eyes, unless it was asked for */
+	if (message->level != PMR_DEBUG || cli->options.verbose >= 2)
+		report_add_message(&cli->report, message);
+}
+
+static void say(struct cli *cli, enum pmr_level level, const char *code, const char *object,
+		const char *format, va_list args, bool print)
+{
+	struct pmr_message message = { level, code, object, NULL };
+	char *text = NULL;
+
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	message.text = text ? text : format;
+	hear(cli, &message);
+	if (print && !is_printed(cli, level))
+		print_message(cli, object, message.text);
+	free(text);
+}
+
+void cli_say(struct cli *cli, enum pmr_level level, const char *code, const char *object,
+	     const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(cli, level, code, object, format, args, false);
+	va_end(args);
+}
+
+void cli_note(struct cli *cli, const char *code, const char *object, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(cli, PMR_INFO, code, object, format, args, !cli->options.quiet);
+	va_end(args);
+}
+
+int cli_usage(struct cli *cli, const char *object, const char *text)
+{
+	fputs("pmem-recover: ", stderr);
+	text_print_safe(stderr, object);
+	fprintf(stderr, ": %s, see 'pmem-recover %s --help'\n", text, cli->command->name);
+	return CLI_USAGE;
+}
+
+int cli_load_badblocks(struct cli *cli)
+{
+	int rc;
+
+	if (!cli->options.badblocks)
+		return 0;
+	rc = pmr_badblocks_load(cli->ctx, cli->options.badblocks, &cli->badblocks);
+	if (!rc)
+		cli->file = &cli->badblocks;
+	return rc;
+}
+
+int cli_look(struct cli *cli, unsigned int flags)
+{
+	struct report *report = &cli->report;
+	int rc = pmr_topology_new(cli->ctx, flags, &report->topology);
+
+	if (rc)
+		return rc;
+	/* somebody who names a target or a list knows that it need not be PMEM */
+	if (report->topology->n_devices == 0 && report->topology->n_regions == 0 &&
+	    cli->options.n_args == 0 && !cli->file)
+		cli_note(cli, "no-pmem", "this machine",
+			 "has no persistent memory: no nvdimm region or namespace was found");
+	return 0;
+}
+
+int cli_scan(struct cli *cli)
+{
+	struct report *report = &cli->report;
+	const char *const *targets = (const char *const *)cli->options.args;
+	size_t n_targets = cli->options.n_args;
+	const char *named[1];
+	int rc;
+
+	rc = cli_load_badblocks(cli);
+	if (rc)
+		return rc;
+	if (cli->file && n_targets == 0) {
+		if (!cli->file->device)
+			return cli_usage(cli, cli->options.badblocks,
+					 "the list names no device, so give a target");
+		named[0] = cli->file->device;
+		targets = named;
+		n_targets = 1;
+	}
+	rc = cli_look(cli, PMR_TOPOLOGY_FILESYSTEMS);
+	if (rc)
+		return rc;
+	return pmr_scan_new(cli->ctx, report->topology, targets, n_targets, cli->file,
+			    cli->options.badblocks, &report->scan);
+}
+
+/* ---- the way out */
+
+static void fail(struct cli *cli, int rc)
+{
+	cli->report.failed = true;
+	/* the library said what it was, unless it had not even the memory for that */
+	if (!cli->heard_error)
+		cli_say(cli, PMR_ERROR, rc == -ENOMEM ? "no-memory" : "failed", cli->command->name,
+			"cannot go on: %s", strerror(-rc));
+}
+
+static int write_report(const struct cli *cli)
+{
+	if (cli->options.quiet)
+		return 0;
+	if (cli->options.human)
+		return report_write_human(&cli->report, stdout);
+	return report_write_json(&cli->report, stdout);
+}
+
+/* Returns the exit status. Errors of stdout show at the latest when it is closed. */
+static int finish(struct cli *cli)
+{
+	struct report *report = &cli->report;
+	int rc;
+
+	progress_erase(&cli->progress);
+	report_finish(report);
+	if (cli->options.quiet)
+		report_write_quiet(report, stderr);
+	errno = 0;
+	rc = write_report(cli);
+	if (ferror(stdout))
+		rc = errno ? -errno : -EIO;
+	if (fclose(stdout) && !rc && !cli->options.quiet)
+		rc = errno ? -errno : -EIO;
+	if (!rc && !report->lost_message)
+		return report->exit_status;
+	print_message(cli, "report", rc ? strerror(-rc) : "messages were lost for want of memory");
+	/* what was done to the media must be said in any case */
+	if (rc && report->plan) {
+		fputs("pmem-recover: repair: ", stderr);
+		report_write_outcome(report, stderr);
+	}
+	return report->exit_status | STATUS_UNKNOWN;
+}
+
+static int start(struct cli *cli, const volatile sig_atomic_t *cancel)
+{
+	int rc = pmr_new(&cli->ctx);
+
+	if (rc)
+		return rc;
+	pmr_set_message_fn(cli->ctx, hear, cli);
+	pmr_set_progress_fn(cli->ctx, progress_update, &cli->progress);
+	pmr_set_cancel(cli->ctx, cancel);
+	return cli->command->run(cli);
+}
+
+static int run_parsed(struct cli *cli, const volatile sig_atomic_t *cancel)
+{
+	int rc;
+
+	if (cli->options.n_args < cli->command->min_args) {
+		cli_usage(cli, cli->command->name, "an argument is missing");
+		return STATUS_USAGE;
+	}
+	if (cli->options.n_args > cli->command->max_args) {
+		cli_usage(cli, cli->options.args[cli->command->max_args], "one argument too many");
+		return STATUS_USAGE;
+	}
+	progress_init(&cli->progress, cli->options.quiet);
+	cli->report.verb = cli->command->verb;
+	cli->report.started = time(NULL);
+	rc = start(cli, cancel);
+	if (rc == CLI_USAGE)
+		return STATUS_USAGE;
+	if (rc < 0)
+		fail(cli, rc);
+	return finish(cli);
+}
+
+static int print_help(const struct command *command, const char *name)
+{
+	int rc = options_print_help(name, command->args, command->options, stdout);
+
+	printf("\n%s\nThe manual: man pmem-recover-%s\n", command->text, command->name);
+	if (rc || fclose(stdout)) {
+		fprintf(stderr, "pmem-recover: help: %s\n", strerror(rc ? -rc : errno));
+		return STATUS_UNKNOWN;
+	}
+	return STATUS_OK;
+}
+
+int cli_run(const struct command *command, int argc, char **argv,
+	    const volatile sig_atomic_t *cancel)
+{
+	struct cli cli = { .command = command };
+	char name[64];
+	int status;
+	int rc;
+
+	snprintf(name, sizeof(name), "pmem-recover %s", command->name);
+	rc = options_parse(name, command->options, argc, argv, &cli.options);
+	if (rc == -ENOMEM) {
+		fprintf(stderr, "%s: %s\n", name, strerror(-rc));
+		status = STATUS_UNKNOWN;
+	} else if (rc) {
+		status = STATUS_USAGE;
+	} else if (cli.options.help) {
+		status = print_help(command, name);
+	} else if (cli.options.list_opts) {
+		options_print_list(command->options, stdout);
+		status = fclose(stdout) ? STATUS_UNKNOWN : STATUS_OK;
+	} else {
+		status = run_parsed(&cli, cancel);
+	}
+	report_release(&cli.report);
+	pmr_badblocks_file_release(&cli.badblocks);
+	pmr_unref(cli.ctx);
+	options_release(&cli.options);
+	return status;
+}

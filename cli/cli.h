@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the commands share: one run of the program.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "options.h"
+#include "pmem-recover.h"
+#include "progress.h"
+#include "report.h"
+
+/** CLI_USAGE - what a command returns when it was called wrongly; no document is written then */
+#define CLI_USAGE 1
+
+struct cli;
+
+/**
+ * struct command - one verb
+ * @name: the verb
+ * @verb: for the report
+ * @args: what follows the options, for help
+ * @summary: one line for the list of commands
+ * @text: what its own help says besides the options
+ * @options: its popt table
+ * @min_args, @max_args: how many arguments it takes
+ * @run: does the work. Returns 0 (look at the report), CLI_USAGE, or a negative errno.
+ */
+struct command {
+	const char *name;
+	enum verb verb;
+	const char *args;
+	const char *summary;
+	const char *text;
+	const struct poptOption *options;
+	size_t min_args;
+	size_t max_args;
+	int (*run)(struct cli *cli);
+};
+
+/**
+ * struct cli - one run of one command
+ * @command: which
+ * @options: what the user asked for
+ * @ctx: the library
+ * @progress: the line on stderr
+ * @report: the result so far
+ * @badblocks: the file of --badblocks, once loaded
+ * @file: @badblocks, or NULL where there is none
+ * @heard_error: an error was said already
+ */
+struct cli {
+	const struct command *command;
+	struct options options;
+	struct pmr_ctx *ctx;
+	struct progress progress;
+	struct report report;
+	struct pmr_badblocks_file badblocks;
+	struct pmr_badblocks_file *file;
+	bool heard_error;
+};
+
+#define CLI_PRINTF(text, first) __attribute__((format(printf, text, first)))
+
+/** cli_run() - run a command on what follows the verb. @cancel: see pmr_set_cancel(). Return: the exit status. */
+int cli_run(const struct command *command, int argc, char **argv,
+	    const volatile sig_atomic_t *cancel);
+
+/** cli_say() - say one thing on stderr and in the report, as the library does */
+void cli_say(struct cli *cli, enum pmr_level level, const char *code, const char *object,
+	     const char *format, ...) CLI_PRINTF(5, 6);
+
+/** cli_note() - an info message that is also said on stderr, unless quiet */
+void cli_note(struct cli *cli, const char *code, const char *object, const char *format, ...)
+	CLI_PRINTF(4, 5);
+
+/** cli_usage() - say what is wrong with the command line. Return: CLI_USAGE. */
+int cli_usage(struct cli *cli, const char *object, const char *text);
+
+/** cli_load_badblocks() - read the file of --badblocks, if any. Return: 0, a negative errno (said). */
+int cli_load_badblocks(struct cli *cli);
+
+/** cli_look() - make the report's topology, and say so where there is no PMEM. Return: 0, a negative errno. */
+int cli_look(struct cli *cli, unsigned int flags);
+
+/** cli_scan() - scan the targets into the report. Return: 0, CLI_USAGE, a negative errno. */
+int cli_scan(struct cli *cli);
+
+int cmd_list(struct cli *cli);
+int cmd_scan(struct cli *cli);
+int cmd_map(struct cli *cli);
+int cmd_repair(struct cli *cli);
+int cmd_health(struct cli *cli);
+
+#endif

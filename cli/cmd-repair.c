@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* pmem-recover repair: scan, plan, ask, write. */
+#include <ctype.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "text.h"
+
+static int check_options(struct cli *cli)
+{
+	const struct options *options = &cli->options;
+
+	if (!options->from_backup && !options->zero_fill)
+		return cli_usage(cli, "repair", "needs --from-backup=PATH or --zero-fill");
+	if (options->from_backup && options->zero_fill)
+		return cli_usage(cli, "--zero-fill", "contradicts --from-backup");
+	if (options->backup_root && !options->from_backup)
+		return cli_usage(cli, "--backup-root", "means nothing without --from-backup");
+	if (options->verify_backup == PMR_VERIFY_NONE && !options->force)
+		return cli_usage(
+			cli, "--verify-backup=none",
+			"nothing would tell a stale backup from a good one; --force if you mean it");
+	return 0;
+}
+
+/* Whether a person said yes. Off a terminal nobody can. */
+static bool is_confirmed(struct cli *cli)
+{
+	const struct pmr_plan *plan = cli->report.plan;
+	char answer[16] = "";
+
+	if (cli->options.yes)
+		return true;
+	if (!isatty(STDIN_FILENO)) {
+		cli_say(cli, PMR_ERROR, "not-confirmed", "repair",
+			"nothing was written: standard input is no terminal to ask on, so say --yes, or --dry-run to look first");
+		return false;
+	}
+	fputs("Write ", stderr);
+	text_print_size(stderr, plan->bytes);
+	fputs(" as shown? [y/N] ", stderr);
+	fflush(stderr);
+	if (fgets(answer, sizeof(answer), stdin) && tolower((unsigned char)answer[0]) == 'y')
+		return true;
+	cli_say(cli, PMR_ERROR, "not-confirmed", "repair",
+		"nothing was written: the answer was not yes");
+	return false;
+}
+
+static bool has_losses(const struct pmr_scan *scan)
+{
+	struct report_totals totals;
+
+	report_totals(scan, &totals);
+	return totals.files > 0;
+}
+
+static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
+{
+	struct report *report = &cli->report;
+
+	progress_erase(&cli->progress);
+	if (!cli->options.quiet || !cli->options.yes)
+		report_write_plan(report->plan, stderr);
+	if (report->plan->n_steps == 0) {
+		cli_note(cli, "nothing-to-write", "repair",
+			 "nothing was written: no loss can be repaired safely");
+		return 0;
+	}
+	if (cli->options.dry_run) {
+		cli_note(cli, "dry-run", "repair", "nothing was written: this was a dry run");
+		return 0;
+	}
+	if (!is_confirmed(cli)) {
+		report->failed = true;
+		return 0;
+	}
+	return pmr_repair_run(cli->ctx, report->plan, repair);
+}
+
+int cmd_repair(struct cli *cli)
+{
+	const struct options *options = &cli->options;
+	struct report *report = &cli->report;
+	const struct pmr_repair_options repair = {
+		.backup = options->from_backup,
+		.backup_root = options->backup_root,
+		.zero_fill = options->zero_fill,
+		.accept_offlined = options->accept_offlined,
+		.trust_badblocks = options->trust_badblocks,
+		.verify_backup = options->verify_backup,
+		.journal = options->journal,
+	};
+	int rc;
+
+	rc = check_options(cli);
+	if (rc)
+		return rc;
+	report->dry_run = options->dry_run;
+	report->zero_fill = options->zero_fill;
+	rc = cli_scan(cli);
+	if (rc)
+		return rc;
+	if (!has_losses(report->scan)) {
+		cli_note(cli, "nothing-to-repair", "repair",
+			 "nothing to repair: no file of the targets is known to have lost data");
+		return 0;
+	}
+	/* the report then shows what is lost, which is what an interrupted scan has to tell */
+	if (pmr_is_cancelled(cli->ctx))
+		return 0;
+	rc = pmr_plan_new(cli->ctx, report->scan, (const char *const *)options->args,
+			  options->n_args, &repair, &report->plan);
+	if (rc)
+		return rc;
+	if (pmr_is_cancelled(cli->ctx)) {
+		report->failed = true;
+		return 0;
+	}
+	return write_plan(cli, &repair);
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Finds the verb in the real argv[1] and hands over; signals, help and version. */
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "text.h"
+
+static volatile sig_atomic_t cancelled;
+
+static const struct command commands[] = {
+	{
+		.name = "list",
+		.verb = VERB_LIST,
+		.args = "",
+		.summary = "devices, namespaces, filesystems and how many badblocks they have",
+		.text = "Shows every nvdimm bus, region and namespace, the filesystems on them, and their badblocks.\n",
+		.options = options_plain,
+		.max_args = 0,
+		.run = cmd_list,
+	},
+	{
+		.name = "scan",
+		.verb = VERB_SCAN,
+		.args = "[TARGET...]",
+		.summary = "which bytes of which files are lost",
+		.text = "A TARGET is a file, a directory, a mountpoint, a block device or a namespace;\n"
+			"without one, every mounted filesystem on persistent memory. Writes nothing.\n",
+		.options = options_badblocks,
+		.max_args = SIZE_MAX,
+		.run = cmd_scan,
+	},
+	{
+		.name = "map",
+		.verb = VERB_MAP,
+		.args = "FILE [OFFSET[+LENGTH]]",
+		.summary = "where a file lies: device, namespace, region, physical address",
+		.text = "OFFSET and LENGTH are bytes: decimal, or hexadecimal after 0x, with K, M, G or T\n"
+			"for powers of 1024.\n",
+		.options = options_badblocks,
+		.min_args = 1,
+		.max_args = 2,
+		.run = cmd_map,
+	},
+	{
+		.name = "repair",
+		.verb = VERB_REPAIR,
+		.args = "TARGET...",
+		.summary = "write what is lost from a backup, and prove it",
+		.text = "Needs --from-backup or --zero-fill. Shows what it is about to write and asks;\n"
+			"--yes answers, --dry-run writes nothing. Only what was read back equal counts as repaired.\n",
+		.options = options_repair,
+		.min_args = 1,
+		.max_args = SIZE_MAX,
+		.run = cmd_repair,
+	},
+	{
+		.name = "health",
+		.verb = VERB_HEALTH,
+		.args = "",
+		.summary =
+			"how many badblocks there are, in constant time, for cron and monitoring",
+		.text = "Reads the lists alone and opens no file. With --quiet it is silent when all is well.\n"
+			"A list given by --badblocks has to name its device.\n",
+		.options = options_badblocks,
+		.max_args = 0,
+		.run = cmd_health,
+	},
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static void print_help(FILE *out)
+{
+	fputs("Usage: pmem-recover COMMAND [OPTION...] [ARGUMENT...]\n"
+	      "       pmem-recover help [COMMAND]\n"
+	      "       pmem-recover --version\n"
+	      "\n"
+	      "Finds which bytes of which files poisoned persistent memory took, and repairs them.\n"
+	      "\n"
+	      "Commands:\n",
+	      out);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n"
+	      "Exit status, added up:\n"
+	      "  0   nothing is lost in what was asked for\n"
+	      "  1   there were losses, and every one was repaired from a backup\n"
+	      "  4   file data or metadata is lost, or still lost\n"
+	      "  8   the work could not be done, or the answer not be known\n"
+	      "  16  wrong usage\n"
+	      "\n"
+	      "The manual: man pmem-recover; what to do tonight: man 7 pmem-recover\n",
+	      out);
+}
+
+static int usage_error(const char *object, const char *text)
+{
+	fputs("pmem-recover: ", stderr);
+	text_print_safe(stderr, object);
+	fprintf(stderr, ": %s, see 'pmem-recover help'\n", text);
+	return STATUS_USAGE;
+}
+
+/* Returns the exit status of something that was only to be printed. */
+static int close_output(void)
+{
+	if (!fclose(stdout))
+		return STATUS_OK;
+	fprintf(stderr, "pmem-recover: standard output: %s\n", strerror(errno));
+	return STATUS_UNKNOWN;
+}
+
+static int run_help(int argc, char **argv)
+{
+	static char option[] = "--help";
+	char *help[] = { option, NULL };
+	const struct command *command;
+
+	if (argc > 1)
+		return usage_error(argv[1], "help takes one command");
+	if (argc == 1) {
+		command = find_command(argv[0]);
+		if (!command)
+			return usage_error(argv[0], "no such command");
+		return cli_run(command, 1, help, &cancelled);
+	}
+	print_help(stdout);
+	return close_output();
+}
+
+static int run_list_cmds(void)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		puts(commands[i].name);
+	return close_output();
+}
+
+static int run_version(void)
+{
+	printf("pmem-recover %s\n", pmr_version());
+	return close_output();
+}
+
+/*
+ * A program that starts without descriptors 0 to 2 would be given one of them for the next file it opens,
+ * and print its report into a device. What is missing becomes /dev/null in the direction that fails.
+ */
+static int hold_standard_files(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* not O_CLOEXEC: it stands in for a descriptor that is inherited */
+		if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+			return -EBADF;
+	}
+	return 0;
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	cancelled = 1;
+}
+
+/* The first signal asks for an end, the second kills. What the caller ignores stays ignored. */
+static int catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM };
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction old;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		if (sigaction(signals[i], NULL, &old))
+			return -errno;
+		if (old.sa_handler != SIG_IGN && sigaction(signals[i], &action, NULL))
+			return -errno;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (hold_standard_files() || catch_signals())
+		return STATUS_UNKNOWN;
+	setlocale(LC_CTYPE, "");
+	if (argc < 2) {
+		print_help(stderr);
+		return STATUS_USAGE;
+	}
+	command = find_command(argv[1]);
+	if (command)
+		return cli_run(command, argc - 2, argv + 2, &cancelled);
+	if (!strcmp(argv[1], "help"))
+		return run_help(argc - 2, argv + 2);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return run_help(0, NULL);
+	if (!strcmp(argv[1], "--version"))
+		return run_version();
+	if (!strcmp(argv[1], "--list-cmds"))
+		return run_list_cmds();
+	return usage_error(argv[1], argv[1][0] == '-' ? "no such option" : "no such command");
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The popt tables, and the only use of popt. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+#include "text.h"
+
+enum option {
+	OPT_HUMAN = 1,
+	OPT_FORMAT,
+	OPT_QUIET,
+	OPT_VERBOSE,
+	OPT_HELP,
+	OPT_LIST_OPTS,
+	OPT_BADBLOCKS,
+	OPT_FROM_BACKUP,
+	OPT_ZERO_FILL,
+	OPT_BACKUP_ROOT,
+	OPT_VERIFY_BACKUP,
+	OPT_FORCE,
+	OPT_ACCEPT_OFFLINED,
+	OPT_TRUST_BADBLOCKS,
+	OPT_JOURNAL,
+	OPT_YES,
+	OPT_DRY_RUN,
+};
+
+#define TABLE(table, title)                                                         \
+	{                                                                           \
+		NULL, '\0', POPT_ARG_INCLUDE_TABLE, (void *)(table), 0, title, NULL \
+	}
+#define FLAG(name, letter, option, text)                              \
+	{                                                             \
+		name, letter, POPT_ARG_NONE, NULL, option, text, NULL \
+	}
+#define VALUE(name, option, text, what)                               \
+	{                                                             \
+		name, '\0', POPT_ARG_STRING, NULL, option, text, what \
+	}
+
+static const struct poptOption common_table[] = {
+	FLAG("human", 'u', OPT_HUMAN, "print for people, same as --format=human"),
+	VALUE("format", OPT_FORMAT, "how to print the report; json is the default", "json|human"),
+	FLAG("quiet", 'q', OPT_QUIET, "print no report, only problems, on stderr"),
+	FLAG("verbose", 'v', OPT_VERBOSE, "tell more on stderr; twice for everything"),
+	FLAG("help", 'h', OPT_HELP, "print this help"),
+	{ "list-opts", '\0', POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, NULL, OPT_LIST_OPTS, NULL,
+	  NULL },
+	POPT_TABLEEND
+};
+
+static const struct poptOption badblocks_table[] = {
+	VALUE("badblocks", OPT_BADBLOCKS,
+	      "take the device's badblocks from \"sector count\" lines in FILE, - for standard input",
+	      "FILE"),
+	POPT_TABLEEND
+};
+
+static const struct poptOption repair_table[] = {
+	VALUE("from-backup", OPT_FROM_BACKUP, "take what is lost from this file or directory",
+	      "PATH"),
+	VALUE("backup-root", OPT_BACKUP_ROOT, "the directory that the top of the backup stands for",
+	      "DIR"),
+	VALUE("verify-backup", OPT_VERIFY_BACKUP,
+	      "how much of the readable file must agree with the backup; window is the default",
+	      "window|full|none"),
+	FLAG("force", '\0', OPT_FORCE, "allow --verify-backup=none"),
+	FLAG("zero-fill", '\0', OPT_ZERO_FILL, "write zeros over what is lost"),
+	FLAG("accept-offlined", '\0', OPT_ACCEPT_OFFLINED,
+	     "replace whole pages that a machine check took offline"),
+	FLAG("trust-badblocks", '\0', OPT_TRUST_BADBLOCKS,
+	     "write listed sectors even where they can be read; loop devices only"),
+	VALUE("journal", OPT_JOURNAL,
+	      "where to keep the journal; /var/lib/pmem-recover is the default", "DIR"),
+	FLAG("yes", 'y', OPT_YES, "do not ask"),
+	FLAG("dry-run", 'n', OPT_DRY_RUN, "show what would be written, and write nothing"),
+	POPT_TABLEEND
+};
+
+const struct poptOption options_plain[] = { TABLE(common_table, "Options:"), POPT_TABLEEND };
+
+const struct poptOption options_badblocks[] = { TABLE(badblocks_table, "Options:"),
+						TABLE(common_table, "Common options:"),
+						POPT_TABLEEND };
+
+const struct poptOption options_repair[] = { TABLE(repair_table, "Repair options:"),
+					     TABLE(badblocks_table, "Options:"),
+					     TABLE(common_table, "Common options:"),
+					     POPT_TABLEEND };
+
+/* Where an option without a value of its own goes. */
+static bool *flag_of(struct options *options, int option)
+{
+	switch (option) {
+	case OPT_HUMAN:
+		return &options->human;
+	case OPT_QUIET:
+		return &options->quiet;
+	case OPT_HELP:
+		return &options->help;
+	case OPT_LIST_OPTS:
+		return &options->list_opts;
+	case OPT_ZERO_FILL:
+		return &options->zero_fill;
+	case OPT_FORCE:
+		return &options->force;
+	case OPT_ACCEPT_OFFLINED:
+		return &options->accept_offlined;
+	case OPT_TRUST_BADBLOCKS:
+		return &options->trust_badblocks;
+	case OPT_YES:
+		return &options->yes;
+	case OPT_DRY_RUN:
+		return &options->dry_run;
+	default:
+		return NULL;
+	}
+}
+
+static char **string_of(struct options *options, int option)
+{
+	switch (option) {
+	case OPT_BADBLOCKS:
+		return &options->badblocks;
+	case OPT_FROM_BACKUP:
+		return &options->from_backup;
+	case OPT_BACKUP_ROOT:
+		return &options->backup_root;
+	case OPT_JOURNAL:
+		return &options->journal;
+	default:
+		return NULL;
+	}
+}
+
+static void complain(const char *name, const char *object, const char *text)
+{
+	fputs("pmem-recover: ", stderr);
+	text_print_safe(stderr, object);
+	fprintf(stderr, ": %s, see '%s --help'\n", text, name);
+}
+
+static int set_format(struct options *options, const char *value)
+{
+	if (strcmp(value, "json") && strcmp(value, "human"))
+		return -EINVAL;
+	options->human = value[0] == 'h';
+	return 0;
+}
+
+static int set_verify(struct options *options, const char *value)
+{
+	static const char *const words[] = {
+		[PMR_VERIFY_WINDOW] = "window",
+		[PMR_VERIFY_FULL] = "full",
+		[PMR_VERIFY_NONE] = "none",
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (!strcmp(value, words[i])) {
+			options->verify_backup = (enum pmr_verify_backup)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* @value is ours to keep or to free. */
+static int set_value(const char *name, struct options *options, int option, char *value)
+{
+	char **string = string_of(options, option);
+	int rc = 0;
+
+	if (!value)
+		return -ENOMEM;
+	if (string && *value) {
+		free(*string);
+		*string = value;
+		return 0;
+	}
+	if (string) {
+		complain(name, "option", "a file name cannot be empty");
+		rc = -EINVAL;
+	} else if (option == OPT_FORMAT) {
+		rc = set_format(options, value);
+		if (rc)
+			complain(name, value, "no such format: it is json or human");
+	} else {
+		rc = set_verify(options, value);
+		if (rc)
+			complain(name, value, "--verify-backup is window, full or none");
+	}
+	free(value);
+	return rc;
+}
+
+static int copy_args(struct options *options, const char **args)
+{
+	size_t n = 0;
+
+	while (args && args[n])
+		n++;
+	options->args = calloc(n + 1, sizeof(*options->args));
+	if (!options->args)
+		return -ENOMEM;
+	for (; options->n_args < n; options->n_args++) {
+		options->args[options->n_args] = strdup(args[options->n_args]);
+		if (!options->args[options->n_args])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/*
+ * popt prints the word before the first argument as the program's name, and frees the arguments that are
+ * left together with its context: hence the vector of our own and copy_args().
+ */
+static int open_popt(const char *name, const struct poptOption *table, int argc, char **argv,
+		     const char ***vector, poptContext *popt)
+{
+	*vector = calloc((size_t)argc + 2, sizeof(**vector));
+	if (!*vector)
+		return -ENOMEM;
+	(*vector)[0] = name;
+	for (int i = 0; i < argc; i++)
+		(*vector)[i + 1] = argv[i];
+	*popt = poptGetContext(NULL, argc + 1, *vector, table, POPT_CONTEXT_NO_EXEC);
+	return *popt ? 0 : -ENOMEM;
+}
+
+int options_parse(const char *name, const struct poptOption *table, int argc, char **argv,
+		  struct options *options)
+{
+	const char **vector = NULL;
+	poptContext popt = NULL;
+	int option = 0;
+	int rc;
+
+	rc = open_popt(name, table, argc, argv, &vector, &popt);
+	while (!rc && (option = poptGetNextOpt(popt)) > 0) {
+		bool *flag = flag_of(options, option);
+
+		if (flag)
+			*flag = true;
+		else if (option == OPT_VERBOSE)
+			options->verbose++;
+		else
+			rc = set_value(name, options, option, poptGetOptArg(popt));
+	}
+	if (!rc && option < -1) {
+		complain(name, poptBadOption(popt, 0), poptStrerror(option));
+		rc = -EINVAL;
+	}
+	if (!rc)
+		rc = copy_args(options, poptGetArgs(popt));
+	poptFreeContext(popt);
+	free(vector);
+	return rc;
+}
+
+void options_release(struct options *options)
+{
+	for (size_t i = 0; i < options->n_args; i++)
+		free(options->args[i]);
+	free(options->args);
+	free(options->badblocks);
+	free(options->from_backup);
+	free(options->backup_root);
+	free(options->journal);
+	*options = (struct options){ 0 };
+}
+
+int options_print_help(const char *name, const char *args, const struct poptOption *table,
+		       FILE *out)
+{
+	const char **vector = NULL;
+	poptContext popt = NULL;
+	char *usage = NULL;
+	int rc;
+
+	rc = open_popt(name, table, 0, NULL, &vector, &popt);
+	if (!rc && asprintf(&usage, "[OPTION...]%s%s", *args ? " " : "", args) < 0) {
+		usage = NULL;
+		rc = -ENOMEM;
+	}
+	if (!rc) {
+		poptSetOtherOptionHelp(popt, usage);
+		poptPrintHelp(popt, out, 0);
+	}
+	poptFreeContext(popt);
+	free(vector);
+	free(usage);
+	return rc;
+}
+
+void options_print_list(const struct poptOption *table, FILE *out)
+{
+	for (; table->longName || table->shortName || table->arg; table++) {
+		if ((table->argInfo & POPT_ARG_MASK) == POPT_ARG_INCLUDE_TABLE) {
+			options_print_list(table->arg, out);
+			continue;
+		}
+		if (table->argInfo & POPT_ARGFLAG_DOC_HIDDEN)
+			continue;
+		if (table->shortName)
+			fprintf(out, "-%c\n", table->shortName);
+		fprintf(out, "--%s%s%s\n", table->longName, table->argDescrip ? "=" : "",
+			table->argDescrip ? table->argDescrip : "");
+	}
+}

@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Writes a report for people: one table a subject, and a closing sentence. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "report-human.h"
+#include "table.h"
+#include "text.h"
+
+#define N_COLUMNS(columns) (sizeof(columns) / sizeof((columns)[0]))
+
+static void print_text(FILE *out, const char *text)
+{
+	text_print_safe(out, text ? text : "-");
+}
+
+static void print_position(FILE *out, uint64_t bytes)
+{
+	fprintf(out, "%" PRIu64, bytes);
+	if (bytes >= 1024) {
+		fputs(" (", out);
+		text_print_size(out, bytes);
+		fputc(')', out);
+	}
+}
+
+static void print_known_size(FILE *out, uint64_t bytes)
+{
+	if (bytes)
+		text_print_size(out, bytes);
+	else
+		fputs("unknown", out);
+}
+
+static void print_address(FILE *out, uint64_t address)
+{
+	if (address == PMR_NO_ADDRESS)
+		fputc('-', out);
+	else
+		fprintf(out, "0x%" PRIx64, address);
+}
+
+const char *report_device_label(const struct pmr_device *device)
+{
+	return device->path ? device->path : device->name;
+}
+
+static void print_reason(FILE *out, const struct pmr_badblocks *list)
+{
+	if (list->reason)
+		fprintf(out, ": %s", list->reason);
+}
+
+void report_print_list(FILE *out, const struct pmr_badblocks *list, bool words)
+{
+	if (list->trust == PMR_LIST_UNKNOWN) {
+		fputs(words ? "badblocks unknown" : "unknown", out);
+		print_reason(out, list);
+		return;
+	}
+	if (list->ranges.n == 0) {
+		fputs(words ? "no badblocks" : "none", out);
+	} else {
+		if (words)
+			text_print_count(out, list->ranges.n, "badblock");
+		else
+			fprintf(out, "%zu", list->ranges.n);
+		fputs(", ", out);
+		text_print_size(out, pmr_ranges_bytes(&list->ranges));
+	}
+	if (list->trust == PMR_LIST_INCOMPLETE) {
+		fputs(", and perhaps more", out);
+		print_reason(out, list);
+	}
+}
+
+/* ---- list */
+
+struct device_row {
+	const struct pmr_device *device;
+	const struct pmr_filesystem *filesystem;
+};
+
+static void cell_device(FILE *out, const void *row)
+{
+	const struct device_row *r = row;
+	const char *source = r->filesystem ? r->filesystem->source : NULL;
+
+	print_text(out, source ? source : report_device_label(r->device));
+}
+
+static void cell_namespace(FILE *out, const void *row)
+{
+	const struct pmr_device *device = ((const struct device_row *)row)->device;
+
+	print_text(out, device->ns_name);
+	if (device->ns_name && !device->enabled)
+		fputs(" (disabled)", out);
+}
+
+static void cell_mode(FILE *out, const void *row)
+{
+	print_text(out, pmr_mode_name(((const struct device_row *)row)->device->mode));
+}
+
+static void cell_size(FILE *out, const void *row)
+{
+	const struct pmr_device *device = ((const struct device_row *)row)->device;
+
+	print_known_size(out, device->size ? device->size : device->ns_size);
+}
+
+static void cell_badblocks(FILE *out, const void *row)
+{
+	const struct pmr_device *device = ((const struct device_row *)row)->device;
+
+	report_print_list(out, &device->badblocks, false);
+	if (device->metadata_badblocks.ranges.n) {
+		fputs("; in its info block: ", out);
+		report_print_list(out, &device->metadata_badblocks, false);
+	}
+}
+
+static void cell_type(FILE *out, const void *row)
+{
+	const struct pmr_filesystem *filesystem = ((const struct device_row *)row)->filesystem;
+
+	print_text(out, filesystem ? filesystem->type : NULL);
+}
+
+static void cell_dax(FILE *out, const void *row)
+{
+	static const char *const words[] = {
+		[PMR_DAX_UNKNOWN] = "-",
+		[PMR_DAX_NO] = "never",
+		[PMR_DAX_YES] = "always",
+		[PMR_DAX_INODE] = "inode",
+	};
+	const struct pmr_filesystem *filesystem = ((const struct device_row *)row)->filesystem;
+
+	fputs(words[filesystem ? filesystem->dax : PMR_DAX_UNKNOWN], out);
+}
+
+static void cell_mountpoint(FILE *out, const void *row)
+{
+	const struct pmr_filesystem *filesystem = ((const struct device_row *)row)->filesystem;
+
+	print_text(out, filesystem ? filesystem->mountpoint : NULL);
+}
+
+static void cell_region(FILE *out, const void *row)
+{
+	const struct pmr_region *region = ((const struct device_row *)row)->device->region;
+
+	print_text(out, region ? region->name : NULL);
+}
+
+static void cell_bus(FILE *out, const void *row)
+{
+	const struct pmr_region *region = ((const struct device_row *)row)->device->region;
+
+	print_text(out, region && region->bus ? region->bus->provider : NULL);
+}
+
+static const struct column device_columns[] = {
+	{ "DEVICE", 0, 0, cell_device },
+	{ "NAMESPACE", 0, 0, cell_namespace },
+	{ "MODE", 0, 0, cell_mode },
+	{ "SIZE", 0, SCOLS_FL_RIGHT, cell_size },
+	{ "BADBLOCKS", 0, 0, cell_badblocks },
+	{ "FSTYPE", 0, 0, cell_type },
+	{ "DAX", 0, 0, cell_dax },
+	{ "MOUNTPOINT", 0, 0, cell_mountpoint },
+	{ "REGION", 0, 0, cell_region },
+	{ "BUS", 0, 0, cell_bus },
+};
+
+static int add_device(struct libscols_table *table, const struct pmr_topology *topology,
+		      const struct pmr_device *device)
+{
+	struct device_row row = { .device = device };
+	int rc = 0;
+
+	for (size_t i = 0; i < topology->n_filesystems && !rc; i++) {
+		const struct pmr_filesystem *filesystem = topology->filesystems[i];
+
+		if (filesystem->device != device || (!filesystem->type && !filesystem->mountpoint))
+			continue;
+		row.filesystem = filesystem;
+		rc = table_add(table, device_columns, N_COLUMNS(device_columns), &row);
+	}
+	if (!rc && !row.filesystem)
+		rc = table_add(table, device_columns, N_COLUMNS(device_columns), &row);
+	return rc;
+}
+
+static int write_list(const struct report *report, FILE *out)
+{
+	struct libscols_table *table = NULL;
+	int rc;
+
+	rc = table_new(device_columns, N_COLUMNS(device_columns), out, &table);
+	for (size_t i = 0; i < report->n_devices && !rc; i++)
+		rc = add_device(table, report->topology, report->devices[i]);
+	if (!rc)
+		rc = table_print(table);
+	table_free(table);
+	if (!rc && report->n_devices == 0 && !report->failed)
+		fputs("No persistent memory.\n", out);
+	return rc;
+}
+
+/* ---- scan and repair */
+
+struct loss_row {
+	const struct pmr_file *file;
+	const struct pmr_loss *loss;
+};
+
+static void cell_path(FILE *out, const void *row)
+{
+	const struct pmr_file *file = ((const struct loss_row *)row)->file;
+
+	print_text(out, file->path);
+	if (file->n_links) {
+		fputs(" (and ", out);
+		text_print_count(out, file->n_links, "further name");
+		fputc(')', out);
+	}
+}
+
+static void cell_offset(FILE *out, const void *row)
+{
+	const struct pmr_loss *loss = ((const struct loss_row *)row)->loss;
+
+	if (loss)
+		print_position(out, loss->offset);
+	else
+		fputc('-', out);
+}
+
+static void cell_length(FILE *out, const void *row)
+{
+	const struct pmr_loss *loss = ((const struct loss_row *)row)->loss;
+
+	if (loss)
+		text_print_size(out, loss->length);
+	else
+		fputc('-', out);
+}
+
+static void cell_state(FILE *out, const void *row)
+{
+	const struct loss_row *r = row;
+
+	if (!r->loss) {
+		fprintf(out, "unknown: %s",
+			r->file->error ? strerror(-r->file->error) : "not seen in full");
+		return;
+	}
+	fputs(pmr_state_name(r->loss->state), out);
+	if (r->loss->reason)
+		fprintf(out, ": %s", r->loss->reason);
+}
+
+static void cell_loss_device(FILE *out, const void *row)
+{
+	const struct pmr_file *file = ((const struct loss_row *)row)->file;
+
+	print_text(out, file->filesystem ? report_device_label(file->filesystem->device) : NULL);
+}
+
+static const struct column loss_columns[] = {
+	{ "PATH", 0, 0, cell_path },
+	{ "OFFSET", 0, SCOLS_FL_RIGHT, cell_offset },
+	{ "LENGTH", 0, SCOLS_FL_RIGHT, cell_length },
+	{ "STATE", 0, 0, cell_state },
+	{ "DEVICE", 0, 0, cell_loss_device },
+};
+
+static int add_file(struct libscols_table *table, const struct pmr_file *file)
+{
+	struct loss_row row = { .file = file };
+	int rc = 0;
+
+	for (size_t i = 0; i < file->n_losses && !rc; i++) {
+		row.loss = &file->losses[i];
+		rc = table_add(table, loss_columns, N_COLUMNS(loss_columns), &row);
+	}
+	row.loss = NULL;
+	if (!rc && !file->complete)
+		rc = table_add(table, loss_columns, N_COLUMNS(loss_columns), &row);
+	return rc;
+}
+
+static int write_losses(const struct pmr_scan *scan, FILE *out)
+{
+	struct libscols_table *table = NULL;
+	int rc;
+
+	rc = table_new(loss_columns, N_COLUMNS(loss_columns), out, &table);
+	for (size_t i = 0; i < scan->n_files && !rc; i++)
+		rc = add_file(table, scan->files[i]);
+	if (!rc)
+		rc = table_print(table);
+	table_free(table);
+	return rc;
+}
+
+/* ---- badblocks that are no file's */
+
+struct part_row {
+	const struct pmr_device *device;
+	struct report_part part;
+};
+
+static void cell_part_device(FILE *out, const void *row)
+{
+	print_text(out, report_device_label(((const struct part_row *)row)->device));
+}
+
+static void cell_part_offset(FILE *out, const void *row)
+{
+	print_position(out, ((const struct part_row *)row)->part.range.offset);
+}
+
+static void cell_part_length(FILE *out, const void *row)
+{
+	text_print_size(out, ((const struct part_row *)row)->part.range.length);
+}
+
+static void cell_part_owner(FILE *out, const void *row)
+{
+	print_text(out, pmr_owner_name(((const struct part_row *)row)->part.owner));
+}
+
+static const struct column part_columns[] = {
+	{ "DEVICE", 0, 0, cell_part_device },
+	{ "DEVICE-OFFSET", 0, SCOLS_FL_RIGHT, cell_part_offset },
+	{ "LENGTH", 0, SCOLS_FL_RIGHT, cell_part_length },
+	{ "OWNER", 0, 0, cell_part_owner },
+};
+
+static int write_parts(const struct report *report, FILE *out)
+{
+	struct libscols_table *table = NULL;
+	int rc;
+
+	rc = table_new(part_columns, N_COLUMNS(part_columns), out, &table);
+	for (size_t i = 0; i < report->n_devices && !rc; i++) {
+		struct part_row row = { .device = report->devices[i] };
+		uint64_t position = 0;
+
+		while (!rc &&
+		       report_next_part(row.device, report->scan, &position, &row.part) == 1) {
+			/* what belongs to files stands in their table */
+			if (row.part.owner != PMR_OWNER_FILE &&
+			    row.part.owner != PMR_OWNER_NOT_ASKED)
+				rc = table_add(table, part_columns, N_COLUMNS(part_columns), &row);
+		}
+	}
+	if (!rc && scols_table_get_nlines(table)) {
+		fputs("Badblocks that are no file's data:\n", out);
+		rc = table_print(table);
+	}
+	table_free(table);
+	return rc;
+}
+
+static int write_scan(const struct report *report, FILE *out)
+{
+	int rc;
+
+	if (!report->scan)
+		return 0;
+	rc = write_losses(report->scan, out);
+	if (!rc)
+		rc = write_parts(report, out);
+	if (!rc)
+		report_write_outcome(report, out);
+	return rc;
+}
+
+/* ---- map */
+
+struct mapping_row {
+	const struct pmr_map *map;
+	const struct pmr_mapping *mapping;
+};
+
+static void cell_map_offset(FILE *out, const void *row)
+{
+	print_position(out, ((const struct mapping_row *)row)->mapping->offset);
+}
+
+static void cell_map_length(FILE *out, const void *row)
+{
+	text_print_size(out, ((const struct mapping_row *)row)->mapping->length);
+}
+
+static void cell_map_kind(FILE *out, const void *row)
+{
+	static const char *const kinds[] = {
+		[PMR_EXTENT_DATA] = "data",
+		[PMR_EXTENT_HOLE] = "hole",
+		[PMR_EXTENT_UNWRITTEN] = "unwritten",
+		[PMR_EXTENT_UNTRUSTED] = "untrusted",
+	};
+	const struct pmr_mapping *mapping = ((const struct mapping_row *)row)->mapping;
+
+	fprintf(out, "%s%s", kinds[mapping->kind], mapping->shared ? ", shared" : "");
+}
+
+static void cell_map_device(FILE *out, const void *row)
+{
+	print_address(out, ((const struct mapping_row *)row)->mapping->device_offset);
+}
+
+static void cell_map_region(FILE *out, const void *row)
+{
+	print_address(out, ((const struct mapping_row *)row)->mapping->region_offset);
+}
+
+static void cell_map_address(FILE *out, const void *row)
+{
+	print_address(out, ((const struct mapping_row *)row)->mapping->address);
+}
+
+static void cell_map_bad(FILE *out, const void *row)
+{
+	const struct mapping_row *r = row;
+
+	if (r->map->filesystem->device->badblocks.trust == PMR_LIST_UNKNOWN ||
+	    r->mapping->kind == PMR_EXTENT_UNTRUSTED)
+		fputs("unknown", out);
+	else
+		text_print_size(out, r->mapping->bad_bytes);
+}
+
+static const struct column mapping_columns[] = {
+	{ "OFFSET", 0, SCOLS_FL_RIGHT, cell_map_offset },
+	{ "LENGTH", 0, SCOLS_FL_RIGHT, cell_map_length },
+	{ "KIND", 0, 0, cell_map_kind },
+	{ "DEVICE-OFFSET", 0, SCOLS_FL_RIGHT, cell_map_device },
+	{ "REGION-OFFSET", 0, SCOLS_FL_RIGHT, cell_map_region },
+	{ "ADDRESS", 0, SCOLS_FL_RIGHT, cell_map_address },
+	{ "BAD", 0, SCOLS_FL_RIGHT, cell_map_bad },
+};
+
+static int write_map(const struct report *report, FILE *out)
+{
+	const struct pmr_map *map = report->map;
+	struct libscols_table *table = NULL;
+	const struct pmr_device *device;
+	int rc;
+
+	if (!map)
+		return 0;
+	device = map->filesystem->device;
+	text_print_safe(out, report->map_path);
+	fprintf(out, ": inode %" PRIu64 ", ", map->inode);
+	text_print_size(out, map->size);
+	fputs(" on ", out);
+	text_print_safe(out, report_device_label(device));
+	if (device->ns_name)
+		fprintf(out, " (%s%s%s)", device->ns_name, device->region ? ", " : "",
+			device->region ? device->region->name : "");
+	fputc('\n', out);
+	rc = table_new(mapping_columns, N_COLUMNS(mapping_columns), out, &table);
+	for (size_t i = 0; i < map->n_mappings && !rc; i++) {
+		const struct mapping_row row = { map, &map->mappings[i] };
+
+		rc = table_add(table, mapping_columns, N_COLUMNS(mapping_columns), &row);
+	}
+	if (!rc)
+		rc = table_print(table);
+	table_free(table);
+	return rc;
+}
+
+/* ---- health */
+
+static int write_health(const struct report *report, FILE *out)
+{
+	for (size_t i = 0; i < report->n_devices; i++)
+		report_write_health_line(report->devices[i], out);
+	if (report->n_devices == 0 && !report->failed)
+		fputs("No persistent memory.\n", out);
+	return 0;
+}
+
+int report_write_human(const struct report *report, FILE *out)
+{
+	static int (*const writers[])(const struct report *report, FILE *out) = {
+		[VERB_LIST] = write_list,   [VERB_SCAN] = write_scan,	  [VERB_MAP] = write_map,
+		[VERB_REPAIR] = write_scan, [VERB_HEALTH] = write_health,
+	};
+
+	return writers[report->verb](report, out);
+}

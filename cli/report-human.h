@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Words that the tables and the sentences for people share.
+ */
+#ifndef CLI_REPORT_HUMAN_H
+#define CLI_REPORT_HUMAN_H
+
+#include "report.h"
+
+/** report_device_label() - a device's path, or its name where it has none */
+const char *report_device_label(const struct pmr_device *device);
+/**
+ * report_print_list() - how many badblocks
+ * @words: "3 badblocks, 1.5 KiB" for a sentence, else "3, 1.5 KiB" for a column
+ */
+void report_print_list(FILE *out, const struct pmr_badblocks *list, bool words);
+/** report_write_health_line() - one device in one line */
+void report_write_health_line(const struct pmr_device *device, FILE *out);
+
+#endif

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The JSON of what lies below the files: buses, regions, devices, badblocks and filesystems. */
+#include "report-json.h"
+
+static void put_list(struct json *json, struct json_object *object,
+		     const struct pmr_badblocks *list, struct json_object *ranges)
+{
+	static const char *const trusts[] = {
+		[PMR_LIST_UNKNOWN] = "unknown",
+		[PMR_LIST_INCOMPLETE] = "incomplete",
+		[PMR_LIST_COMPLETE] = "complete",
+	};
+	bool known = list->trust != PMR_LIST_UNKNOWN;
+
+	json_put_bool(json, object, "complete", list->trust == PMR_LIST_COMPLETE);
+	json_put_text(json, object, "trust", trusts[list->trust]);
+	json_put_path(json, object, "source", list->source);
+	json_put_text(json, object, "reason", list->reason);
+	json_put_known(json, object, "count", known ? list->ranges.n : UINT64_MAX, UINT64_MAX);
+	json_put_known(json, object, "bytes", known ? pmr_ranges_bytes(&list->ranges) : UINT64_MAX,
+		       UINT64_MAX);
+	json_put(json, object, "ranges", ranges);
+}
+
+static struct json_object *new_range(struct json *json, const struct pmr_range *range,
+				     const char *owner)
+{
+	struct json_object *object = json_new_object(json);
+
+	json_put_number(json, object, "offset", range->offset);
+	json_put_number(json, object, "length", range->length);
+	if (owner)
+		json_put_text(json, object, "owner", owner);
+	return object;
+}
+
+static struct json_object *new_plain_list(struct json *json, const struct pmr_badblocks *list,
+					  const char *owner)
+{
+	struct json_object *object = json_new_object(json);
+	struct json_object *ranges = json_new_array(json);
+
+	for (size_t i = 0; i < list->ranges.n; i++)
+		json_append(json, ranges, new_range(json, &list->ranges.v[i], owner));
+	put_list(json, object, list, ranges);
+	return object;
+}
+
+static struct json_object *new_owned_list(struct json *json, const struct pmr_device *device,
+					  const struct pmr_scan *scan)
+{
+	struct json_object *object = json_new_object(json);
+	struct json_object *ranges = json_new_array(json);
+	struct report_part part;
+	uint64_t position = 0;
+
+	while (report_next_part(device, scan, &position, &part) == 1)
+		json_append(json, ranges, new_range(json, &part.range, pmr_owner_name(part.owner)));
+	put_list(json, object, &device->badblocks, ranges);
+	return object;
+}
+
+static void put_dax(struct json *json, struct json_object *object, enum pmr_dax dax)
+{
+	static const char *const modes[] = {
+		[PMR_DAX_UNKNOWN] = NULL,
+		[PMR_DAX_NO] = "never",
+		[PMR_DAX_YES] = "always",
+		[PMR_DAX_INODE] = "inode",
+	};
+
+	/* dax=inode is a matter of each file, so neither true nor false */
+	if (dax == PMR_DAX_YES || dax == PMR_DAX_NO)
+		json_put_bool(json, object, "dax", dax == PMR_DAX_YES);
+	else
+		json_put_null(json, object, "dax");
+	json_put_text(json, object, "dax_mode", modes[dax]);
+}
+
+static struct json_object *new_filesystem(struct json *json,
+					  const struct pmr_filesystem *filesystem)
+{
+	struct json_object *object = json_new_object(json);
+
+	json_put_text(json, object, "type", filesystem->type);
+	json_put_text(json, object, "uuid", filesystem->uuid);
+	json_put_text(json, object, "label", filesystem->label);
+	json_put_path(json, object, "source", filesystem->source);
+	json_put_path(json, object, "mountpoint", filesystem->mountpoint);
+	put_dax(json, object, filesystem->dax);
+	json_put_bool(json, object, "read_only", filesystem->read_only);
+	json_put_number(json, object, "start", filesystem->start);
+	json_put_known(json, object, "size", filesystem->size, 0);
+	return object;
+}
+
+static void put_filesystems(struct json *json, struct json_object *object,
+			    const struct pmr_device *device, const struct pmr_topology *topology)
+{
+	struct json_object *filesystems = json_new_array(json);
+	const struct pmr_filesystem *first = NULL;
+
+	for (size_t i = 0; i < topology->n_filesystems; i++) {
+		const struct pmr_filesystem *filesystem = topology->filesystems[i];
+
+		/* the topology also knows block devices that hold none */
+		if (filesystem->device != device || (!filesystem->type && !filesystem->mountpoint))
+			continue;
+		if (!first)
+			first = filesystem;
+		json_append(json, filesystems, new_filesystem(json, filesystem));
+	}
+	if (first)
+		json_put(json, object, "filesystem", new_filesystem(json, first));
+	else
+		json_put_null(json, object, "filesystem");
+	json_put(json, object, "filesystems", filesystems);
+}
+
+static struct json_object *new_device(struct json *json, const struct pmr_device *device,
+				      const struct report *report)
+{
+	const struct pmr_region *region = device->region;
+	struct json_object *object = json_new_object(json);
+
+	json_put_text(json, object, "name", device->name);
+	json_put_path(json, object, "path", device->path);
+	json_put_text(json, object, "namespace", device->ns_name);
+	json_put_text(json, object, "namespace_uuid", device->ns_uuid);
+	json_put_text(json, object, "region", region ? region->name : NULL);
+	json_put_text(json, object, "bus", region && region->bus ? region->bus->name : NULL);
+	json_put_text(json, object, "mode", pmr_mode_name(device->mode));
+	json_put_known(json, object, "size", device->size, 0);
+	json_put_known(json, object, "namespace_size", device->ns_size, 0);
+	json_put_known(json, object, "logical_block_size", device->logical_block, 0);
+	json_put_known(json, object, "data_offset", region ? device->data_offset : PMR_NO_ADDRESS,
+		       PMR_NO_ADDRESS);
+	json_put_known(json, object, "region_offset",
+		       region ? device->region_offset : PMR_NO_ADDRESS, PMR_NO_ADDRESS);
+	json_put_known(json, object, "address", region ? device->resource : PMR_NO_ADDRESS,
+		       PMR_NO_ADDRESS);
+	json_put_bool(json, object, "enabled", device->enabled);
+	json_put_bool(json, object, "read_only", device->read_only);
+	json_put(json, object, "badblocks", new_owned_list(json, device, report->scan));
+	json_put(json, object, "metadata_badblocks",
+		 new_plain_list(json, &device->metadata_badblocks,
+				pmr_owner_name(PMR_OWNER_NAMESPACE)));
+	/* health looks at no filesystem, so that "none" would be a lie */
+	if (report->verb != VERB_HEALTH)
+		put_filesystems(json, object, device, report->topology);
+	return object;
+}
+
+struct json_object *report_json_new_devices(struct json *json, const struct report *report)
+{
+	struct json_object *devices = json_new_array(json);
+
+	for (size_t i = 0; i < report->n_devices; i++)
+		json_append(json, devices, new_device(json, report->devices[i], report));
+	return devices;
+}
+
+static struct json_object *new_bus(struct json *json, const struct pmr_bus *bus)
+{
+	struct json_object *object = json_new_object(json);
+
+	json_put_text(json, object, "name", bus->name);
+	json_put_text(json, object, "provider", bus->provider);
+	json_put_bool(json, object, "can_scrub", bus->can_scrub);
+	json_put_bool(json, object, "can_clear", bus->can_clear);
+	return object;
+}
+
+static struct json_object *new_region(struct json *json, const struct pmr_region *region)
+{
+	struct json_object *object = json_new_object(json);
+
+	json_put_text(json, object, "name", region->name);
+	json_put_text(json, object, "bus", region->bus ? region->bus->name : NULL);
+	json_put_number(json, object, "size", region->size);
+	json_put_known(json, object, "address", region->resource, PMR_NO_ADDRESS);
+	json_put_bool(json, object, "read_only", region->read_only);
+	json_put(json, object, "badblocks", new_plain_list(json, &region->badblocks, NULL));
+	return object;
+}
+
+void report_json_put_buses(struct json *json, struct json_object *document,
+			   const struct pmr_topology *topology)
+{
+	struct json_object *buses = json_new_array(json);
+	struct json_object *regions = json_new_array(json);
+
+	for (size_t i = 0; topology && i < topology->n_buses; i++)
+		json_append(json, buses, new_bus(json, topology->buses[i]));
+	for (size_t i = 0; topology && i < topology->n_regions; i++)
+		json_append(json, regions, new_region(json, topology->regions[i]));
+	json_put(json, document, "buses", buses);
+	json_put(json, document, "regions", regions);
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Writes a report as one JSON document: what is common to all commands, files, mappings and plans. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "report-json.h"
+
+static struct json_object *new_version(struct json *json)
+{
+	struct json_object *version = json_new_array(json);
+
+	json_append(json, version, json_object_new_int(1));
+	json_append(json, version, json_object_new_int(0));
+	return version;
+}
+
+static void put_time(struct json *json, struct json_object *object, const char *key, time_t when)
+{
+	char text[sizeof("-2147483648-00-00T00:00:00Z")];
+	struct tm tm;
+
+	if (gmtime_r(&when, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
+		json_put_text(json, object, key, text);
+	else
+		json_put_null(json, object, key);
+}
+
+static struct json_object *new_messages(struct json *json, const struct report *report)
+{
+	static const char *const levels[] = {
+		[PMR_ERROR] = "error",
+		[PMR_WARNING] = "warning",
+		[PMR_INFO] = "info",
+		[PMR_DEBUG] = "debug",
+	};
+	struct json_object *messages = json_new_array(json);
+
+	for (size_t i = 0; i < report->n_messages; i++) {
+		const struct report_message *message = &report->messages[i];
+		struct json_object *object = json_new_object(json);
+
+		json_put_text(json, object, "level", levels[message->level]);
+		json_put_text(json, object, "code", message->code);
+		json_put_path(json, object, "object", message->object);
+		json_put_text(json, object, "text", message->text);
+		json_append(json, messages, object);
+	}
+	return messages;
+}
+
+/* ---- files */
+
+static struct json_object *new_loss(struct json *json, const struct pmr_file *file,
+				    const struct pmr_loss *loss)
+{
+	struct json_object *object = json_new_object(json);
+
+	json_put_number(json, object, "offset", loss->offset);
+	json_put_number(json, object, "length", loss->length);
+	json_put_text(json, object, "device", file->filesystem->device->name);
+	json_put_known(json, object, "device_offset", loss->device_offset, PMR_NO_ADDRESS);
+	json_put_text(json, object, "state", pmr_state_name(loss->state));
+	if (loss->reason)
+		json_put_text(json, object, "reason", loss->reason);
+	if (loss->source)
+		json_put_text(json, object, "source", loss->source);
+	if (loss->method)
+		json_put_text(json, object, "method", loss->method);
+	json_put_bool(json, object, "shared", loss->shared);
+	return object;
+}
+
+static struct json_object *new_links(struct json *json, const struct pmr_file *file)
+{
+	struct json_object *links = json_new_array(json);
+
+	for (size_t i = 0; i < file->n_links; i++) {
+		struct json_object *link = json_new_object(json);
+
+		json_put_path(json, link, "path", file->links[i]);
+		json_append(json, links, link);
+	}
+	return links;
+}
+
+static struct json_object *new_file(struct json *json, const struct pmr_file *file)
+{
+	struct json_object *object = json_new_object(json);
+	struct json_object *ranges = json_new_array(json);
+
+	json_put_path(json, object, "path", file->path);
+	json_put(json, object, "links", new_links(json, file));
+	/* what could not even be opened has no inode that is known */
+	json_put_known(json, object, "inode", file->inode, 0);
+	json_put_known(json, object, "size", file->size, file->inode ? PMR_NO_ADDRESS : 0);
+	json_put_bool(json, object, "dax", file->dax);
+	json_put_bool(json, object, "complete", file->complete);
+	json_put_text(json, object, "error", file->error ? strerror(-file->error) : NULL);
+	for (size_t i = 0; i < file->n_losses; i++)
+		json_append(json, ranges, new_loss(json, file, &file->losses[i]));
+	json_put(json, object, "ranges", ranges);
+	return object;
+}
+
+/* ---- map */
+
+static struct json_object *new_mapping(struct json *json, const struct pmr_map *map,
+				       const struct pmr_mapping *mapping)
+{
+	static const char *const kinds[] = {
+		[PMR_EXTENT_DATA] = "data",
+		[PMR_EXTENT_HOLE] = "hole",
+		[PMR_EXTENT_UNWRITTEN] = "unwritten",
+		[PMR_EXTENT_UNTRUSTED] = "untrusted",
+	};
+	struct json_object *object = json_new_object(json);
+	bool known = map->filesystem->device->badblocks.trust != PMR_LIST_UNKNOWN;
+
+	json_put_number(json, object, "offset", mapping->offset);
+	json_put_number(json, object, "length", mapping->length);
+	json_put_text(json, object, "kind", kinds[mapping->kind]);
+	json_put_bool(json, object, "shared", mapping->shared);
+	json_put_text(json, object, "device", map->filesystem->device->name);
+	json_put_known(json, object, "device_offset", mapping->device_offset, PMR_NO_ADDRESS);
+	json_put_known(json, object, "region_offset", mapping->region_offset, PMR_NO_ADDRESS);
+	json_put_known(json, object, "address", mapping->address, PMR_NO_ADDRESS);
+	if (known && mapping->kind != PMR_EXTENT_UNTRUSTED)
+		json_put_number(json, object, "bad_bytes", mapping->bad_bytes);
+	else
+		json_put_null(json, object, "bad_bytes");
+	return object;
+}
+
+static struct json_object *new_mapped_file(struct json *json, const struct report *report)
+{
+	const struct pmr_map *map = report->map;
+	struct json_object *object = json_new_object(json);
+	struct json_object *mappings = json_new_array(json);
+
+	json_put_path(json, object, "path", report->map_path);
+	json_put_number(json, object, "inode", map->inode);
+	json_put_number(json, object, "size", map->size);
+	json_put_bool(json, object, "complete", map->complete);
+	for (size_t i = 0; i < map->n_mappings; i++)
+		json_append(json, mappings, new_mapping(json, map, &map->mappings[i]));
+	json_put(json, object, "mappings", mappings);
+	return object;
+}
+
+static struct json_object *new_files(struct json *json, const struct report *report)
+{
+	struct json_object *files = json_new_array(json);
+
+	for (size_t i = 0; report->scan && i < report->scan->n_files; i++)
+		json_append(json, files, new_file(json, report->scan->files[i]));
+	if (report->map)
+		json_append(json, files, new_mapped_file(json, report));
+	return files;
+}
+
+/* ---- repair */
+
+static uint64_t lost_in_step(const struct pmr_file_plan *plan, const struct pmr_step *step)
+{
+	uint64_t end = step->offset + step->length;
+	uint64_t bytes = 0;
+
+	for (size_t i = step->first_loss; i < step->first_loss + step->n_losses; i++) {
+		const struct pmr_loss *loss = &plan->file->losses[i];
+		uint64_t from = loss->offset > step->offset ? loss->offset : step->offset;
+		uint64_t to = loss->offset + loss->length < end ? loss->offset + loss->length : end;
+
+		bytes += to > from ? to - from : 0;
+	}
+	return bytes;
+}
+
+static struct json_object *new_file_plan(struct json *json, const struct pmr_file_plan *plan)
+{
+	struct json_object *object = json_new_object(json);
+	struct json_object *steps = json_new_array(json);
+
+	json_put_path(json, object, "path", plan->file->path);
+	json_put_path(json, object, "backup", plan->backup);
+	json_put_text(json, object, "refused", plan->refused);
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct pmr_step *step = &plan->steps[i];
+		struct json_object *entry = json_new_object(json);
+
+		json_put_number(json, entry, "offset", step->offset);
+		json_put_number(json, entry, "length", step->length);
+		json_put_number(json, entry, "device_offset", step->device_offset);
+		json_put_number(json, entry, "lost_bytes", lost_in_step(plan, step));
+		json_append(json, steps, entry);
+	}
+	json_put(json, object, "steps", steps);
+	return object;
+}
+
+static void put_repair(struct json *json, struct json_object *document, const struct report *report)
+{
+	struct json_object *plan = json_new_array(json);
+
+	for (size_t i = 0; report->plan && i < report->plan->n_files; i++)
+		json_append(json, plan, new_file_plan(json, &report->plan->files[i]));
+	json_put_bool(json, document, "dry_run", report->dry_run);
+	json_put_path(json, document, "journal", report->plan ? report->plan->journal : NULL);
+	json_put(json, document, "plan", plan);
+}
+
+/* ---- summary */
+
+/* The sum over all devices is known only where each device's number is. */
+static void put_badblocks_sums(struct json *json, struct json_object *summary,
+			       const struct report *report)
+{
+	uint64_t count = 0;
+	uint64_t bytes = 0;
+	bool known = report->topology != NULL;
+
+	for (size_t i = 0; i < report->n_devices; i++) {
+		const struct pmr_badblocks *list = &report->devices[i]->badblocks;
+
+		known = known && list->trust != PMR_LIST_UNKNOWN;
+		count += list->ranges.n;
+		bytes += pmr_ranges_bytes(&list->ranges);
+	}
+	if (known) {
+		json_put_number(json, summary, "badblocks", count);
+		json_put_number(json, summary, "bad_bytes", bytes);
+	} else {
+		json_put_null(json, summary, "badblocks");
+		json_put_null(json, summary, "bad_bytes");
+	}
+}
+
+static struct json_object *new_summary(struct json *json, const struct report *report)
+{
+	struct json_object *summary = json_new_object(json);
+	struct report_totals totals;
+
+	json_put_number(json, summary, "devices", report->n_devices);
+	put_badblocks_sums(json, summary, report);
+	if (report->verb != VERB_SCAN && report->verb != VERB_REPAIR)
+		return summary;
+	report_totals(report->scan, &totals);
+	/* without a scan nothing is known of any file */
+	json_put_known(json, summary, "files_seen",
+		       report->scan ? report->scan->files_seen : UINT64_MAX, UINT64_MAX);
+	json_put_known(json, summary, "files_affected", report->scan ? totals.files : UINT64_MAX,
+		       UINT64_MAX);
+	json_put_known(json, summary, "lost_bytes", report->scan ? totals.lost : UINT64_MAX,
+		       UINT64_MAX);
+	json_put_known(json, summary, "cached_bytes", report->scan ? totals.cached : UINT64_MAX,
+		       UINT64_MAX);
+	json_put_number(json, summary, "repaired_bytes", totals.repaired);
+	json_put_number(json, summary, "zeroed_bytes", totals.zeroed);
+	return summary;
+}
+
+static struct json_object *new_document(struct json *json, const struct report *report)
+{
+	struct json_object *document = json_new_object(json);
+
+	json_put(json, document, "format_version", new_version(json));
+	json_put_text(json, document, "version", pmr_version());
+	json_put_text(json, document, "command", report_verb_name(report->verb));
+	put_time(json, document, "started_at", report->started);
+	json_put_number(json, document, "exit_status", (uint64_t)report->exit_status);
+	json_put_bool(json, document, "complete", !(report->exit_status & STATUS_UNKNOWN));
+	if (report->verb == VERB_LIST)
+		report_json_put_buses(json, document, report->topology);
+	json_put(json, document, "devices", report_json_new_devices(json, report));
+	json_put(json, document, "files", new_files(json, report));
+	if (report->verb == VERB_REPAIR)
+		put_repair(json, document, report);
+	json_put(json, document, "summary", new_summary(json, report));
+	json_put(json, document, "messages", new_messages(json, report));
+	return document;
+}
+
+int report_write_json(const struct report *report, FILE *out)
+{
+	struct json json = { 0 };
+	struct json_object *document = new_document(&json, report);
+	const char *text = NULL;
+	int rc = 0;
+
+	if (!json.failed)
+		text = json_object_to_json_string_ext(
+			document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (!text)
+		rc = -ENOMEM;
+	else if (fputs(text, out) == EOF || fputc('\n', out) == EOF)
+		rc = -EIO;
+	json_object_put(document);
+	return rc;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The two halves of the JSON writer.
+ */
+#ifndef CLI_REPORT_JSON_H
+#define CLI_REPORT_JSON_H
+
+#include "json.h"
+#include "report.h"
+
+/** report_json_new_devices() - the array of the devices a report is about */
+struct json_object *report_json_new_devices(struct json *json, const struct report *report);
+/** report_json_put_buses() - "buses" and "regions"; empty where @topology is NULL */
+void report_json_put_buses(struct json *json, struct json_object *document,
+			   const struct pmr_topology *topology);
+
+#endif

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Writes what takes no table: a line a device, a plan, the outcome, and what --quiet still says. */
+#include <inttypes.h>
+
+#include "report-human.h"
+#include "text.h"
+
+void report_write_health_line(const struct pmr_device *device, FILE *out)
+{
+	text_print_safe(out, report_device_label(device));
+	if (device->ns_name) {
+		fprintf(out, " (%s%s, %s", device->ns_name, device->enabled ? "" : ", disabled",
+			pmr_mode_name(device->mode));
+		if (device->ns_size || device->size) {
+			fputs(", ", out);
+			text_print_size(out, device->size ? device->size : device->ns_size);
+		}
+		fputc(')', out);
+	}
+	fputs(": ", out);
+	report_print_list(out, &device->badblocks, true);
+	if (device->metadata_badblocks.ranges.n) {
+		fputs("; in the namespace's metadata: ", out);
+		report_print_list(out, &device->metadata_badblocks, true);
+	} else if (device->metadata_badblocks.trust != PMR_LIST_COMPLETE && device->data_offset) {
+		fputs("; in the namespace's metadata: unknown", out);
+	}
+	fputc('\n', out);
+}
+
+/* ---- the outcome of a scan or a repair */
+
+static void write_part(FILE *out, const char **separator, const char *what, uint64_t bytes)
+{
+	if (bytes == 0)
+		return;
+	fputs(*separator, out);
+	text_print_size(out, bytes);
+	fprintf(out, " %s", what);
+	*separator = ", ";
+}
+
+static void write_devices(const struct report *report, FILE *out)
+{
+	const char *separator = " on ";
+
+	/* a sentence is no list */
+	if (report->n_devices > 4) {
+		fputs(" on ", out);
+		text_print_count(out, report->n_devices, "device");
+		return;
+	}
+	for (size_t i = 0; i < report->n_devices; i++) {
+		fputs(separator, out);
+		text_print_safe(out, report_device_label(report->devices[i]));
+		separator = ", ";
+	}
+}
+
+void report_write_outcome(const struct report *report, FILE *out)
+{
+	struct report_totals totals;
+	const char *separator = ": ";
+
+	if (!report->scan)
+		return;
+	report_totals(report->scan, &totals);
+	if (totals.files == 0) {
+		fprintf(out, "No file is known to have lost data (");
+		text_print_count(out, report->scan->files_seen, "file");
+		fputs(" looked at", out);
+		write_devices(report, out);
+		fputc(')', out);
+	} else {
+		text_print_count(out, totals.files, "file");
+		fputs(" affected", out);
+		write_devices(report, out);
+		write_part(out, &separator, "lost", totals.lost);
+		write_part(out, &separator, "only in the page cache", totals.cached);
+		write_part(out, &separator, "repaired", totals.repaired);
+		write_part(out, &separator, "zeroed", totals.zeroed);
+		write_part(out, &separator, "unknown", totals.unknown);
+	}
+	if (report->exit_status & STATUS_UNKNOWN)
+		fputs("; this is not the whole answer, see the messages", out);
+	fputc('\n', out);
+	if (report->plan && report->plan->journal) {
+		fputs("Journal: ", out);
+		text_print_safe(out, report->plan->journal);
+		fputc('\n', out);
+	}
+}
+
+/* ---- the plan of a repair */
+
+static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
+{
+	uint64_t bytes = 0;
+
+	fputs("  ", out);
+	text_print_safe(out, plan->file->path);
+	if (plan->refused) {
+		fprintf(out, ": left alone (%s)\n", plan->refused);
+		return;
+	}
+	for (size_t i = 0; i < plan->n_steps; i++)
+		bytes += plan->steps[i].length;
+	fputs(" <- ", out);
+	text_print_safe(out, plan->backup ? plan->backup : "zeros");
+	fputs(": ", out);
+	text_print_size(out, bytes);
+	fputs(" in ", out);
+	text_print_count(out, plan->n_steps, "write");
+	fputc('\n', out);
+}
+
+void report_write_plan(const struct pmr_plan *plan, FILE *out)
+{
+	fputs("Plan: write ", out);
+	text_print_size(out, plan->bytes);
+	fputs(", of which ", out);
+	text_print_size(out, plan->lost_bytes);
+	fputs(" replace what is lost:\n", out);
+	for (size_t i = 0; i < plan->n_files; i++)
+		write_file_plan(&plan->files[i], out);
+	fflush(out);
+}
+
+/* ---- quiet */
+
+static void write_file_line(const struct pmr_file *file, FILE *out)
+{
+	const char *separator = ": ";
+	struct report_totals totals;
+	struct pmr_scan one = { .files = (struct pmr_file *[]){ (struct pmr_file *)file },
+				.n_files = 1 };
+
+	report_totals(&one, &totals);
+	if (totals.files == 0)
+		return;
+	fputs("pmem-recover: ", out);
+	text_print_safe(out, file->path);
+	write_part(out, &separator, "lost", totals.lost);
+	write_part(out, &separator, "only in the page cache", totals.cached);
+	write_part(out, &separator, "repaired", totals.repaired);
+	write_part(out, &separator, "zeroed", totals.zeroed);
+	write_part(out, &separator, "unknown", totals.unknown);
+	fputc('\n', out);
+}
+
+void report_write_quiet(const struct report *report, FILE *out)
+{
+	if (report->exit_status == STATUS_OK)
+		return;
+	for (size_t i = 0; report->scan && i < report->scan->n_files; i++)
+		write_file_line(report->scan->files[i], out);
+	for (size_t i = 0; i < report->n_devices; i++) {
+		const struct pmr_device *device = report->devices[i];
+
+		if (report_is_told(device) && !report_has_poison(device))
+			continue;
+		fputs("pmem-recover: ", out);
+		report_write_health_line(device, out);
+	}
+	fflush(out);
+}

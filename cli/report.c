@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Collects what a command found out, and computes the exit status from it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report.h"
+
+const char *report_verb_name(enum verb verb)
+{
+	static const char *const names[] = {
+		[VERB_LIST] = "list",	  [VERB_SCAN] = "scan",	    [VERB_MAP] = "map",
+		[VERB_REPAIR] = "repair", [VERB_HEALTH] = "health",
+	};
+
+	return names[verb];
+}
+
+static void release_message(struct report_message *message)
+{
+	free(message->code);
+	free(message->object);
+	free(message->text);
+}
+
+int report_add_message(struct report *report, const struct pmr_message *message)
+{
+	struct report_message *m;
+
+	if (report->n_messages == report->alloc_messages) {
+		size_t more = report->alloc_messages ? report->alloc_messages * 2 : 16;
+
+		m = reallocarray(report->messages, more, sizeof(*m));
+		if (!m)
+			goto lost;
+		report->messages = m;
+		report->alloc_messages = more;
+	}
+	m = &report->messages[report->n_messages];
+	m->level = message->level;
+	m->code = strdup(message->code);
+	m->object = strdup(message->object);
+	m->text = strdup(message->text);
+	if (!m->code || !m->object || !m->text) {
+		release_message(m);
+		goto lost;
+	}
+	report->n_messages++;
+	return 0;
+lost:
+	report->lost_message = true;
+	return -ENOMEM;
+}
+
+void report_release(struct report *report)
+{
+	for (size_t i = 0; i < report->n_messages; i++)
+		release_message(&report->messages[i]);
+	free(report->messages);
+	pmr_plan_free(report->plan);
+	pmr_scan_free(report->scan);
+	pmr_map_free(report->map);
+	pmr_topology_free(report->topology);
+	*report = (struct report){ 0 };
+}
+
+void report_totals(const struct pmr_scan *scan, struct report_totals *totals)
+{
+	*totals = (struct report_totals){ 0 };
+	for (size_t i = 0; scan && i < scan->n_files; i++) {
+		const struct pmr_file *file = scan->files[i];
+		bool affected = false;
+
+		for (size_t j = 0; j < file->n_losses; j++) {
+			const struct pmr_loss *loss = &file->losses[j];
+			uint64_t *sums[] = {
+				[PMR_LOST] = &totals->lost,
+				[PMR_FAILED] = &totals->lost,
+				[PMR_SKIPPED] = &totals->lost,
+				[PMR_CONFLICT] = &totals->lost,
+				[PMR_CACHED] = &totals->cached,
+				[PMR_ZEROED] = &totals->zeroed,
+				[PMR_REPAIRED] = &totals->repaired,
+				[PMR_UNKNOWN] = &totals->unknown,
+			};
+
+			/* what is unwritten or past the end was never data */
+			if (!sums[loss->state])
+				continue;
+			*sums[loss->state] += loss->length;
+			affected = true;
+		}
+		totals->files += affected;
+	}
+}
+
+/* ---- bad ranges and their owners */
+
+/* The first owned range of @device that ends after @position, or NULL. */
+static const struct pmr_owned *owned_after(const struct pmr_device *device,
+					   const struct pmr_scan *scan, uint64_t position)
+{
+	size_t low = 0;
+	size_t high = scan ? scan->n_owned : 0;
+	size_t n = high;
+
+	/* sorted by device, but by which key only the scan knows: find the device's run first */
+	while (low < high && scan->owned[low].device != device)
+		low++;
+	while (high > low && scan->owned[high - 1].device != device)
+		high--;
+	n = high;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct pmr_range *range = &scan->owned[middle].range;
+
+		if (range->offset + range->length > position)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low < n ? &scan->owned[low] : NULL;
+}
+
+int report_next_part(const struct pmr_device *device, const struct pmr_scan *scan,
+		     uint64_t *position, struct report_part *part)
+{
+	const struct pmr_ranges *ranges = &device->badblocks.ranges;
+	size_t i = pmr_ranges_first(ranges, *position);
+	const struct pmr_owned *owned;
+	uint64_t start, end;
+
+	if (i >= ranges->n)
+		return 0;
+	start = ranges->v[i].offset > *position ? ranges->v[i].offset : *position;
+	end = ranges->v[i].offset + ranges->v[i].length;
+	part->owner = PMR_OWNER_NOT_ASKED;
+	owned = owned_after(device, scan, start);
+	if (owned && owned->range.offset <= start) {
+		part->owner = owned->owner;
+		if (owned->range.offset + owned->range.length < end)
+			end = owned->range.offset + owned->range.length;
+	} else if (owned && owned->range.offset < end) {
+		end = owned->range.offset;
+	}
+	part->range = (struct pmr_range){ start, end - start };
+	*position = end;
+	return 1;
+}
+
+/* ---- exit status */
+
+bool report_has_poison(const struct pmr_device *device)
+{
+	return device->badblocks.ranges.n || device->metadata_badblocks.ranges.n;
+}
+
+bool report_is_told(const struct pmr_device *device)
+{
+	if (device->badblocks.trust != PMR_LIST_COMPLETE)
+		return false;
+	if (device->metadata_badblocks.trust == PMR_LIST_INCOMPLETE)
+		return false;
+	/* without an info block there is nothing to know of it */
+	return device->from_file || device->data_offset == 0 ||
+	       device->metadata_badblocks.trust == PMR_LIST_COMPLETE;
+}
+
+static int status_of_devices(const struct report *report)
+{
+	int status = STATUS_OK;
+
+	for (size_t i = 0; i < report->n_devices; i++) {
+		const struct pmr_device *device = report->devices[i];
+
+		if (!report_is_told(device))
+			status |= STATUS_UNKNOWN;
+		if (report->verb == VERB_HEALTH && report_has_poison(device))
+			status |= STATUS_LOST;
+	}
+	return status;
+}
+
+static const struct pmr_file_plan *plan_of(const struct pmr_plan *plan, const struct pmr_file *file)
+{
+	for (size_t i = 0; plan && i < plan->n_files; i++) {
+		if (plan->files[i].file == file)
+			return &plan->files[i];
+	}
+	return NULL;
+}
+
+/* Whether the steps of a plan write every byte of a loss. */
+static bool is_planned(const struct pmr_file_plan *plan, const struct pmr_loss *loss)
+{
+	uint64_t position = loss->offset;
+	uint64_t end = loss->offset + loss->length;
+
+	if (!plan || plan->refused)
+		return false;
+	for (size_t i = 0; i < plan->n_steps && position < end; i++) {
+		const struct pmr_step *step = &plan->steps[i];
+
+		if (step->offset <= position && step->offset + step->length > position)
+			position = step->offset + step->length;
+	}
+	return position >= end;
+}
+
+static int status_of_loss(const struct report *report, const struct pmr_file_plan *plan,
+			  const struct pmr_loss *loss)
+{
+	switch (loss->state) {
+	case PMR_UNWRITTEN:
+	case PMR_PAST_EOF:
+		return STATUS_OK;
+	case PMR_REPAIRED:
+		return STATUS_REPAIRED;
+	case PMR_UNKNOWN:
+		return STATUS_UNKNOWN;
+	case PMR_LOST:
+	case PMR_CACHED:
+		if (report->dry_run && !report->zero_fill && is_planned(plan, loss))
+			return STATUS_OK;
+		return STATUS_LOST;
+	default:
+		return STATUS_LOST;
+	}
+}
+
+static int status_of_owners(const struct pmr_scan *scan)
+{
+	int status = STATUS_OK;
+
+	for (size_t i = 0; i < scan->n_owned; i++) {
+		switch (scan->owned[i].owner) {
+		case PMR_OWNER_METADATA:
+		case PMR_OWNER_LOG:
+		case PMR_OWNER_NAMESPACE:
+			status |= STATUS_LOST;
+			break;
+		case PMR_OWNER_UNKNOWN:
+			status |= STATUS_UNKNOWN;
+			break;
+		default:
+			break;
+		}
+	}
+	return status;
+}
+
+static int status_of_scan(const struct report *report)
+{
+	const struct pmr_scan *scan = report->scan;
+	int status = scan->complete ? STATUS_OK : STATUS_UNKNOWN;
+
+	for (size_t i = 0; i < scan->n_files; i++) {
+		const struct pmr_file *file = scan->files[i];
+		const struct pmr_file_plan *plan = plan_of(report->plan, file);
+
+		if (!file->complete)
+			status |= STATUS_UNKNOWN;
+		for (size_t j = 0; j < file->n_losses; j++)
+			status |= status_of_loss(report, plan, &file->losses[j]);
+	}
+	return status | status_of_owners(scan);
+}
+
+static int status_of_map(const struct pmr_map *map)
+{
+	int status = map->complete ? STATUS_OK : STATUS_UNKNOWN;
+
+	for (size_t i = 0; i < map->n_mappings; i++) {
+		const struct pmr_mapping *mapping = &map->mappings[i];
+
+		if (mapping->kind == PMR_EXTENT_UNTRUSTED)
+			status |= STATUS_UNKNOWN;
+		if (mapping->kind == PMR_EXTENT_DATA && mapping->bad_bytes &&
+		    mapping->offset < map->size)
+			status |= STATUS_LOST;
+	}
+	return status;
+}
+
+int report_exit_status(const struct report *report)
+{
+	int status = report->failed ? STATUS_UNKNOWN : STATUS_OK;
+
+	status |= status_of_devices(report);
+	if (report->scan)
+		status |= status_of_scan(report);
+	if (report->map)
+		status |= status_of_map(report->map);
+	/* "every one was repaired" is not said where something else is still lost */
+	if (status & STATUS_LOST)
+		status &= ~STATUS_REPAIRED;
+	return status;
+}
+
+void report_finish(struct report *report)
+{
+	if (report->only) {
+		report->devices = &report->only;
+		report->n_devices = 1;
+	} else if (report->verb == VERB_LIST || report->verb == VERB_HEALTH) {
+		report->devices = report->topology ? report->topology->devices : NULL;
+		report->n_devices = report->topology ? report->topology->n_devices : 0;
+	} else if (report->scan) {
+		report->devices = report->scan->devices;
+		report->n_devices = report->scan->n_devices;
+	} else if (report->map) {
+		report->devices = &report->map->filesystem->device;
+		report->n_devices = 1;
+	}
+	report->exit_status = report_exit_status(report);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a command found out, handed to one writer. Commands fill it, writers print it and decide nothing.
+ */
+#ifndef CLI_REPORT_H
+#define CLI_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "pmem-recover.h"
+
+/* The exit status: or'ed, as fsck's. */
+#define STATUS_OK 0
+#define STATUS_REPAIRED 1 /* there were losses, and every one was repaired from a backup */
+#define STATUS_LOST 4 /* file data or metadata is lost, or still lost */
+#define STATUS_UNKNOWN 8 /* the work could not be done, or the answer not be known */
+#define STATUS_USAGE 16
+
+/** enum verb - the commands that make a report */
+enum verb {
+	VERB_LIST,
+	VERB_SCAN,
+	VERB_MAP,
+	VERB_REPAIR,
+	VERB_HEALTH,
+};
+
+/** struct report_message - a copy of a message, all strings its own */
+struct report_message {
+	enum pmr_level level;
+	char *code;
+	char *object;
+	char *text;
+};
+
+/**
+ * struct report - the result of a command; zero-initialise, release with report_release()
+ * @verb: which command
+ * @started: when it began
+ * @failed: the work could not be done, or was not allowed to be
+ * @dry_run: a repair that writes nothing
+ * @zero_fill: a repair with zeros
+ * @topology: the machine, or NULL when it could not be looked at
+ * @only: where the answer is about one device alone, this one
+ * @scan: of scan and repair, or NULL
+ * @map: of map, or NULL
+ * @map_path: the file of @map; belongs to the caller
+ * @plan: of repair, or NULL
+ * @messages: everything that was said
+ * @lost_message: a message was dropped for want of memory
+ * @devices: set by report_finish(): the devices the answer is about
+ * @exit_status: set by report_finish()
+ */
+struct report {
+	enum verb verb;
+	time_t started;
+	bool failed;
+	bool dry_run;
+	bool zero_fill;
+	struct pmr_topology *topology;
+	struct pmr_device *only;
+	struct pmr_scan *scan;
+	struct pmr_map *map;
+	const char *map_path;
+	struct pmr_plan *plan;
+	struct report_message *messages;
+	size_t n_messages;
+	size_t alloc_messages;
+	bool lost_message;
+	struct pmr_device **devices;
+	size_t n_devices;
+	int exit_status;
+};
+
+/** report_add_message() - keep a copy of a message. Return: 0, -ENOMEM. */
+int report_add_message(struct report *report, const struct pmr_message *message);
+
+/** report_finish() - nothing more will be added: choose the devices and compute the exit status */
+void report_finish(struct report *report);
+
+/** report_release() - free everything the report holds, the library's results included */
+void report_release(struct report *report);
+
+/** report_exit_status() - the exit status of a finished report's devices, scan, map and plan (pure) */
+int report_exit_status(const struct report *report);
+
+/** report_has_poison() - whether anything is listed for a device, its namespace's metadata included */
+bool report_has_poison(const struct pmr_device *device);
+
+/** report_is_told() - whether the lists say all that there is to know of a device */
+bool report_is_told(const struct pmr_device *device);
+
+/** report_verb_name() - "list", "scan", ... */
+const char *report_verb_name(enum verb verb);
+
+/**
+ * struct report_totals - sums over all files of a scan or repair
+ * @files: files that lost something, or had lost it
+ * @lost: bytes that are lost and not repaired: failed, skipped and conflicting ones included
+ * @cached: bytes that only the page cache still has
+ * @repaired: bytes repaired
+ * @zeroed: bytes zeroed
+ * @unknown: bytes of which nothing is known
+ */
+struct report_totals {
+	uint64_t files;
+	uint64_t lost;
+	uint64_t cached;
+	uint64_t repaired;
+	uint64_t zeroed;
+	uint64_t unknown;
+};
+
+/** report_totals() - add up a scan's losses; all zero for NULL */
+void report_totals(const struct pmr_scan *scan, struct report_totals *totals);
+
+/**
+ * struct report_part - a part of a bad range that has one owner
+ */
+struct report_part {
+	struct pmr_range range;
+	enum pmr_owner owner;
+};
+
+/**
+ * report_next_part() - cut a device's bad ranges at the borders of their owners
+ * @scan: what knows the owners, or NULL
+ * @position: device offset to go on from; 0 first, then left alone
+ *
+ * Return: 1 and the next part, 0 at the end.
+ */
+int report_next_part(const struct pmr_device *device, const struct pmr_scan *scan,
+		     uint64_t *position, struct report_part *part);
+
+/* ---- writers: 0, -ENOMEM, -EIO; errors of @out stay in @out */
+
+/** report_write_json() - one document */
+int report_write_json(const struct report *report, FILE *out);
+/** report_write_human() - tables and sentences */
+int report_write_human(const struct report *report, FILE *out);
+/** report_write_quiet() - one line for each thing that is wrong, nothing otherwise */
+void report_write_quiet(const struct report *report, FILE *out);
+/** report_write_plan() - what a repair is about to do, for the person who has to say yes */
+void report_write_plan(const struct pmr_plan *plan, FILE *out);
+/** report_write_outcome() - what a repair did, in one sentence */
+void report_write_outcome(const struct report *report, FILE *out);
+
+#endif

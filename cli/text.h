@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Text in and out: sizes, paths that are safe on a terminal, strings that are safe in JSON.
+ */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/** text_print_size() - "512 B", "4 KiB", "1.5 MiB" */
+void text_print_size(FILE *out, uint64_t bytes);
+
+/** text_print_count() - "1 file", "3 files" */
+void text_print_count(FILE *out, uint64_t count, const char *noun);
+
+/**
+ * text_print_safe() - print a string so that it cannot drive a terminal
+ *
+ * Control characters, invisible direction marks and what is no character of the locale become \xHH,
+ * a backslash becomes two.
+ */
+void text_print_safe(FILE *out, const char *text);
+
+/**
+ * text_to_utf8() - a copy in which every byte that is no UTF-8 is U+FFFD
+ * @text: NUL-terminated
+ * @exact: set false when something had to be replaced; may be NULL
+ *
+ * Return: the copy to free(), or NULL without memory.
+ */
+char *text_to_utf8(const char *text, bool *exact);
+
+/** text_to_base64() - RFC 4648 base64 of a NUL-terminated string, to free(); NULL without memory */
+char *text_to_base64(const char *text);
+
+/**
+ * text_parse_size() - a number of bytes: decimal or 0x hexadecimal, with K, M, G or T for powers of 1024
+ * @end: the first character after the number
+ *
+ * Return: 0, -EINVAL (no number), -ERANGE (past UINT64_MAX).
+ */
+int text_parse_size(const char *text, const char **end, uint64_t *bytes);
+
+#endif
