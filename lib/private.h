@@ -133,6 +133,33 @@ struct pmr_losses {
 int pmr_intersect(const struct pmr_ranges *bad, const struct pmr_extent *extent, uint64_t size, uint64_t start,
 		  struct pmr_losses *losses);
 
+/** PMR_SIEVE_BITS - 8 KiB: fine enough to stop nearly all that misses, small enough for the nearest cache */
+#define PMR_SIEVE_BITS 65536u
+
+/**
+ * struct pmr_sieve - a list made ready for millions of extents, most of which miss
+ * @bad: the list; not copied
+ * @base: its first byte
+ * @span: bytes from there to its end; 0 for an empty list
+ * @shift: log2 of the bytes that one bit stands for
+ * @bits: bit N is set when a range has a byte in [@base + (N << @shift), @base + (N + 1 << @shift)); a spare word
+ *        lets two neighbours be read anywhere
+ */
+struct pmr_sieve {
+	const struct pmr_ranges *bad;
+	uint64_t base;
+	uint64_t span;
+	unsigned int shift;
+	uint64_t bits[PMR_SIEVE_BITS / 64 + 1];
+};
+
+/** pmr_sieve_init() - make a normal list ready; it must stay as it is while the sieve is used */
+void pmr_sieve_init(struct pmr_sieve *sieve, const struct pmr_ranges *bad);
+
+/** pmr_sieve_intersect() - pmr_intersect(), a few nanoseconds for an extent that misses */
+int pmr_sieve_intersect(const struct pmr_sieve *sieve, const struct pmr_extent *extent, uint64_t size, uint64_t start,
+			struct pmr_losses *losses);
+
 /* ---- walk.c */
 
 /** struct pmr_walk_entry - a regular file met by a walk; @path and @name live only during the call */

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A file is claimed for repair: opened, refused by name where it is not safe, leased, and looked at again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "repair.h"
+
+#define CAPABILITY "security.capability"
+
+/* what a person is told for each reason not to touch a file */
+static const struct refusal {
+	const char *reason;
+	int error; /* of open(), 0 when it is not found that way */
+	uint64_t attribute; /* of statx(), 0 when it is not found that way */
+	const char *text;
+} refusals[] = {
+	{ "immutable", 0, STATX_ATTR_IMMUTABLE, "is immutable: chattr -i it first" },
+	{ "append-only", 0, STATX_ATTR_APPEND, "is append-only: chattr -a it first" },
+	{ "verity", 0, STATX_ATTR_VERITY, "is sealed by fs-verity and cannot be written: restore it as a new file" },
+	{ "encrypted", 0, STATX_ATTR_ENCRYPTED, "is encrypted: its blocks do not hold its bytes" },
+	{ "read-only-filesystem", EROFS, 0, "lies on a filesystem mounted read-only: remount it read-write" },
+	{ "running", ETXTBSY, 0, "is a running program or swap file: stop it first" },
+	{ "in-use", EAGAIN, 0, "is leased by another program, such as a file server: stop it first" },
+	{ "permission", EACCES, 0, "may not be opened for writing: run as root, or with CAP_DAC_OVERRIDE" },
+	{ "permission", EPERM, 0, "may not be opened for writing: run as root" },
+	{ "gone", ENOENT, 0, "is gone since the scan" },
+	{ "changed", ELOOP, 0, "has become a symbolic link since the scan" },
+	{ "shut-down", EIO, 0, "cannot be opened: Input/output error; has the filesystem shut down? See the kernel log" },
+};
+
+static int refuse(struct pmr_ctx *ctx, const struct pmr_file *file, const struct refusal *r, const char **refused)
+{
+	pmr_say(ctx, PMR_ERROR, r->reason, file->path, "%s", r->text);
+	*refused = r->reason;
+	return -EBUSY;
+}
+
+static int refuse_error(struct pmr_ctx *ctx, const struct pmr_file *file, int error, const char **refused)
+{
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (refusals[i].error && refusals[i].error == -error)
+			return refuse(ctx, file, &refusals[i], refused);
+	pmr_say(ctx, PMR_ERROR, "cannot-open", file->path, "cannot be opened for writing: %s", strerror(-error));
+	*refused = "cannot-open";
+	return -EBUSY;
+}
+
+static int refuse_attributes(struct pmr_ctx *ctx, const struct pmr_file *file, const char **refused)
+{
+	struct statx sx;
+
+	if (statx(AT_FDCWD, file->path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &sx) < 0)
+		return refuse_error(ctx, file, -errno, refused);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (refusals[i].attribute & sx.stx_attributes)
+			return refuse(ctx, file, &refusals[i], refused);
+	return 0;
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* whether the open file is still the one, in the state that claim->change_time stands for */
+static bool is_same(const struct pmr_claim *claim, struct stat *st)
+{
+	const struct pmr_file *file = claim->file;
+	int generation = 0;
+
+	if (fstat(claim->fd, st) < 0 || st->st_ino != file->inode || st->st_dev != file->filesystem->devno)
+		return false;
+	if ((uint64_t)st->st_size != file->size || !same_time(&st->st_ctim, &claim->change_time))
+		return false;
+	return !file->generation ||
+	       (!ioctl(claim->fd, FS_IOC_GETVERSION, &generation) && (uint32_t)generation == file->generation);
+}
+
+static int remember_capability(struct pmr_claim *claim)
+{
+	ssize_t n = fgetxattr(claim->fd, CAPABILITY, NULL, 0);
+
+	if (n <= 0)
+		return 0;
+	claim->capability = malloc((size_t)n);
+	if (!claim->capability)
+		return -ENOMEM;
+	n = fgetxattr(claim->fd, CAPABILITY, claim->capability, (size_t)n);
+	if (n < 0)
+		return -errno;
+	claim->capability_length = (size_t)n;
+	return 0;
+}
+
+static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, const char **refused)
+{
+	const struct pmr_file *file = claim->file;
+	char holders[256];
+	int ret = pmr_lease_take(claim->fd);
+
+	if (!ret)
+		return 0;
+	if (ret == -EAGAIN) {
+		pmr_holders(file->filesystem->devno, file->inode, holders, sizeof(holders));
+		pmr_say(ctx, PMR_ERROR, "in-use", file->path, "is open or mapped in %s: stop it and try again",
+			*holders ? holders : "another program that could not be seen");
+		*refused = "in-use";
+	} else {
+		pmr_say(ctx, PMR_ERROR, "no-lease", file->path, "no write lease can be had: %s", strerror(-ret));
+		*refused = "no-lease";
+	}
+	return -EBUSY;
+}
+
+int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_claim *claim, const char **refused)
+{
+	struct pmr_claim c = { .fd = -1, .file = file, .change_time = file->change_time };
+	struct stat st;
+	int ret;
+
+	ret = refuse_attributes(ctx, file, refused);
+	if (ret)
+		return ret;
+	c.fd = pmr_file_open(AT_FDCWD, file->path, O_RDWR);
+	if (c.fd < 0)
+		return refuse_error(ctx, file, c.fd, refused);
+	if (!is_same(&c, &st)) {
+		pmr_say(ctx, PMR_ERROR, "changed", file->path, "changed since the scan: scan it again");
+		*refused = "changed";
+		ret = -EBUSY;
+		goto fail;
+	}
+	c.mode = st.st_mode & 07777;
+	ret = remember_capability(&c);
+	if (!ret)
+		ret = take_lease(ctx, &c, refused);
+	if (ret)
+		goto fail;
+	*claim = c;
+	return 0;
+fail:
+	pmr_claim_release(&c);
+	return ret;
+}
+
+const char *pmr_claim_check(const struct pmr_claim *claim, const struct pmr_step *step)
+{
+	uint64_t pos = step->offset, end = step->offset + step->length, device_offset;
+	const char *reason = "moved";
+	struct pmr_extents *extents;
+	struct pmr_extent e;
+	struct stat st;
+
+	if (pmr_lease_is_wanted(claim->fd))
+		return "in-use";
+	if (!is_same(claim, &st))
+		return "changed";
+	if (pmr_extents_open(claim->fd, step->offset, step->length, false, &extents))
+		return reason;
+	while (pos < end && pmr_extents_next(extents, &e) == 1) {
+		if (e.flags & FIEMAP_EXTENT_SHARED) {
+			reason = "shared";
+			break;
+		}
+		if (e.offset > pos || e.offset + e.length <= pos || !pmr_extent_is_trusted(&e) ||
+		    (e.flags & FIEMAP_EXTENT_UNWRITTEN))
+			break;
+		if (pmr_filesystem_to_device(claim->file->filesystem, e.physical + (pos - e.offset), &device_offset) ||
+		    device_offset != step->device_offset + (pos - step->offset))
+			break;
+		pos = e.offset + e.length;
+	}
+	pmr_extents_close(extents);
+	return pos >= end ? NULL : reason;
+}
+
+int pmr_claim_settle(struct pmr_claim *claim)
+{
+	struct stat st;
+	int ret = 0;
+
+	if (fstat(claim->fd, &st) < 0)
+		return -errno;
+	/* a write drops set-id bits and security.capability, even root's */
+	if ((st.st_mode & 07777) != claim->mode && fchmod(claim->fd, claim->mode) < 0)
+		ret = -errno;
+	if (claim->capability && fgetxattr(claim->fd, CAPABILITY, NULL, 0) < 0 &&
+	    fsetxattr(claim->fd, CAPABILITY, claim->capability, claim->capability_length, 0) < 0 && !ret)
+		ret = -errno;
+	if (fstat(claim->fd, &st) < 0)
+		return ret ? ret : -errno;
+	claim->change_time = st.st_ctim;
+	return ret;
+}
+
+void pmr_claim_release(struct pmr_claim *claim)
+{
+	if (claim->fd >= 0) {
+		pmr_lease_release(claim->fd);
+		close(claim->fd);
+	}
+	free(claim->capability);
+	claim->capability = NULL;
+	claim->fd = -1;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Can a backup be believed? It is compared with what can still be read of the file around the damage.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/fiemap.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "repair.h"
+
+#define WINDOW (64u * 1024)
+
+struct compare {
+	const struct pmr_backup *backup;
+	const struct pmr_claim *claim;
+	struct pmr_media *media;
+	const struct pmr_file_plan *plan;
+	char *ours; /* PMR_CHUNK bytes each */
+	char *theirs;
+	uint64_t compared; /* bytes found equal */
+	uint64_t differs_at; /* file offset of the first difference */
+};
+
+/* 0 equal, 1 different, or why the backup cannot be read */
+static int compare_bytes(struct compare *c, uint64_t offset, const char *ours, size_t length)
+{
+	int ret;
+
+	if (offset >= c->backup->size)
+		return 0;
+	if (length > c->backup->size - offset)
+		length = (size_t)(c->backup->size - offset);
+	ret = pmr_backup_read(c->backup, offset, c->theirs, length);
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < length; i++)
+		if (ours[i] != c->theirs[i]) {
+			c->differs_at = offset + i;
+			return 1;
+		}
+	c->compared += length;
+	return 0;
+}
+
+/* a part of the file without damage, read through the filesystem */
+static int compare_good(struct compare *c, const struct pmr_range *range)
+{
+	uint64_t offset = range->offset, end = range->offset + range->length;
+	size_t length, got;
+	int ret, error;
+
+	while (offset < end) {
+		length = end - offset < PMR_CHUNK ? (size_t)(end - offset) : PMR_CHUNK;
+		error = pmr_media_read_file(c->claim->fd, offset, c->ours, length, &got);
+		if (error && !pmr_media_is_error(error))
+			return error;
+		ret = compare_bytes(c, offset, c->ours, got);
+		if (ret)
+			return ret;
+		/* a page that fails although it is in no list has nothing to compare with; go on behind it */
+		offset += error ? got - got % PMR_PAGE + PMR_PAGE : length;
+	}
+	return 0;
+}
+
+/* the pages to be written, of which the device still gives the good sectors */
+static int compare_step(struct compare *c, const struct pmr_step *step, uint64_t offset, size_t length)
+{
+	const struct pmr_filesystem *fs = c->claim->file->filesystem;
+	struct pmr_ranges whole = { 0 }, unreadable = { 0 }, readable = { 0 };
+	uint64_t from = step->device_offset + (offset - step->offset), size = c->claim->file->size;
+	uint64_t at, bytes;
+	int ret;
+
+	ret = pmr_media_salvage(c->media, from, length, &fs->device->badblocks.ranges, c->ours, &unreadable);
+	if (!ret)
+		ret = pmr_ranges_add(&whole, from, length);
+	if (!ret)
+		ret = pmr_ranges_subtract(&readable, &whole, &unreadable);
+	for (size_t i = 0; !ret && i < readable.n; i++) {
+		at = offset + (readable.v[i].offset - from);
+		bytes = readable.v[i].length;
+		if (at >= size)
+			break;
+		if (bytes > size - at)
+			bytes = size - at;
+		ret = compare_bytes(c, at, c->ours + (readable.v[i].offset - from), (size_t)bytes);
+	}
+	pmr_ranges_release(&whole);
+	pmr_ranges_release(&unreadable);
+	pmr_ranges_release(&readable);
+	return ret;
+}
+
+static int compare_steps(struct compare *c)
+{
+	const struct pmr_step *step;
+	uint64_t done;
+	size_t length;
+	int ret;
+
+	for (size_t i = 0; i < c->plan->n_steps; i++) {
+		step = &c->plan->steps[i];
+		for (done = 0; done < step->length; done += length) {
+			length = step->length - done < PMR_CHUNK ? (size_t)(step->length - done) : PMR_CHUNK;
+			ret = compare_step(c, step, step->offset + done, length);
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}
+
+/* every page that poison touches: never read through the file */
+static int damaged_pages(const struct pmr_file *file, struct pmr_ranges *pages)
+{
+	uint64_t from, to;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < file->n_losses; i++) {
+		if (file->losses[i].state == PMR_UNWRITTEN)
+			continue;
+		from = file->losses[i].offset / PMR_PAGE * PMR_PAGE;
+		to = (file->losses[i].offset + file->losses[i].length + PMR_PAGE - 1) / PMR_PAGE * PMR_PAGE;
+		ret = pmr_ranges_add(pages, from, to - from);
+	}
+	pmr_ranges_normalize(pages);
+	return ret;
+}
+
+static int window_of_steps(const struct pmr_file_plan *plan, struct pmr_ranges *windows)
+{
+	uint64_t from, to;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < plan->n_steps; i++) {
+		from = plan->steps[i].offset > WINDOW ? plan->steps[i].offset - WINDOW : 0;
+		to = plan->steps[i].offset + plan->steps[i].length + WINDOW;
+		ret = pmr_ranges_add(windows, from, to - from);
+	}
+	return ret;
+}
+
+/* everything but holes, so that a sparse file costs what it holds */
+static int window_of_file(const struct pmr_claim *claim, struct pmr_ranges *windows)
+{
+	struct pmr_extents *extents;
+	struct pmr_extent e;
+	int ret;
+
+	ret = pmr_extents_open(claim->fd, 0, UINT64_MAX, true, &extents);
+	if (ret)
+		return ret;
+	while ((ret = pmr_extents_next(extents, &e)) == 1) {
+		ret = pmr_ranges_add(windows, e.offset, e.length);
+		if (ret)
+			break;
+	}
+	pmr_extents_close(extents);
+	return ret;
+}
+
+static int compare_windows(struct compare *c, enum pmr_verify_backup how)
+{
+	const struct pmr_file *file = c->claim->file;
+	struct pmr_ranges windows = { 0 }, inside = { 0 }, pages = { 0 }, good = { 0 };
+	int ret;
+
+	ret = how == PMR_VERIFY_FULL ? window_of_file(c->claim, &windows) : window_of_steps(c->plan, &windows);
+	if (ret)
+		goto out;
+	pmr_ranges_normalize(&windows);
+	ret = pmr_ranges_clip(&inside, &windows, 0, file->size);
+	if (!ret)
+		ret = damaged_pages(file, &pages);
+	if (!ret)
+		ret = pmr_ranges_subtract(&good, &inside, &pages);
+	for (size_t i = 0; !ret && i < good.n; i++)
+		ret = compare_good(c, &good.v[i]);
+out:
+	pmr_ranges_release(&windows);
+	pmr_ranges_release(&inside);
+	pmr_ranges_release(&pages);
+	pmr_ranges_release(&good);
+	return ret;
+}
+
+static int judge(struct pmr_ctx *ctx, const struct compare *c, int result, const char **refused)
+{
+	const struct pmr_file *file = c->claim->file;
+
+	if (result == 1) {
+		pmr_say(ctx, PMR_ERROR, "stale-backup", c->backup->path,
+			"differs from %s at byte %" PRIu64 ", which can still be read there: the backup is of another time",
+			file->path, c->differs_at);
+		*refused = "stale-backup";
+		return -EINVAL;
+	}
+	if (result == -ENOMEM)
+		return result;
+	if (result < 0) {
+		pmr_say(ctx, PMR_ERROR, "backup-unreadable", c->backup->path, "cannot be compared with %s: %s",
+			file->path, strerror(-result));
+		*refused = "backup-unreadable";
+		return -EINVAL;
+	}
+	if (!c->compared)
+		pmr_say(ctx, PMR_WARNING, "backup-unchecked", c->backup->path,
+			"nothing of %s around the damage can still be read to compare it with", file->path);
+	return 0;
+}
+
+int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup, const struct pmr_claim *claim,
+		      struct pmr_media *media, const struct pmr_file_plan *plan, enum pmr_verify_backup how,
+		      const char **refused)
+{
+	struct compare c = { .backup = backup, .claim = claim, .media = media, .plan = plan };
+	int ret = -ENOMEM;
+
+	if (backup->size != claim->file->size)
+		pmr_say(ctx, PMR_WARNING, "backup-size", backup->path,
+			"is %" PRIu64 " bytes long and %s %" PRIu64 ": is it the right backup?", backup->size,
+			claim->file->path, claim->file->size);
+	if (how == PMR_VERIFY_NONE)
+		return 0;
+	c.theirs = malloc(PMR_CHUNK);
+	if (!c.theirs || posix_memalign((void **)&c.ours, PMR_PAGE, PMR_CHUNK)) {
+		c.ours = NULL;
+		goto out;
+	}
+	ret = compare_steps(&c);
+	if (!ret)
+		ret = compare_windows(&c, how);
+	ret = judge(ctx, &c, ret, refused);
+out:
+	free(c.ours);
+	free(c.theirs);
+	return ret;
+}

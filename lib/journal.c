@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The journal of a repair: the plan and the bytes to be written, on stable storage before the first write.
+ *
+ * A file of records, each a header (below, little endian) and its payload. JOURNAL opens it, END closes it. Each file
+ * to be repaired has a FILE and a PATH, a BYTES for every piece to be written, and after its writes an OUTCOME.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "repair.h"
+
+#define MAGIC 0x4a524d50u /* "PMRJ" */
+#define FORMAT_VERSION 1
+
+enum record {
+	RECORD_JOURNAL = 1, /* JSON: who, where, when */
+	RECORD_FILE = 2, /* JSON: the file, its losses and steps */
+	RECORD_PATH = 3, /* the file's name, as it is */
+	RECORD_BYTES = 4, /* what is to be written at @position in the file */
+	RECORD_OUTCOME = 5, /* JSON: what became of the losses */
+	RECORD_END = 6, /* every file has its outcome */
+};
+
+struct header {
+	uint32_t magic;
+	uint32_t type;
+	uint64_t length; /* of the payload */
+	uint64_t position; /* BYTES: offset in the file; else 0 */
+	uint32_t payload_crc; /* CRC-32 as zlib's */
+	uint32_t header_crc; /* of the fields above */
+};
+
+struct pmr_journal {
+	struct pmr_ctx *ctx;
+	int directory;
+	int fd;
+	uint64_t end; /* where the next record goes */
+	char name[64];
+	char *path;
+};
+
+static int fail(const struct pmr_journal *journal, const char *what, int error)
+{
+	pmr_say(journal->ctx, PMR_ERROR, "journal", journal->path, "%s: %s", what, strerror(-error));
+	return error;
+}
+
+static int write_all(int fd, const void *bytes, size_t length, uint64_t offset)
+{
+	size_t written;
+
+	return pmr_media_write_file(fd, offset, bytes, length, &written);
+}
+
+static uint32_t crc(const void *bytes, size_t length)
+{
+	return (uint32_t)crc32_z(crc32_z(0, NULL, 0), bytes, length);
+}
+
+static int append(struct pmr_journal *journal, enum record type, uint64_t position, const void *payload, size_t length)
+{
+	struct header header = {
+		.magic = htole32(MAGIC),
+		.type = htole32(type),
+		.length = htole64(length),
+		.position = htole64(position),
+		.payload_crc = htole32(crc(payload, length)),
+	};
+	int ret;
+
+	header.header_crc = htole32(crc(&header, offsetof(struct header, header_crc)));
+	ret = write_all(journal->fd, &header, sizeof(header), journal->end);
+	if (!ret)
+		ret = write_all(journal->fd, payload, length, journal->end + sizeof(header));
+	if (ret)
+		return fail(journal, "cannot be written", ret);
+	journal->end += sizeof(header) + length;
+	return 0;
+}
+
+static int append_json(struct pmr_journal *journal, enum record type, struct json_object *object)
+{
+	const char *text;
+	size_t length;
+
+	text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
+	return text ? append(journal, type, 0, text, length) : -ENOMEM;
+}
+
+static void add(struct json_object *object, const char *key, struct json_object *value)
+{
+	json_object_object_add(object, key, value);
+}
+
+static struct json_object *new_text(const char *text)
+{
+	return text ? json_object_new_string(text) : NULL;
+}
+
+static int append_opening(struct pmr_journal *journal, const char *started)
+{
+	struct json_object *object = json_object_new_object();
+	char host[256] = "", *boot = NULL;
+	size_t length;
+	int ret;
+
+	if (!object)
+		return -ENOMEM;
+	gethostname(host, sizeof(host) - 1);
+	if (!pmr_read_text("/proc/sys/kernel/random/boot_id", 64, &boot, &length))
+		boot[strcspn(boot, "\n")] = '\0';
+	add(object, "format_version", json_object_new_int(FORMAT_VERSION));
+	add(object, "version", json_object_new_string(pmr_version()));
+	add(object, "started_at", json_object_new_string(started));
+	add(object, "host", json_object_new_string(host));
+	add(object, "boot_id", new_text(boot));
+	add(object, "pid", json_object_new_int64(getpid()));
+	ret = append_json(journal, RECORD_JOURNAL, object);
+	json_object_put(object);
+	free(boot);
+	return ret;
+}
+
+static int make_directory(struct pmr_ctx *ctx, const char *directory, int *fd)
+{
+	int ret;
+
+	if (mkdir(directory, 0700) < 0 && errno != EEXIST) {
+		ret = -errno;
+		pmr_say(ctx, PMR_ERROR, "journal", directory, "cannot be made: %s", strerror(-ret));
+		return ret;
+	}
+	*fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0) {
+		ret = -errno;
+		pmr_say(ctx, PMR_ERROR, "journal", directory, "cannot be opened: %s", strerror(-ret));
+		return ret;
+	}
+	return 0;
+}
+
+/* The name tells when; a second run in the same second has another process number. */
+static int create(struct pmr_journal *journal, const char *directory)
+{
+	char started[32];
+	struct tm tm;
+	time_t now;
+	int ret;
+
+	now = time(NULL);
+	gmtime_r(&now, &tm);
+	strftime(started, sizeof(started), "%Y%m%dT%H%M%SZ", &tm);
+	snprintf(journal->name, sizeof(journal->name), "%s-%ld.journal", started, (long)getpid());
+	if (asprintf(&journal->path, "%s/%s", directory, journal->name) < 0) {
+		journal->path = NULL;
+		return -ENOMEM;
+	}
+	journal->fd = openat(journal->directory, journal->name,
+			     O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (journal->fd < 0)
+		return fail(journal, "cannot be made", -errno);
+	strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	ret = append_opening(journal, started);
+	if (!ret && fsync(journal->directory) < 0)
+		ret = fail(journal, "its directory cannot be synced", -errno);
+	return ret;
+}
+
+int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pmr_plan *plan,
+		     struct pmr_journal **journal)
+{
+	struct pmr_journal *j;
+	int ret;
+
+	j = calloc(1, sizeof(*j));
+	if (!j)
+		return -ENOMEM;
+	j->ctx = ctx;
+	j->fd = -1;
+	j->directory = -1;
+	ret = make_directory(ctx, directory, &j->directory);
+	if (!ret)
+		ret = pmr_place_check(ctx, j->directory, directory, plan);
+	if (!ret)
+		ret = create(j, directory);
+	if (ret) {
+		if (j->fd >= 0)
+			unlinkat(j->directory, j->name, 0);
+		pmr_journal_close(j);
+		return ret;
+	}
+	*journal = j;
+	return 0;
+}
+
+const char *pmr_journal_path(const struct pmr_journal *journal)
+{
+	return journal->path;
+}
+
+static struct json_object *losses_to_json(const struct pmr_file *file)
+{
+	struct json_object *list = json_object_new_array(), *one;
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; list && i < file->n_losses; i++) {
+		loss = &file->losses[i];
+		one = json_object_new_object();
+		if (!one)
+			break;
+		add(one, "offset", json_object_new_uint64(loss->offset));
+		add(one, "length", json_object_new_uint64(loss->length));
+		add(one, "device_offset", json_object_new_uint64(loss->device_offset));
+		add(one, "state", json_object_new_string(pmr_state_name(loss->state)));
+		add(one, "reason", new_text(loss->reason));
+		add(one, "source", new_text(loss->source));
+		json_object_array_add(list, one);
+	}
+	return list;
+}
+
+static struct json_object *steps_to_json(const struct pmr_file_plan *plan)
+{
+	struct json_object *list = json_object_new_array(), *one;
+
+	for (size_t i = 0; list && i < plan->n_steps; i++) {
+		one = json_object_new_object();
+		if (!one)
+			break;
+		add(one, "offset", json_object_new_uint64(plan->steps[i].offset));
+		add(one, "length", json_object_new_uint64(plan->steps[i].length));
+		add(one, "device_offset", json_object_new_uint64(plan->steps[i].device_offset));
+		json_object_array_add(list, one);
+	}
+	return list;
+}
+
+int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *plan)
+{
+	const struct pmr_filesystem *fs = plan->file->filesystem;
+	struct json_object *object = json_object_new_object();
+	int ret;
+
+	if (!object)
+		return -ENOMEM;
+	add(object, "inode", json_object_new_uint64(plan->file->inode));
+	add(object, "generation", json_object_new_uint64(plan->file->generation));
+	add(object, "size", json_object_new_uint64(plan->file->size));
+	add(object, "change_time_sec", json_object_new_int64(plan->file->change_time.tv_sec));
+	add(object, "change_time_nsec", json_object_new_int64(plan->file->change_time.tv_nsec));
+	add(object, "filesystem_type", new_text(fs->type));
+	add(object, "filesystem_uuid", new_text(fs->uuid));
+	add(object, "device", new_text(fs->device->name));
+	add(object, "namespace_uuid", new_text(fs->device->ns_uuid));
+	add(object, "losses", losses_to_json(plan->file));
+	add(object, "steps", steps_to_json(plan));
+	ret = append_json(journal, RECORD_FILE, object);
+	json_object_put(object);
+	if (!ret)
+		ret = append(journal, RECORD_PATH, 0, plan->file->path, strlen(plan->file->path));
+	return ret;
+}
+
+int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const void *bytes, size_t length,
+		      uint64_t *position)
+{
+	uint64_t at = journal->end;
+	int ret;
+
+	ret = append(journal, RECORD_BYTES, file_offset, bytes, length);
+	if (!ret)
+		*position = at;
+	return ret;
+}
+
+int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *bytes, size_t length)
+{
+	struct header header;
+	size_t got;
+	int ret;
+
+	ret = pmr_media_read_file(journal->fd, *position, &header, sizeof(header), &got);
+	if (!ret && (got != sizeof(header) || le32toh(header.magic) != MAGIC ||
+		     le32toh(header.header_crc) != crc(&header, offsetof(struct header, header_crc)) ||
+		     le32toh(header.type) != RECORD_BYTES || le64toh(header.length) != length))
+		ret = -EBADMSG;
+	if (!ret)
+		ret = pmr_media_read_file(journal->fd, *position + sizeof(header), bytes, length, &got);
+	if (!ret && (got != length || le32toh(header.payload_crc) != crc(bytes, length)))
+		ret = -EBADMSG;
+	if (ret)
+		return fail(journal, "cannot be read back", ret);
+	*position += sizeof(header) + length;
+	return 0;
+}
+
+int pmr_journal_sync(struct pmr_journal *journal)
+{
+	return fsync(journal->fd) < 0 ? fail(journal, "cannot be synced", -errno) : 0;
+}
+
+int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan *plan)
+{
+	struct json_object *object = json_object_new_object();
+	int ret;
+
+	if (!object)
+		return -ENOMEM;
+	add(object, "inode", json_object_new_uint64(plan->file->inode));
+	add(object, "losses", losses_to_json(plan->file));
+	ret = append_json(journal, RECORD_OUTCOME, object);
+	json_object_put(object);
+	return ret;
+}
+
+int pmr_journal_finish(struct pmr_journal *journal)
+{
+	char done[sizeof(journal->name)];
+	char *path;
+	int ret;
+
+	ret = append(journal, RECORD_END, 0, "", 0);
+	if (!ret)
+		ret = pmr_journal_sync(journal);
+	if (ret)
+		return ret;
+	snprintf(done, sizeof(done), "%.*s.done", (int)(strlen(journal->name) - strlen(".journal")), journal->name);
+	if (renameat(journal->directory, journal->name, journal->directory, done) < 0 || fsync(journal->directory) < 0)
+		return fail(journal, "cannot be marked as done", -errno);
+	path = journal->path;
+	memcpy(path + strlen(path) - strlen(".journal"), ".done", sizeof(".done"));
+	return 0;
+}
+
+void pmr_journal_close(struct pmr_journal *journal)
+{
+	if (!journal)
+		return;
+	if (journal->fd >= 0)
+		close(journal->fd);
+	if (journal->directory >= 0)
+		close(journal->directory);
+	free(journal->path);
+	free(journal);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From losses and policy to steps: what is written where. Decides, and does no I/O.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "repair.h"
+
+static uint64_t page_down(uint64_t offset)
+{
+	return offset - offset % PMR_PAGE;
+}
+
+/* saturates: no file reaches past INT64_MAX */
+static uint64_t page_up(uint64_t offset)
+{
+	uint64_t up;
+
+	if (__builtin_add_overflow(offset, PMR_PAGE - 1, &up))
+		return UINT64_MAX;
+	return page_down(up);
+}
+
+int pmr_plan_split_tail(struct pmr_file *file)
+{
+	uint64_t tail = page_up(file->size), head;
+	struct pmr_loss *losses, *loss;
+
+	for (size_t i = 0; i < file->n_losses; i++) {
+		loss = &file->losses[i];
+		if (loss->state != PMR_PAST_EOF || loss->offset >= tail || loss->offset + loss->length <= tail)
+			continue;
+		losses = reallocarray(file->losses, file->n_losses + 1, sizeof(*losses));
+		if (!losses)
+			return -ENOMEM;
+		file->losses = losses;
+		loss = &losses[i];
+		head = tail - loss->offset;
+		memmove(loss + 1, loss, (file->n_losses - i) * sizeof(*loss));
+		file->n_losses++;
+		loss[0].length = head;
+		loss[1].offset += head;
+		loss[1].device_offset += head;
+		loss[1].length -= head;
+	}
+	return 0;
+}
+
+bool pmr_plan_wants(const struct pmr_file *file, const struct pmr_loss *loss)
+{
+	switch (loss->state) {
+	case PMR_LOST:
+	case PMR_CACHED:
+		return true;
+	case PMR_PAST_EOF:
+		/* not a byte of it is missed, but the last page cannot be read while it is bad */
+		return loss->offset < page_up(file->size);
+	default:
+		return false;
+	}
+}
+
+void pmr_plan_skip(struct pmr_file *file, const char *reason)
+{
+	for (size_t i = 0; i < file->n_losses; i++) {
+		if (!pmr_plan_wants(file, &file->losses[i]))
+			continue;
+		file->losses[i].state = PMR_SKIPPED;
+		file->losses[i].reason = reason;
+	}
+}
+
+static bool is_offlined(const struct pmr_loss *loss)
+{
+	return loss->reason && !strcmp(loss->reason, "page-offlined");
+}
+
+void pmr_plan_policy(struct pmr_file *file, bool accept_offlined)
+{
+	struct pmr_loss *loss;
+
+	for (size_t i = 0; i < file->n_losses; i++) {
+		loss = &file->losses[i];
+		if (!pmr_plan_wants(file, loss))
+			continue;
+		if (loss->shared) {
+			loss->state = PMR_SKIPPED;
+			loss->reason = "shared";
+		} else if (is_offlined(loss) && !accept_offlined) {
+			loss->state = PMR_SKIPPED;
+		}
+	}
+}
+
+static const struct pmr_extent *find_extent(const struct pmr_extent *extents, size_t n, uint64_t offset)
+{
+	size_t low = 0, high = n, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (extents[mid].offset + extents[mid].length <= offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < n && extents[low].offset <= offset ? &extents[low] : NULL;
+}
+
+/* The write that a loss needs: its pages, inside its extent. False where the loss is not inside one extent. */
+static bool widen(const struct pmr_loss *loss, const struct pmr_extent *extent, struct pmr_step *step)
+{
+	uint64_t from = page_down(loss->offset), to = page_up(loss->offset + loss->length), end;
+
+	if (!extent || !pmr_extent_is_trusted(extent))
+		return false;
+	end = extent->offset + extent->length;
+	if (loss->offset + loss->length > end)
+		return false;
+	if (from < extent->offset)
+		from = extent->offset;
+	if (to > end)
+		to = end;
+	step->offset = from;
+	step->length = to - from;
+	step->device_offset = loss->device_offset - (loss->offset - from);
+	return true;
+}
+
+/* why a part of the step's pages is left alone, or NULL */
+static const char *left_in(const struct pmr_file *file, const struct pmr_step *step)
+{
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; i < file->n_losses; i++) {
+		loss = &file->losses[i];
+		if (loss->state == PMR_SKIPPED && loss->offset < step->offset + step->length &&
+		    loss->offset + loss->length > step->offset)
+			return loss->reason;
+	}
+	return NULL;
+}
+
+/*
+ * Leave losses that have no place to be written, and those whose page holds one that is left: a page is written
+ * whole, so what is skipped for one is skipped for all. Leaving one may reach the next page, hence the rounds.
+ */
+static void leave_unwritable(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents)
+{
+	struct pmr_loss *loss;
+	struct pmr_step step;
+	const char *left;
+	bool again;
+
+	do {
+		again = false;
+		for (size_t i = 0; i < file->n_losses; i++) {
+			loss = &file->losses[i];
+			if (!pmr_plan_wants(file, loss))
+				continue;
+			left = "moved";
+			if (widen(loss, find_extent(extents, n_extents, loss->offset), &step))
+				left = left_in(file, &step);
+			if (!left)
+				continue;
+			loss->state = PMR_SKIPPED;
+			loss->reason = left;
+			again = true;
+		}
+	} while (again);
+}
+
+static void join(struct pmr_step *last, const struct pmr_step *step, size_t index)
+{
+	uint64_t end = step->offset + step->length;
+
+	if (end > last->offset + last->length)
+		last->length = end - last->offset;
+	last->n_losses = index - last->first_loss + 1;
+}
+
+static bool joins(const struct pmr_step *last, const struct pmr_step *step)
+{
+	return step->offset <= last->offset + last->length &&
+	       step->device_offset == last->device_offset + (step->offset - last->offset);
+}
+
+int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents, struct pmr_step **steps,
+		   size_t *n_steps)
+{
+	struct pmr_step *v = NULL, step;
+	const struct pmr_loss *loss;
+	size_t n = 0, alloc = 0;
+
+	leave_unwritable(file, extents, n_extents);
+	for (size_t i = 0; i < file->n_losses; i++) {
+		loss = &file->losses[i];
+		if (!pmr_plan_wants(file, loss))
+			continue;
+		widen(loss, find_extent(extents, n_extents, loss->offset), &step);
+		if (n && joins(&v[n - 1], &step)) {
+			join(&v[n - 1], &step, i);
+			continue;
+		}
+		if (pmr_grow(&v, n, &alloc, sizeof(*v))) {
+			free(v);
+			return -ENOMEM;
+		}
+		step.first_loss = i;
+		step.n_losses = 1;
+		step.journal_offset = 0;
+		v[n++] = step;
+	}
+	*steps = v;
+	*n_steps = n;
+	return 0;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A plan for a whole scan: each damaged file is claimed for a moment, refused by name or given its steps and backup.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "repair.h"
+
+#define LOOP_MAJOR 7 /* linux/major.h */
+
+struct prepare {
+	struct pmr_ctx *ctx;
+	const char *const *targets;
+	size_t n_targets;
+	const struct pmr_repair_options *options;
+	struct pmr_plan *plan;
+};
+
+static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan, const char *const *targets,
+			 size_t n_targets, const struct pmr_repair_options *options)
+{
+	struct stat st, target;
+
+	if (!options->backup == !options->zero_fill)
+		return -EINVAL;
+	for (size_t i = 0; options->trust_badblocks && i < scan->n_devices; i++)
+		if (major(scan->devices[i]->devno) != LOOP_MAJOR) {
+			pmr_say(ctx, PMR_ERROR, "trust-badblocks", scan->devices[i]->name,
+				"is no loop device: a list is not to be trusted where a read can tell");
+			return -EINVAL;
+		}
+	if (!options->backup)
+		return 0;
+	if (stat(options->backup, &st) < 0) {
+		int ret = -errno;
+
+		pmr_say(ctx, PMR_ERROR, "no-backup", options->backup, "cannot be used as a backup: %s", strerror(-ret));
+		return ret;
+	}
+	if (!S_ISDIR(st.st_mode) &&
+	    (n_targets != 1 || stat(targets[0], &target) < 0 || !S_ISREG(target.st_mode))) {
+		pmr_say(ctx, PMR_ERROR, "backup-not-directory", options->backup,
+			"is one file: name one file as the target, or a directory as the backup");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+struct extent_list {
+	struct pmr_extent *v;
+	size_t n;
+	size_t alloc;
+};
+
+/* XFS cuts what it lists to the range asked for, so pieces of one extent come in more than one listing */
+static int add_extent(struct extent_list *list, const struct pmr_extent *e)
+{
+	struct pmr_extent *last = list->n ? &list->v[list->n - 1] : NULL;
+	int ret;
+
+	if (last && e->offset < last->offset + last->length) {
+		if (e->offset + e->length > last->offset + last->length &&
+		    e->physical - last->physical == e->offset - last->offset)
+			last->length = e->offset + e->length - last->offset;
+		return 0;
+	}
+	ret = pmr_grow(&list->v, list->n, &list->alloc, sizeof(*list->v));
+	if (!ret)
+		list->v[list->n++] = *e;
+	return ret;
+}
+
+static int list_extents(int fd, uint64_t offset, uint64_t length, struct extent_list *list)
+{
+	struct pmr_extents *listing;
+	struct pmr_extent e;
+	int ret;
+
+	ret = pmr_extents_open(fd, offset, length, true, &listing);
+	if (ret)
+		return ret;
+	while ((ret = pmr_extents_next(listing, &e)) == 1) {
+		ret = add_extent(list, &e);
+		if (ret)
+			break;
+	}
+	pmr_extents_close(listing);
+	return ret;
+}
+
+/* every extent under the pages of the losses that are wanted, sorted by offset */
+static int wanted_extents(const struct pmr_claim *claim, struct extent_list *list)
+{
+	const struct pmr_file *file = claim->file;
+	const struct pmr_loss *loss;
+	uint64_t from, to;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < file->n_losses; i++) {
+		loss = &file->losses[i];
+		if (!pmr_plan_wants(file, loss))
+			continue;
+		from = loss->offset - loss->offset % PMR_PAGE;
+		to = loss->offset + loss->length + PMR_PAGE - 1;
+		to -= to % PMR_PAGE;
+		ret = list_extents(claim->fd, from, to - from, list);
+	}
+	return ret;
+}
+
+/* The steps of one claimed file; refused where no backup that can be believed is there for them. */
+static int prepare_backup(struct prepare *p, const struct pmr_claim *claim, struct pmr_media *media,
+			  struct pmr_file_plan *plan, const char **refused)
+{
+	struct pmr_backup backup = { .fd = -1 };
+	int ret;
+
+	ret = pmr_backup_path(plan->file, p->targets, p->n_targets, p->options, &plan->backup);
+	if (ret == -ENOMEM)
+		return ret;
+	if (ret) {
+		pmr_say(p->ctx, PMR_ERROR, "no-backup", plan->file->path, "has no backup below %s: %s",
+			p->options->backup, strerror(-ret));
+		*refused = "no-backup";
+		return -EINVAL;
+	}
+	ret = pmr_backup_open(p->ctx, plan->backup, claim, &backup, refused);
+	if (!ret)
+		ret = pmr_backup_verify(p->ctx, &backup, claim, media, plan, p->options->verify_backup, refused);
+	pmr_backup_close(&backup);
+	return ret;
+}
+
+static int prepare_claimed(struct prepare *p, const struct pmr_claim *claim, struct pmr_file_plan *plan,
+			   const char **refused)
+{
+	struct pmr_file *file = plan->file;
+	struct extent_list extents = { 0 };
+	struct pmr_media *media = NULL;
+	int ret;
+
+	ret = pmr_media_open(p->ctx, file->filesystem->device, &media);
+	if (ret) {
+		pmr_say(p->ctx, PMR_ERROR, "no-device-access", file->filesystem->device->name,
+			"cannot be read to save the good sectors around the damage: %s; run as root", strerror(-ret));
+		*refused = "no-device-access";
+		return ret == -ENOMEM ? ret : -EINVAL;
+	}
+	ret = wanted_extents(claim, &extents);
+	if (ret && ret != -ENOMEM) {
+		pmr_say(p->ctx, PMR_ERROR, "no-extents", file->path, "its extents cannot be listed: %s",
+			strerror(-ret));
+		*refused = "no-extents";
+		ret = -EINVAL;
+	}
+	if (!ret)
+		ret = pmr_plan_steps(file, extents.v, extents.n, &plan->steps, &plan->n_steps);
+	if (!ret && plan->n_steps && p->options->backup)
+		ret = prepare_backup(p, claim, media, plan, refused);
+	free(extents.v);
+	pmr_media_close(media);
+	return ret;
+}
+
+static bool wants_any(const struct pmr_file *file)
+{
+	for (size_t i = 0; i < file->n_losses; i++)
+		if (pmr_plan_wants(file, &file->losses[i]))
+			return true;
+	return false;
+}
+
+static const char *first_reason(const struct pmr_file *file)
+{
+	for (size_t i = 0; i < file->n_losses; i++)
+		if (file->losses[i].state == PMR_SKIPPED)
+			return file->losses[i].reason;
+	return NULL;
+}
+
+/* what is left by policy is said once for each file and reason */
+static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
+{
+	static const struct {
+		const char *reason, *text;
+	} texts[] = {
+		{ "shared", "has damaged blocks shared by reflink: they are left, as a write through one file cannot "
+			    "clear them; copy the file to unshared blocks from a backup" },
+		{ "page-offlined", "has pages that the kernel took offline after a machine check: reboot to get their "
+				   "good sectors back, or take the whole pages from the backup with --accept-offlined" },
+	};
+
+	for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
+		for (size_t i = 0; i < file->n_losses; i++)
+			if (file->losses[i].state == PMR_SKIPPED && file->losses[i].reason &&
+			    !strcmp(file->losses[i].reason, texts[t].reason)) {
+				pmr_say(ctx, PMR_WARNING, texts[t].reason, file->path, "%s", texts[t].text);
+				break;
+			}
+}
+
+static int prepare_file(struct prepare *p, struct pmr_file_plan *plan)
+{
+	struct pmr_claim claim = { .fd = -1 };
+	struct pmr_file *file = plan->file;
+	int ret;
+
+	ret = pmr_plan_split_tail(file);
+	if (ret)
+		return ret;
+	pmr_plan_policy(file, p->options->accept_offlined);
+	say_left(p->ctx, file);
+	plan->refused = NULL;
+	if (!wants_any(file)) {
+		plan->refused = first_reason(file);
+		return 0;
+	}
+	ret = pmr_claim_take(p->ctx, file, &claim, &plan->refused);
+	if (!ret)
+		ret = prepare_claimed(p, &claim, plan, &plan->refused);
+	pmr_claim_release(&claim);
+	if (ret == -ENOMEM)
+		return ret;
+	if (plan->refused) {
+		pmr_plan_skip(file, plan->refused);
+		free(plan->steps);
+		plan->steps = NULL;
+		plan->n_steps = 0;
+	} else if (!plan->n_steps) {
+		plan->refused = first_reason(file);
+	}
+	return ret == -EINVAL || ret == -EBUSY ? 0 : ret;
+}
+
+static void add_up(struct pmr_plan *plan, const struct pmr_file_plan *file_plan)
+{
+	const struct pmr_file *file = file_plan->file;
+
+	plan->n_steps += file_plan->n_steps;
+	for (size_t i = 0; i < file_plan->n_steps; i++)
+		plan->bytes += file_plan->steps[i].length;
+	for (size_t i = 0; file_plan->n_steps && i < file->n_losses; i++)
+		if (file->losses[i].state == PMR_LOST || file->losses[i].state == PMR_CACHED)
+			plan->lost_bytes += file->losses[i].length;
+}
+
+int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *targets, size_t n_targets,
+		 const struct pmr_repair_options *options, struct pmr_plan **plan)
+{
+	struct prepare p = { ctx, targets, n_targets, options, NULL };
+	int ret;
+
+	ret = check_options(ctx, scan, targets, n_targets, options);
+	if (ret)
+		return ret;
+	p.plan = calloc(1, sizeof(*p.plan));
+	if (!p.plan)
+		return -ENOMEM;
+	p.plan->scan = scan;
+	p.plan->files = calloc(scan->n_files ? scan->n_files : 1, sizeof(*p.plan->files));
+	if (!p.plan->files) {
+		ret = -ENOMEM;
+		goto fail;
+	}
+	for (size_t i = 0; i < scan->n_files; i++) {
+		struct pmr_file_plan *file_plan = &p.plan->files[p.plan->n_files];
+
+		if (!scan->files[i]->n_losses)
+			continue;
+		file_plan->file = scan->files[i];
+		p.plan->n_files++;
+		if (pmr_is_cancelled(ctx)) {
+			scan->complete = false;
+			pmr_plan_skip(file_plan->file, "interrupted");
+			file_plan->refused = "interrupted";
+			continue;
+		}
+		ret = prepare_file(&p, file_plan);
+		if (ret)
+			goto fail;
+		add_up(p.plan, file_plan);
+	}
+	*plan = p.plan;
+	return 0;
+fail:
+	pmr_plan_free(p.plan);
+	return ret;
+}
+
+void pmr_plan_free(struct pmr_plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->n_files; i++) {
+		free(plan->files[i].backup);
+		free(plan->files[i].steps);
+	}
+	free(plan->files);
+	free(plan->journal);
+	free(plan);
+}

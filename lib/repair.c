@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Carries out a plan: journal first, then look again, write, and let verify say what became of it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "repair.h"
+
+#define JOURNAL_DIRECTORY "/var/lib/pmem-recover"
+
+struct repair {
+	struct pmr_ctx *ctx;
+	struct pmr_plan *plan;
+	const struct pmr_repair_options *options;
+	struct pmr_journal *journal;
+	uint64_t done; /* bytes, for progress */
+};
+
+static size_t chunk_length(const struct pmr_step *step, uint64_t done)
+{
+	return step->length - done < PMR_CHUNK ? (size_t)(step->length - done) : PMR_CHUNK;
+}
+
+/* What of a step was not written from @offset on; a loss that was written in part is not whole, so it is left too. */
+static void leave(struct pmr_file *file, const struct pmr_step *step, uint64_t offset, const char *reason)
+{
+	struct pmr_loss *loss;
+
+	for (size_t i = 0; i < step->n_losses; i++) {
+		loss = &file->losses[step->first_loss + i];
+		if (loss->offset + loss->length <= offset || loss->state == PMR_FAILED || loss->state == PMR_SKIPPED)
+			continue;
+		loss->state = PMR_SKIPPED;
+		loss->reason = reason;
+	}
+}
+
+/* Bytes of one step into the journal. A step that cannot be composed is left. */
+static int journal_step(struct repair *r, const struct pmr_compose *compose, struct pmr_file_plan *plan,
+			struct pmr_step *step, void *buffer)
+{
+	const char *refused = NULL;
+	uint64_t position;
+	size_t length;
+	int ret = 0;
+
+	for (uint64_t done = 0; done < step->length; done += length) {
+		length = chunk_length(step, done);
+		ret = pmr_compose_chunk(compose, plan, step, step->offset + done, length, buffer, &refused);
+		if (ret)
+			break;
+		ret = pmr_journal_bytes(r->journal, step->offset + done, buffer, length, &position);
+		if (ret)
+			return ret;
+		if (!done)
+			step->journal_offset = position;
+	}
+	if (!ret || ret == -ENOMEM)
+		return ret;
+	if (!refused)
+		refused = "device-error";
+	pmr_say(r->ctx, PMR_ERROR, refused, plan->file->path, "cannot be repaired at byte %llu: %s",
+		(unsigned long long)step->offset,
+		!strcmp(refused, "newly-unreadable") ? "more of it has become unreadable since the scan; scan again"
+						     : "its source cannot be read");
+	leave(plan->file, step, step->offset, refused);
+	return 0;
+}
+
+static bool is_left(const struct pmr_file *file, const struct pmr_step *step)
+{
+	for (size_t i = 0; i < step->n_losses; i++)
+		if (file->losses[step->first_loss + i].state != PMR_SKIPPED)
+			return false;
+	return true;
+}
+
+static bool trusts_list(const struct repair *r, const struct pmr_device *device)
+{
+	return r->options->trust_badblocks && device->from_file;
+}
+
+/* NULL when every loss of the chunk fails to be read right now; else why it must not be written */
+static const char *still_failing(const struct repair *r, const struct pmr_compose *compose,
+				 const struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
+				 size_t length)
+{
+	uint64_t from = step->device_offset + (offset - step->offset), at, end;
+	struct pmr_ranges failing = { 0 }, readable = { 0 }, wanted = { 0 };
+	const char *reason = "device-error";
+	const struct pmr_loss *loss;
+
+	if (trusts_list(r, plan->file->filesystem->device))
+		return NULL;
+	if (pmr_media_confirm(compose->media, from, length, &failing))
+		goto out;
+	for (size_t i = 0; i < step->n_losses; i++) {
+		loss = &plan->file->losses[step->first_loss + i];
+		at = loss->device_offset > from ? loss->device_offset : from;
+		end = loss->device_offset + loss->length;
+		if (end > from + length)
+			end = from + length;
+		if (at < end && pmr_ranges_add(&wanted, at, end - at))
+			goto out;
+	}
+	pmr_ranges_normalize(&wanted);
+	if (!pmr_ranges_subtract(&readable, &wanted, &failing))
+		reason = readable.n ? "readable" : NULL;
+out:
+	pmr_ranges_release(&failing);
+	pmr_ranges_release(&readable);
+	pmr_ranges_release(&wanted);
+	return reason;
+}
+
+/* One chunk into the file; the last page of a file is written whole and the file then cut to its size again. */
+static int write_chunk(struct pmr_claim *claim, uint64_t offset, size_t length, const void *buffer)
+{
+	uint64_t size = claim->file->size;
+	size_t written = 0;
+	int ret, error = 0;
+
+	ret = pmr_media_write_file(claim->fd, offset, buffer, length, &written);
+	/* without DAX the write clears when it is written back, and that is where it fails */
+	if (!claim->file->dax && fsync(claim->fd) < 0)
+		error = -errno;
+	if (offset + written > size && ftruncate(claim->fd, (off_t)size) < 0 && !error)
+		error = -errno;
+	if (!claim->file->dax && offset + written > size && fsync(claim->fd) < 0 && !error)
+		error = -errno;
+	if (!ret)
+		ret = error;
+	error = pmr_claim_settle(claim);
+	return ret ? ret : error;
+}
+
+/* 1 written and verified, whatever the outcome; 0 not written: the rest of the step is left; or why nothing goes on */
+static int repair_chunk(struct repair *r, const struct pmr_compose *compose, struct pmr_claim *claim,
+			struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset, size_t length,
+			void *buffer)
+{
+	const char *reason;
+	int ret, error;
+
+	reason = pmr_is_cancelled(r->ctx) ? "interrupted" : pmr_claim_check(claim, step);
+	if (!reason)
+		reason = still_failing(r, compose, plan, step, offset, length);
+	if (reason) {
+		pmr_say(r->ctx, PMR_WARNING, reason, plan->file->path,
+			"is left at byte %llu: %s", (unsigned long long)offset,
+			!strcmp(reason, "readable") ? "a listed sector can be read" :
+			!strcmp(reason, "interrupted") ? "interrupted" :
+							 "the file or its place changed since it was planned");
+		leave(plan->file, step, offset, reason);
+		return 0;
+	}
+	error = write_chunk(claim, offset, length, buffer);
+	ret = pmr_verify_chunk(r->ctx, compose, plan, step, offset, length, buffer);
+	if (ret)
+		return ret;
+	if (error)
+		pmr_say(r->ctx, PMR_WARNING, "write-error", plan->file->path, "writing %zu bytes at byte %llu: %s",
+			length, (unsigned long long)offset, strerror(-error));
+	r->done += length;
+	pmr_tell_progress(r->ctx, "repair", plan->file->path, r->done, r->plan->bytes);
+	return 1;
+}
+
+static int repair_step(struct repair *r, const struct pmr_compose *compose, struct pmr_claim *claim,
+		       struct pmr_file_plan *plan, const struct pmr_step *step, void *buffer)
+{
+	uint64_t position = step->journal_offset;
+	size_t length;
+	int ret;
+
+	for (uint64_t done = 0; done < step->length; done += length) {
+		length = chunk_length(step, done);
+		ret = pmr_journal_read(r->journal, &position, buffer, length);
+		if (ret) {
+			leave(plan->file, step, step->offset + done, "journal-error");
+			return ret;
+		}
+		ret = repair_chunk(r, compose, claim, plan, step, step->offset + done, length, buffer);
+		if (ret <= 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* all bytes of a file are in the journal and synced, then its steps are carried out */
+static int repair_steps(struct repair *r, const struct pmr_compose *compose, struct pmr_claim *claim,
+			struct pmr_file_plan *plan, void *buffer)
+{
+	int ret;
+
+	ret = pmr_journal_file(r->journal, plan);
+	for (size_t i = 0; !ret && i < plan->n_steps; i++)
+		ret = journal_step(r, compose, plan, &plan->steps[i], buffer);
+	if (!ret)
+		ret = pmr_journal_sync(r->journal);
+	for (size_t i = 0; !ret && i < plan->n_steps; i++)
+		if (!is_left(plan->file, &plan->steps[i]))
+			ret = repair_step(r, compose, claim, plan, &plan->steps[i], buffer);
+	if (fsync(claim->fd) < 0 && !ret)
+		pmr_say(r->ctx, PMR_ERROR, "sync", plan->file->path, "cannot be synced: %s", strerror(errno));
+	if (!ret)
+		ret = pmr_journal_outcome(r->journal, plan);
+	return ret;
+}
+
+/* what of a file could not be read back is said once */
+static void say_failures(struct pmr_ctx *ctx, const struct pmr_file *file)
+{
+	for (size_t i = 0; i < file->n_losses; i++)
+		if (file->losses[i].state == PMR_FAILED) {
+			pmr_say(ctx, PMR_ERROR, "not-repaired", file->path,
+				"byte %llu was written and not cleared (%s): the device may not be able to clear this "
+				"error; move the file to other memory from the backup",
+				(unsigned long long)file->losses[i].offset, file->losses[i].reason);
+			return;
+		}
+}
+
+static int open_sources(struct repair *r, const struct pmr_file_plan *plan, const struct pmr_claim *claim,
+			struct pmr_media **media, struct pmr_backup *backup, const char **refused)
+{
+	int ret;
+
+	ret = pmr_media_open(r->ctx, plan->file->filesystem->device, media);
+	if (ret) {
+		pmr_say(r->ctx, PMR_ERROR, "no-device-access", plan->file->filesystem->device->name,
+			"cannot be read: %s", strerror(-ret));
+		*refused = "no-device-access";
+		return ret;
+	}
+	return plan->backup ? pmr_backup_open(r->ctx, plan->backup, claim, backup, refused) : 0;
+}
+
+static int repair_file(struct repair *r, struct pmr_file_plan *plan, void *buffer)
+{
+	struct pmr_backup backup = { .fd = -1 };
+	struct pmr_claim claim = { .fd = -1 };
+	struct pmr_media *media = NULL;
+	const char *refused = NULL;
+	int ret;
+
+	ret = pmr_claim_take(r->ctx, plan->file, &claim, &refused);
+	if (!ret)
+		ret = open_sources(r, plan, &claim, &media, &backup, &refused);
+	if (!ret) {
+		struct pmr_compose compose = { &claim, media, plan->backup ? &backup : NULL };
+
+		ret = repair_steps(r, &compose, &claim, plan, buffer);
+	}
+	pmr_backup_close(&backup);
+	pmr_media_close(media);
+	pmr_claim_release(&claim);
+	if (refused) {
+		plan->refused = refused;
+		pmr_plan_skip(plan->file, refused);
+		ret = 0;
+	}
+	say_failures(r->ctx, plan->file);
+	return ret;
+}
+
+static int repair_files(struct repair *r)
+{
+	struct pmr_file_plan *plan;
+	void *buffer;
+	int ret = 0;
+
+	if (posix_memalign(&buffer, PMR_PAGE, PMR_CHUNK))
+		return -ENOMEM;
+	for (size_t i = 0; i < r->plan->n_files; i++) {
+		plan = &r->plan->files[i];
+		if (!plan->n_steps)
+			continue;
+		if (!ret && !pmr_is_cancelled(r->ctx))
+			ret = repair_file(r, plan, buffer);
+		/* whatever was not reached was not written */
+		pmr_plan_skip(plan->file, pmr_is_cancelled(r->ctx) ? "interrupted" : "journal-error");
+	}
+	if (pmr_is_cancelled(r->ctx))
+		r->plan->scan->complete = false;
+	free(buffer);
+	return ret;
+}
+
+static int lock_devices(struct repair *r, int *locks, size_t *n_locks)
+{
+	const struct pmr_device *device;
+	bool wanted;
+	int ret = 0;
+
+	for (size_t d = 0; !ret && d < r->plan->scan->n_devices; d++) {
+		device = r->plan->scan->devices[d];
+		wanted = false;
+		for (size_t i = 0; i < r->plan->n_files; i++)
+			wanted |= r->plan->files[i].n_steps && r->plan->files[i].file->filesystem->device == device;
+		if (wanted)
+			ret = pmr_lock_device(r->ctx, device, &locks[*n_locks]);
+		if (wanted && !ret)
+			++*n_locks;
+	}
+	return ret;
+}
+
+int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan, const struct pmr_repair_options *options)
+{
+	struct repair r = { .ctx = ctx, .plan = plan, .options = options };
+	size_t n_locks = 0;
+	int *locks, ret;
+
+	if (!plan->n_steps)
+		return 0;
+	locks = calloc(plan->scan->n_devices + 1, sizeof(*locks));
+	if (!locks)
+		return -ENOMEM;
+	ret = lock_devices(&r, locks, &n_locks);
+	if (!ret)
+		ret = pmr_journal_open(ctx, options->journal ? options->journal : JOURNAL_DIRECTORY, plan, &r.journal);
+	if (ret)
+		goto out;
+	ret = repair_files(&r);
+	if (!ret)
+		ret = pmr_journal_finish(r.journal);
+	free(plan->journal);
+	plan->journal = strdup(pmr_journal_path(r.journal));
+	if (ret)
+		plan->scan->complete = false;
+	ret = 0;
+out:
+	pmr_journal_close(r.journal);
+	while (n_locks)
+		close(locks[--n_locks]);
+	free(locks);
+	return ret;
+}

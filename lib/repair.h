@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the rooms of a repair tell each other, in the order of its flow:
+ *
+ *   claim -> plan -> backup -> compose -> journal -> repair -> verify
+ *
+ * plan decides and does no I/O; the others do I/O and decide nothing but whether it went well.
+ */
+#ifndef PMR_REPAIR_H
+#define PMR_REPAIR_H
+
+#include "private.h"
+
+/** PMR_CHUNK - most bytes that are composed, written and verified at once */
+#define PMR_CHUNK (256u * 1024)
+
+/* ---- lease.c, holders.c, lock.c */
+
+/**
+ * pmr_lease_take() - make sure that nobody else has a file open, and hear of who wants in
+ * @fd: the only descriptor of the file in this process, open for reading and writing
+ *
+ * A write lease. Who opens the file waits (45 s by default, /proc/sys/fs/lease-break-time). The kernel's note of it
+ * is sent as SIGURG, which is ignored unless the program chose otherwise, and not SIGIO, which kills.
+ *
+ * Return: 0; -EAGAIN: somebody has it open or mapped; -EACCES: not the owner and no CAP_LEASE; -EINVAL or
+ * -EOPNOTSUPP: a filesystem without leases.
+ */
+int pmr_lease_take(int fd);
+/** pmr_lease_is_wanted() - whether somebody waits for us to let go (or the lease is lost) */
+bool pmr_lease_is_wanted(int fd);
+/** pmr_lease_release() - let go */
+void pmr_lease_release(int fd);
+
+/**
+ * pmr_holders() - name the programs that have a file open or mapped
+ * @text: result, e.g. "postgres (812), tail (4031)"; empty when none could be seen. Always terminated.
+ * @size: bytes of @text
+ */
+void pmr_holders(dev_t devno, uint64_t inode, char *text, size_t size);
+
+/**
+ * pmr_lock_device() - keep other runs off a device
+ * @fd: result; closing it is the release
+ *
+ * Return: 0; -EBUSY, and who holds it was said; other errno, said.
+ */
+int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *fd);
+
+/* ---- claim.c */
+
+/**
+ * struct pmr_claim - a file that is ours while it is repaired
+ * @fd: open for reading and writing, under a write lease
+ * @file: what the scan said of it
+ * @change_time: st_ctim as our own last write left it
+ * @mode: permission and set-id bits to put back
+ * @capability: security.capability to put back, @capability_length bytes; NULL for none
+ */
+struct pmr_claim {
+	int fd;
+	const struct pmr_file *file;
+	struct timespec change_time;
+	mode_t mode;
+	void *capability;
+	size_t capability_length;
+};
+
+/**
+ * pmr_claim_take() - open a file for repair, or refuse it by name
+ * @claim: result; release with pmr_claim_release()
+ * @refused: why not, for the loss's reason; static storage
+ *
+ * Refused, and said through the context: immutable, append-only, verity, encrypted, swap and running files,
+ * read-only filesystems, files that changed since the scan, files that somebody else has open.
+ *
+ * Return: 0; -EBUSY with @refused set; -ENOMEM.
+ */
+int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_claim *claim, const char **refused);
+
+/**
+ * pmr_claim_check() - look again: is it still the file that was planned for?
+ * @step: whose mapping is looked at
+ *
+ * Return: NULL when it is; else why not: "changed", "moved", "in-use", "shared". Static storage.
+ */
+const char *pmr_claim_check(const struct pmr_claim *claim, const struct pmr_step *step);
+
+/** pmr_claim_settle() - put mode and capability back, and take the change time as our own. Return: 0, -errno. */
+int pmr_claim_settle(struct pmr_claim *claim);
+/** pmr_claim_release() - let go of the lease and close; takes an empty claim */
+void pmr_claim_release(struct pmr_claim *claim);
+
+/* ---- plan.c: pure */
+
+/**
+ * pmr_plan_split_tail() - cut losses past the end of a file where its last page ends
+ *
+ * What shares the last page must be written for the page to be readable; what lies past it is nobody's.
+ * Return: 0, -ENOMEM.
+ */
+int pmr_plan_split_tail(struct pmr_file *file);
+
+/** pmr_plan_wants() - whether a loss is to be written: lost, cached, or past the end inside the last page */
+bool pmr_plan_wants(const struct pmr_file *file, const struct pmr_loss *loss);
+
+/** pmr_plan_skip() - leave what is still wanted of a file, for one reason */
+void pmr_plan_skip(struct pmr_file *file, const char *reason);
+
+/** pmr_plan_policy() - leave what is not safe or not allowed: shared blocks, offlined pages */
+void pmr_plan_policy(struct pmr_file *file, bool accept_offlined);
+
+/**
+ * pmr_plan_steps() - from losses to writes
+ * @file: losses sorted by offset; those wanted become steps
+ * @extents: every extent under the pages of the losses wanted, sorted by offset
+ * @steps: result, free() it; losses that cannot be written whole become PMR_SKIPPED
+ *
+ * A step is widened to pages, never past its extent. Return: 0, -ENOMEM.
+ */
+int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents, struct pmr_step **steps,
+		   size_t *n_steps);
+
+/* ---- backup.c */
+
+/**
+ * struct pmr_backup - where a file's replacement bytes come from
+ * @fd: the open backup
+ * @path: its name
+ * @size: its size
+ */
+struct pmr_backup {
+	int fd;
+	char *path;
+	uint64_t size;
+};
+
+/**
+ * pmr_backup_path() - the backup of a file below a backup directory
+ * @path: result, free() it
+ *
+ * Below a directory target: the same path below @options->backup. For a file, a device or no target: the path below
+ * the mountpoint. With a backup root: the path below that.
+ *
+ * Return: 0; -ENOENT: the file does not lie below the root; -ENOMEM; other errno of resolving names.
+ */
+int pmr_backup_path(const struct pmr_file *file, const char *const *targets, size_t n_targets,
+		    const struct pmr_repair_options *options, char **path);
+
+/**
+ * pmr_backup_open() - open a backup and refuse one that is the file itself
+ * @claim: the file to be repaired
+ * @refused: why not; static storage; said through the context
+ *
+ * Return: 0; -EINVAL with @refused set.
+ */
+int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_claim *claim, struct pmr_backup *backup,
+		    const char **refused);
+
+/** pmr_backup_read() - exactly @length bytes. Return: 0; -ENODATA: it is too short; other errno. */
+int pmr_backup_read(const struct pmr_backup *backup, uint64_t offset, void *buffer, size_t length);
+
+/**
+ * pmr_backup_verify() - compare a backup with what can still be read of the file
+ * @media: the file's device
+ * @plan: the file's steps
+ * @how: which bytes
+ * @refused: why it is not to be believed; static storage; said through the context
+ *
+ * Return: 0; -EINVAL with @refused set; -ENOMEM.
+ */
+int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup, const struct pmr_claim *claim,
+		      struct pmr_media *media, const struct pmr_file_plan *plan, enum pmr_verify_backup how,
+		      const char **refused);
+
+/** pmr_backup_close() - takes an empty one */
+void pmr_backup_close(struct pmr_backup *backup);
+
+/* ---- compose.c */
+
+/**
+ * struct pmr_compose - what the bytes of a step are made of
+ * @claim: the file
+ * @media: its device
+ * @backup: replacement bytes, or NULL for zeros
+ */
+struct pmr_compose {
+	const struct pmr_claim *claim;
+	struct pmr_media *media;
+	const struct pmr_backup *backup;
+};
+
+/**
+ * pmr_compose_chunk() - the bytes to be written: what is readable as it is, what is lost from the source
+ * @plan: the file's plan; the sources are noted in its losses
+ * @step: the step
+ * @offset: file offset of the chunk, inside the step
+ * @length: at most PMR_CHUNK
+ * @buffer: result, page aligned
+ * @refused: why it cannot be composed: "newly-unreadable", "backup-unreadable", "backup-short"; static storage
+ *
+ * Return: 0; -EINVAL with @refused set; -ENOMEM.
+ */
+int pmr_compose_chunk(const struct pmr_compose *compose, struct pmr_file_plan *plan, const struct pmr_step *step,
+		      uint64_t offset, size_t length, void *buffer, const char **refused);
+
+/* ---- place.c, journal.c */
+
+/**
+ * pmr_place_check() - whether a journal may lie in a directory
+ * @directory: open
+ * @name: its name for messages
+ * @plan: whose devices are ruled out, and what is stacked on them
+ *
+ * Return: 0; -EINVAL: it may not, and why was said; other errno, said.
+ */
+int pmr_place_check(struct pmr_ctx *ctx, int directory, const char *name, const struct pmr_plan *plan);
+
+struct pmr_journal;
+
+/**
+ * pmr_journal_open() - begin a journal
+ * @directory: made with mode 0700 when missing
+ * @plan: whose devices and filesystems the journal must not lie on
+ * @journal: result; end with pmr_journal_finish() or pmr_journal_close()
+ *
+ * Return: 0; -errno, said through the context: not a place that survives a power cut, on the damaged device, full.
+ */
+int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pmr_plan *plan,
+		     struct pmr_journal **journal);
+/** pmr_journal_path() - where it is */
+const char *pmr_journal_path(const struct pmr_journal *journal);
+/** pmr_journal_file() - add a file's plan, ahead of its bytes. Return: 0, -errno. */
+int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *plan);
+/** pmr_journal_bytes() - add bytes to be written; @position: where they can be read back. Return: 0, -errno. */
+int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const void *bytes, size_t length,
+		      uint64_t *position);
+/**
+ * pmr_journal_read() - read bytes back and check them
+ * @position: of the record; then of the one behind it
+ *
+ * Return: 0; -EBADMSG (checksum, or another length); -errno.
+ */
+int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *bytes, size_t length);
+/** pmr_journal_sync() - all of it is on stable storage. Return: 0, -errno. */
+int pmr_journal_sync(struct pmr_journal *journal);
+/** pmr_journal_outcome() - add what became of a file. Return: 0, -errno. */
+int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan *plan);
+/** pmr_journal_finish() - every file has its outcome: sync, rename to .done. Return: 0, -errno. */
+int pmr_journal_finish(struct pmr_journal *journal);
+/** pmr_journal_close() - release; an unfinished journal stays on disk as such. Takes NULL. */
+void pmr_journal_close(struct pmr_journal *journal);
+
+/* ---- verify.c */
+
+/**
+ * pmr_verify_chunk() - does the medium hold what was written, and is the poison gone?
+ * @expected: the bytes; past the end of the file they do not count
+ * @plan: whose losses inside the chunk take the outcome: repaired, zeroed, or failed with its reason
+ *
+ * Reads back through the file and the device, page by page, and reads the device's list again.
+ * Return: 0, -ENOMEM.
+ */
+int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose, struct pmr_file_plan *plan,
+		     const struct pmr_step *step, uint64_t offset, size_t length, const void *expected);
+
+#endif

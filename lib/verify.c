@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Is a write to be believed? Only what reads back equal, through the file and the device, and left the list.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "repair.h"
+
+struct check {
+	const struct pmr_compose *compose;
+	const struct pmr_step *step;
+	uint64_t offset; /* in the file */
+	size_t length; /* of the chunk, and of what of it lies inside the file */
+	size_t inside;
+	const char *expected;
+	char *actual; /* page aligned, PMR_CHUNK bytes */
+};
+
+static uint64_t on_device(const struct check *k, uint64_t offset)
+{
+	return k->step->device_offset + (offset - k->step->offset);
+}
+
+/* NULL, or why the page at @at (offset in the chunk) does not read back through the file */
+static const char *check_file(const struct check *k, size_t at, size_t length)
+{
+	const struct pmr_claim *claim = k->compose->claim;
+	uint64_t offset = k->offset + at;
+	size_t got, want = at >= k->inside ? 0 : k->inside - at;
+	int ret;
+
+	if (want > length)
+		want = length;
+	if (!want)
+		return NULL;
+	if (claim->file->dax || offset % PMR_PAGE)
+		ret = pmr_media_read_file(claim->fd, offset, k->actual, want, &got);
+	else
+		ret = pmr_media_read_file_direct(claim->fd, offset, k->actual, PMR_PAGE, &got);
+	if (ret)
+		return "read-back-error";
+	return got >= want && !memcmp(k->actual, k->expected + at, want) ? NULL : "read-back-differs";
+}
+
+static const char *check_device(const struct check *k, size_t at, size_t length)
+{
+	static const struct pmr_ranges none;
+	struct pmr_ranges unreadable = { 0 };
+	const char *reason = NULL;
+	size_t want = at >= k->inside ? 0 : k->inside - at;
+	int ret;
+
+	if (want > length)
+		want = length;
+	ret = pmr_media_salvage(k->compose->media, on_device(k, k->offset + at), length, &none, k->actual, &unreadable);
+	if (ret || unreadable.n)
+		reason = "read-back-error";
+	else if (memcmp(k->actual, k->expected + at, want))
+		reason = "read-back-differs";
+	pmr_ranges_release(&unreadable);
+	return reason;
+}
+
+static const char *check_list(const struct check *k, size_t at, size_t length)
+{
+	const struct pmr_device *device = k->compose->claim->file->filesystem->device;
+
+	/* a list from a file is what somebody wrote down before: it does not change by repairing */
+	if (device->from_file)
+		return NULL;
+	if (device->badblocks.trust == PMR_LIST_UNKNOWN)
+		return "list-unknown";
+	return pmr_ranges_overlap(&device->badblocks.ranges, on_device(k, k->offset + at), length) ? "still-listed" : NULL;
+}
+
+static bool touches(const struct pmr_loss *loss, uint64_t offset, size_t length)
+{
+	return loss->offset < offset + length && loss->offset + loss->length > offset;
+}
+
+/* the losses of one page take its outcome; a loss that spans pages keeps its first failure */
+static void conclude(const struct check *k, struct pmr_file_plan *plan, size_t at, size_t length, const char *reason)
+{
+	struct pmr_loss *loss;
+
+	for (size_t i = 0; i < k->step->n_losses; i++) {
+		loss = &plan->file->losses[k->step->first_loss + i];
+		if (!touches(loss, k->offset + at, length) || loss->state == PMR_SKIPPED || loss->state == PMR_FAILED)
+			continue;
+		loss->method = "write";
+		if (reason) {
+			loss->state = PMR_FAILED;
+			loss->reason = reason;
+		} else {
+			loss->state = loss->source && !strcmp(loss->source, "zero") && loss->state != PMR_PAST_EOF ?
+					      PMR_ZEROED :
+					      PMR_REPAIRED;
+			loss->reason = NULL;
+		}
+	}
+}
+
+int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose, struct pmr_file_plan *plan,
+		     const struct pmr_step *step, uint64_t offset, size_t length, const void *expected)
+{
+	struct check k = { .compose = compose, .step = step, .offset = offset, .length = length };
+	uint64_t size = plan->file->size;
+	const char *reason;
+	size_t next;
+	int ret;
+
+	k.inside = offset >= size ? 0 : length;
+	if (k.inside && k.inside > size - offset)
+		k.inside = (size_t)(size - offset);
+	k.expected = expected;
+	if (posix_memalign((void **)&k.actual, PMR_PAGE, PMR_CHUNK))
+		return -ENOMEM;
+	ret = pmr_device_refresh(ctx, plan->file->filesystem->device);
+	for (size_t at = 0; !ret && at < length; at = next) {
+		next = at + PMR_PAGE - (offset + at) % PMR_PAGE;
+		if (next > length)
+			next = length;
+		reason = check_file(&k, at, next - at);
+		if (!reason)
+			reason = check_device(&k, at, next - at);
+		if (!reason)
+			reason = check_list(&k, at, next - at);
+		conclude(&k, plan, at, next - at, reason);
+	}
+	free(k.actual);
+	return ret;
+}
