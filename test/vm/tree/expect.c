@@ -48,8 +48,8 @@ void expect_write(const struct expect *expect, const char *path)
 	for (i = 0; i < expect->n_quiet; i++) {
 		const struct quiet *quiet = &expect->quiet[i];
 
-		fprintf(f, "quiet %u %lu %u %lu %d\n", quiet->file, quiet->offset, quiet->length, quiet->sector,
-			quiet->past_eof);
+		fprintf(f, "quiet %u %lu %u %lu %d %d %d\n", quiet->file, quiet->offset, quiet->length, quiet->sector,
+			quiet->past_eof, quiet->tail, quiet->shared);
 	}
 	for (i = 0; i < expect->n_free; i++)
 		fprintf(f, "free %lu\n", expect->free[i]);
@@ -112,14 +112,16 @@ static bool read_lost(struct expect *expect, const char *text)
 static bool read_quiet(struct expect *expect, const char *text)
 {
 	struct quiet *quiet;
-	int past_eof;
+	int past_eof, tail, shared;
 
 	expect->quiet = must_grow(expect->quiet, expect->n_quiet, &expect->quiet_alloc, sizeof(*quiet));
 	quiet = &expect->quiet[expect->n_quiet++];
-	if (sscanf(text, "%u %lu %u %lu %d", &quiet->file, &quiet->offset, &quiet->length, &quiet->sector,
-		   &past_eof) != 5)
+	if (sscanf(text, "%u %lu %u %lu %d %d %d", &quiet->file, &quiet->offset, &quiet->length, &quiet->sector,
+		   &past_eof, &tail, &shared) != 7)
 		return false;
 	quiet->past_eof = past_eof;
+	quiet->tail = tail;
+	quiet->shared = shared;
 	return quiet->file < expect->n_files;
 }
 

@@ -213,6 +213,7 @@ static void learn_tails(struct oracle *oracle)
 {
 	const struct shown *last;
 	const struct file *file;
+	struct quiet *tail;
 	uint64_t end, sector;
 	size_t i;
 
@@ -225,8 +226,11 @@ static void learn_tails(struct oracle *oracle)
 		sector = oracle->sector_of[last->serial];
 		if (sector >= AMBIGUOUS)
 			continue;
-		quiet_add(oracle, last->file, end, sector * SECTOR + end % SECTOR + (end % SECTOR ? 0 : SECTOR),
-			  BLOCK - end % BLOCK);
+		tail = quiet_add(oracle, last->file, end, sector * SECTOR + (end - last->offset), BLOCK - end % BLOCK);
+		for (; tail < oracle->quiet + oracle->n_quiet; tail++) {
+			tail->tail = true;
+			tail->shared = oracle->owners[last->serial] > 1;
+		}
 	}
 }
 

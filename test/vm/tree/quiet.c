@@ -8,9 +8,10 @@
 #include "tree.h"
 
 /* Sector by sector, so that every piece has one answer; the end of the file may cut a sector in two. */
-void quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t physical, uint64_t length)
+struct quiet *quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t physical, uint64_t length)
 {
 	uint64_t size = oracle->files[file].size, end = offset + length, next;
+	size_t first = oracle->n_quiet;
 
 	for (; offset < end; physical += next - offset, offset = next) {
 		next = offset - offset % SECTOR + SECTOR;
@@ -26,6 +27,7 @@ void quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t p
 			.past_eof = offset >= size,
 		};
 	}
+	return &oracle->quiet[first];
 }
 
 /* ---- XFS: its own ioctl, which is older than FIEMAP and knows nothing of it */

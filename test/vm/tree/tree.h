@@ -124,6 +124,8 @@ struct quiet {
 	uint32_t length; /* less than a sector where the file ends inside it */
 	uint64_t sector; /* on the device */
 	bool past_eof;
+	bool tail; /* between the end of the file and the end of its last page, which holds data */
+	bool shared; /* a tail of a block that has more than one owner */
 };
 
 struct oracle {
@@ -151,7 +153,8 @@ void oracle_learn(struct oracle *oracle, const char *mount, const char *device);
 
 void quiet_learn_xfs(struct oracle *oracle, uint32_t file, int fd);
 void quiet_learn_ext4(struct oracle *oracle, int device);
-void quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t physical, uint64_t length);
+/* Returns the first piece; they follow each other up to n_quiet. */
+struct quiet *quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t physical, uint64_t length);
 
 /* ---- expect.c */
 
@@ -186,7 +189,7 @@ int compare_u64(const void *a, const void *b);
 
 /* ---- report.c */
 
-/* A sector of a file as the report has it. */
+/* A sector of a file, or what of it is inside the file, as the report has it. */
 struct told {
 	uint32_t file; /* index into the expectation's files */
 	uint64_t offset;
@@ -206,12 +209,11 @@ struct report {
 	void *json;
 	int exit_status;
 	bool complete;
-	uint64_t lost_bytes, repaired_bytes;
+	uint64_t lost_bytes, repaired_bytes; /* of its summary */
 	struct told *told; /* sorted by file and offset, then device offset */
 	size_t n_told, told_alloc;
 	struct told_owner *owners; /* of the device's bad sectors, as listed */
 	size_t n_owners, owners_alloc;
-	size_t n_messages; /* of level error */
 };
 
 /* Read the report and find the expectation's files in it. Every fault is printed and counted. */

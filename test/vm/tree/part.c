@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* part.c: write an MBR or a GPT with one partition, at a place the seed decides, and have the kernel read it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "tree.h"
+
+enum { GPT_ENTRIES = 128, GPT_ENTRY_BYTES = 128, GPT_TABLE = GPT_ENTRIES * GPT_ENTRY_BYTES };
+
+/* Linux filesystem data: 0FC63DAF-8483-4772-8E79-3D69D8477DE4 as it stands on disk. */
+static const unsigned char linux_data[16] = { 0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47,
+					      0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4 };
+
+static void put(unsigned char *at, uint64_t value, unsigned int bytes)
+{
+	for (; bytes--; value >>= 8)
+		*at++ = (unsigned char)value;
+}
+
+static uint32_t crc32(const unsigned char *bytes, size_t n)
+{
+	uint32_t crc = 0xffffffffu;
+	int bit;
+
+	while (n--) {
+		crc ^= *bytes++;
+		for (bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+	}
+	return ~crc;
+}
+
+static void must_write(int fd, const char *device, const void *bytes, size_t n, uint64_t sector)
+{
+	if (pwrite(fd, bytes, n, (off_t)(sector * SECTOR)) != (ssize_t)n)
+		die("%s: cannot write: %s", device, strerror(errno));
+}
+
+static void write_mbr(int fd, const char *device, unsigned char type, uint64_t first, uint64_t count)
+{
+	unsigned char mbr[SECTOR] = { 0 };
+
+	mbr[446 + 4] = type;
+	put(mbr + 446 + 8, first, 4);
+	put(mbr + 446 + 12, count, 4);
+	put(mbr + 510, 0xaa55, 2);
+	must_write(fd, device, mbr, sizeof(mbr), 0);
+}
+
+static void write_gpt_header(int fd, const char *device, const unsigned char *table, uint64_t here, uint64_t other,
+			     uint64_t table_at)
+{
+	uint64_t last = here > other ? here : other;
+	unsigned char header[SECTOR] = "EFI PART";
+
+	put(header + 8, 0x10000, 4);
+	put(header + 12, 92, 4);
+	put(header + 24, here, 8);
+	put(header + 32, other, 8);
+	put(header + 40, 34, 8);
+	put(header + 48, last - 33, 8);
+	memset(header + 56, 0x5a, 16);
+	put(header + 72, table_at, 8);
+	put(header + 80, GPT_ENTRIES, 4);
+	put(header + 84, GPT_ENTRY_BYTES, 4);
+	put(header + 88, crc32(table, GPT_TABLE), 4);
+	put(header + 16, crc32(header, 92), 4);
+	must_write(fd, device, table, GPT_TABLE, table_at);
+	must_write(fd, device, header, sizeof(header), here);
+}
+
+static void write_gpt(int fd, const char *device, uint64_t sectors, uint64_t first, uint64_t count)
+{
+	unsigned char table[GPT_TABLE] = { 0 };
+
+	memcpy(table, linux_data, sizeof(linux_data));
+	memset(table + 16, 0xa5, 16);
+	put(table + 32, first, 8);
+	put(table + 40, first + count - 1, 8);
+	write_mbr(fd, device, 0xee, 1, sectors - 1);
+	write_gpt_header(fd, device, table, 1, sectors - 1, 2);
+	write_gpt_header(fd, device, table, sectors - 1, 1, sectors - 33);
+}
+
+int verb_partition(int argc, char **argv)
+{
+	struct prng prng = { strtoull(argv[0], NULL, 0) ^ 0x9a27 };
+	const char *device = argv[1];
+	uint64_t count = strtoull(argv[2], NULL, 0) << 11, first, sectors;
+	int fd = must_open(device, O_RDWR);
+	bool gpt = prng_next(&prng) & 1;
+
+	(void)argc;
+	if (ioctl(fd, BLKGETSIZE64, &sectors))
+		die("%s: no block device: %s", device, strerror(errno));
+	sectors /= SECTOR;
+	/* DAX wants whole pages, and no more. */
+	first = 2048 + SECTORS_IN_BLOCK * prng_below(&prng, 5000);
+	if (first + count + 64 > sectors)
+		die("%s: too small", device);
+	if (gpt)
+		write_gpt(fd, device, sectors, first, count);
+	else
+		write_mbr(fd, device, 0x83, first, count);
+	if (fsync(fd) || ioctl(fd, BLKRRPART))
+		die("%s: the kernel does not read the partition table: %s", device, strerror(errno));
+	close(fd);
+	printf("%s at sector %lu\n", gpt ? "gpt" : "mbr", first);
+	return 0;
+}
