@@ -45,7 +45,8 @@ static int join(const char *directory, const char *rest, char **path)
 }
 
 /* the same path below @top, both with their symbolic links resolved */
-static int path_below_real(const struct pmr_file *file, const char *top, const char *backup, char **path)
+static int path_below_real(const struct pmr_file *file, const char *top, const char *backup,
+			   char **path)
 {
 	char *real_top, *real_file = NULL;
 	const char *rest;
@@ -88,7 +89,8 @@ int pmr_backup_path(const struct pmr_file *file, const char *const *targets, siz
 	return path_below_real(file, file->filesystem->mountpoint, options->backup, path);
 }
 
-static int refuse(struct pmr_ctx *ctx, const char *path, const char *code, const char *text, const char **refused)
+static int refuse(struct pmr_ctx *ctx, const char *path, const char *code, const char *text,
+		  const char **refused)
 {
 	pmr_say(ctx, PMR_ERROR, code, path, "%s", text);
 	*refused = code;
@@ -123,8 +125,8 @@ out:
 	return ret;
 }
 
-int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_claim *claim, struct pmr_backup *backup,
-		    const char **refused)
+int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_claim *claim,
+		    struct pmr_backup *backup, const char **refused)
 {
 	const struct pmr_file *file = claim->file;
 	struct pmr_backup b = { .fd = -1 };
@@ -134,8 +136,9 @@ int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_clai
 
 	b.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (b.fd < 0 || fstat(b.fd, &st) < 0) {
-		ret = errno == ENOENT ? refuse(ctx, path, "no-backup", "there is no such backup", refused)
-				      : refuse(ctx, path, "backup-unreadable", strerror(errno), refused);
+		ret = errno == ENOENT
+			      ? refuse(ctx, path, "no-backup", "there is no such backup", refused)
+			      : refuse(ctx, path, "backup-unreadable", strerror(errno), refused);
 		goto fail;
 	}
 	if (!S_ISREG(st.st_mode)) {
@@ -143,16 +146,18 @@ int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_clai
 		goto fail;
 	}
 	if (st.st_dev == file->filesystem->devno && st.st_ino == file->inode) {
-		ret = refuse(ctx, path, "backup-is-target", "the backup is the damaged file itself", refused);
+		ret = refuse(ctx, path, "backup-is-target", "the backup is the damaged file itself",
+			     refused);
 		goto fail;
 	}
 	if (st.st_dev == file->filesystem->devno) {
 		ret = shares_poison(b.fd, claim, &shares);
 		if (ret || shares) {
-			ret = refuse(ctx, path, "backup-shares-blocks",
-				     ret ? "cannot be shown to have blocks of its own on the same filesystem"
-					 : "shares the damaged blocks with the file (reflink): it is no second copy",
-				     refused);
+			ret = refuse(
+				ctx, path, "backup-shares-blocks",
+				ret ? "cannot be shown to have blocks of its own on the same filesystem"
+				    : "shares the damaged blocks with the file (reflink): it is no second copy",
+				refused);
 			goto fail;
 		}
 	}

@@ -26,31 +26,39 @@ static const struct refusal {
 } refusals[] = {
 	{ "immutable", 0, STATX_ATTR_IMMUTABLE, "is immutable: chattr -i it first" },
 	{ "append-only", 0, STATX_ATTR_APPEND, "is append-only: chattr -a it first" },
-	{ "verity", 0, STATX_ATTR_VERITY, "is sealed by fs-verity and cannot be written: restore it as a new file" },
+	{ "verity", 0, STATX_ATTR_VERITY,
+	  "is sealed by fs-verity and cannot be written: restore it as a new file" },
 	{ "encrypted", 0, STATX_ATTR_ENCRYPTED, "is encrypted: its blocks do not hold its bytes" },
-	{ "read-only-filesystem", EROFS, 0, "lies on a filesystem mounted read-only: remount it read-write" },
+	{ "read-only-filesystem", EROFS, 0,
+	  "lies on a filesystem mounted read-only: remount it read-write" },
 	{ "running", ETXTBSY, 0, "is a running program or swap file: stop it first" },
-	{ "in-use", EAGAIN, 0, "is leased by another program, such as a file server: stop it first" },
-	{ "permission", EACCES, 0, "may not be opened for writing: run as root, or with CAP_DAC_OVERRIDE" },
+	{ "in-use", EAGAIN, 0,
+	  "is leased by another program, such as a file server: stop it first" },
+	{ "permission", EACCES, 0,
+	  "may not be opened for writing: run as root, or with CAP_DAC_OVERRIDE" },
 	{ "permission", EPERM, 0, "may not be opened for writing: run as root" },
 	{ "gone", ENOENT, 0, "is gone since the scan" },
 	{ "changed", ELOOP, 0, "has become a symbolic link since the scan" },
-	{ "shut-down", EIO, 0, "cannot be opened: Input/output error; has the filesystem shut down? See the kernel log" },
+	{ "shut-down", EIO, 0,
+	  "cannot be opened: Input/output error; has the filesystem shut down? See the kernel log" },
 };
 
-static int refuse(struct pmr_ctx *ctx, const struct pmr_file *file, const struct refusal *r, const char **refused)
+static int refuse(struct pmr_ctx *ctx, const struct pmr_file *file, const struct refusal *r,
+		  const char **refused)
 {
 	pmr_say(ctx, PMR_ERROR, r->reason, file->path, "%s", r->text);
 	*refused = r->reason;
 	return -EBUSY;
 }
 
-static int refuse_error(struct pmr_ctx *ctx, const struct pmr_file *file, int error, const char **refused)
+static int refuse_error(struct pmr_ctx *ctx, const struct pmr_file *file, int error,
+			const char **refused)
 {
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 		if (refusals[i].error && refusals[i].error == -error)
 			return refuse(ctx, file, &refusals[i], refused);
-	pmr_say(ctx, PMR_ERROR, "cannot-open", file->path, "cannot be opened for writing: %s", strerror(-error));
+	pmr_say(ctx, PMR_ERROR, "cannot-open", file->path, "cannot be opened for writing: %s",
+		strerror(-error));
 	*refused = "cannot-open";
 	return -EBUSY;
 }
@@ -78,12 +86,13 @@ static bool is_same(const struct pmr_claim *claim, struct stat *st)
 	const struct pmr_file *file = claim->file;
 	int generation = 0;
 
-	if (fstat(claim->fd, st) < 0 || st->st_ino != file->inode || st->st_dev != file->filesystem->devno)
+	if (fstat(claim->fd, st) < 0 || st->st_ino != file->inode ||
+	    st->st_dev != file->filesystem->devno)
 		return false;
 	if ((uint64_t)st->st_size != file->size || !same_time(&st->st_ctim, &claim->change_time))
 		return false;
-	return !file->generation ||
-	       (!ioctl(claim->fd, FS_IOC_GETVERSION, &generation) && (uint32_t)generation == file->generation);
+	return !file->generation || (!ioctl(claim->fd, FS_IOC_GETVERSION, &generation) &&
+				     (uint32_t)generation == file->generation);
 }
 
 static int remember_capability(struct pmr_claim *claim)
@@ -112,17 +121,20 @@ static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, const char *
 		return 0;
 	if (ret == -EAGAIN) {
 		pmr_holders(file->filesystem->devno, file->inode, holders, sizeof(holders));
-		pmr_say(ctx, PMR_ERROR, "in-use", file->path, "is open or mapped in %s: stop it and try again",
+		pmr_say(ctx, PMR_ERROR, "in-use", file->path,
+			"is open or mapped in %s: stop it and try again",
 			*holders ? holders : "another program that could not be seen");
 		*refused = "in-use";
 	} else {
-		pmr_say(ctx, PMR_ERROR, "no-lease", file->path, "no write lease can be had: %s", strerror(-ret));
+		pmr_say(ctx, PMR_ERROR, "no-lease", file->path, "no write lease can be had: %s",
+			strerror(-ret));
 		*refused = "no-lease";
 	}
 	return -EBUSY;
 }
 
-int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_claim *claim, const char **refused)
+int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_claim *claim,
+		   const char **refused)
 {
 	struct pmr_claim c = { .fd = -1, .file = file, .change_time = file->change_time };
 	struct stat st;
@@ -135,7 +147,8 @@ int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_
 	if (c.fd < 0)
 		return refuse_error(ctx, file, c.fd, refused);
 	if (!is_same(&c, &st)) {
-		pmr_say(ctx, PMR_ERROR, "changed", file->path, "changed since the scan: scan it again");
+		pmr_say(ctx, PMR_ERROR, "changed", file->path,
+			"changed since the scan: scan it again");
 		*refused = "changed";
 		ret = -EBUSY;
 		goto fail;
@@ -175,7 +188,8 @@ const char *pmr_claim_check(const struct pmr_claim *claim, const struct pmr_step
 		if (e.offset > pos || e.offset + e.length <= pos || !pmr_extent_is_trusted(&e) ||
 		    (e.flags & FIEMAP_EXTENT_UNWRITTEN))
 			break;
-		if (pmr_filesystem_to_device(claim->file->filesystem, e.physical + (pos - e.offset), &device_offset) ||
+		if (pmr_filesystem_to_device(claim->file->filesystem, e.physical + (pos - e.offset),
+					     &device_offset) ||
 		    device_offset != step->device_offset + (pos - step->offset))
 			break;
 		pos = e.offset + e.length;
@@ -195,7 +209,8 @@ int pmr_claim_settle(struct pmr_claim *claim)
 	if ((st.st_mode & 07777) != claim->mode && fchmod(claim->fd, claim->mode) < 0)
 		ret = -errno;
 	if (claim->capability && fgetxattr(claim->fd, CAPABILITY, NULL, 0) < 0 &&
-	    fsetxattr(claim->fd, CAPABILITY, claim->capability, claim->capability_length, 0) < 0 && !ret)
+	    fsetxattr(claim->fd, CAPABILITY, claim->capability, claim->capability_length, 0) < 0 &&
+	    !ret)
 		ret = -errno;
 	if (fstat(claim->fd, &st) < 0)
 		return ret ? ret : -errno;

@@ -66,7 +66,8 @@ static int compare_good(struct compare *c, const struct pmr_range *range)
 }
 
 /* the pages to be written, of which the device still gives the good sectors */
-static int compare_step(struct compare *c, const struct pmr_step *step, uint64_t offset, size_t length)
+static int compare_step(struct compare *c, const struct pmr_step *step, uint64_t offset,
+			size_t length)
 {
 	const struct pmr_filesystem *fs = c->claim->file->filesystem;
 	struct pmr_ranges whole = { 0 }, unreadable = { 0 }, readable = { 0 };
@@ -74,7 +75,8 @@ static int compare_step(struct compare *c, const struct pmr_step *step, uint64_t
 	uint64_t at, bytes;
 	int ret;
 
-	ret = pmr_media_salvage(c->media, from, length, &fs->device->badblocks.ranges, c->ours, &unreadable);
+	ret = pmr_media_salvage(c->media, from, length, &fs->device->badblocks.ranges, c->ours,
+				&unreadable);
 	if (!ret)
 		ret = pmr_ranges_add(&whole, from, length);
 	if (!ret)
@@ -104,7 +106,8 @@ static int compare_steps(struct compare *c)
 	for (size_t i = 0; i < c->plan->n_steps; i++) {
 		step = &c->plan->steps[i];
 		for (done = 0; done < step->length; done += length) {
-			length = step->length - done < PMR_CHUNK ? (size_t)(step->length - done) : PMR_CHUNK;
+			length = step->length - done < PMR_CHUNK ? (size_t)(step->length - done)
+								 : PMR_CHUNK;
 			ret = compare_step(c, step, step->offset + done, length);
 			if (ret)
 				return ret;
@@ -123,7 +126,8 @@ static int damaged_pages(const struct pmr_file *file, struct pmr_ranges *pages)
 		if (file->losses[i].state == PMR_UNWRITTEN)
 			continue;
 		from = file->losses[i].offset / PMR_PAGE * PMR_PAGE;
-		to = (file->losses[i].offset + file->losses[i].length + PMR_PAGE - 1) / PMR_PAGE * PMR_PAGE;
+		to = (file->losses[i].offset + file->losses[i].length + PMR_PAGE - 1) / PMR_PAGE *
+		     PMR_PAGE;
 		ret = pmr_ranges_add(pages, from, to - from);
 	}
 	pmr_ranges_normalize(pages);
@@ -168,7 +172,8 @@ static int compare_windows(struct compare *c, enum pmr_verify_backup how)
 	struct pmr_ranges windows = { 0 }, inside = { 0 }, pages = { 0 }, good = { 0 };
 	int ret;
 
-	ret = how == PMR_VERIFY_FULL ? window_of_file(c->claim, &windows) : window_of_steps(c->plan, &windows);
+	ret = how == PMR_VERIFY_FULL ? window_of_file(c->claim, &windows)
+				     : window_of_steps(c->plan, &windows);
 	if (ret)
 		goto out;
 	pmr_ranges_normalize(&windows);
@@ -193,7 +198,8 @@ static int judge(struct pmr_ctx *ctx, const struct compare *c, int result, const
 
 	if (result == 1) {
 		pmr_say(ctx, PMR_ERROR, "stale-backup", c->backup->path,
-			"differs from %s at byte %" PRIu64 ", which can still be read there: the backup is of another time",
+			"differs from %s at byte %" PRIu64
+			", which can still be read there: the backup is of another time",
 			file->path, c->differs_at);
 		*refused = "stale-backup";
 		return -EINVAL;
@@ -201,19 +207,21 @@ static int judge(struct pmr_ctx *ctx, const struct compare *c, int result, const
 	if (result == -ENOMEM)
 		return result;
 	if (result < 0) {
-		pmr_say(ctx, PMR_ERROR, "backup-unreadable", c->backup->path, "cannot be compared with %s: %s",
-			file->path, strerror(-result));
+		pmr_say(ctx, PMR_ERROR, "backup-unreadable", c->backup->path,
+			"cannot be compared with %s: %s", file->path, strerror(-result));
 		*refused = "backup-unreadable";
 		return -EINVAL;
 	}
 	if (!c->compared)
 		pmr_say(ctx, PMR_WARNING, "backup-unchecked", c->backup->path,
-			"nothing of %s around the damage can still be read to compare it with", file->path);
+			"nothing of %s around the damage can still be read to compare it with",
+			file->path);
 	return 0;
 }
 
-int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup, const struct pmr_claim *claim,
-		      struct pmr_media *media, const struct pmr_file_plan *plan, enum pmr_verify_backup how,
+int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
+		      const struct pmr_claim *claim, struct pmr_media *media,
+		      const struct pmr_file_plan *plan, enum pmr_verify_backup how,
 		      const char **refused)
 {
 	struct compare c = { .backup = backup, .claim = claim, .media = media, .plan = plan };
@@ -221,8 +229,8 @@ int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup, cons
 
 	if (backup->size != claim->file->size)
 		pmr_say(ctx, PMR_WARNING, "backup-size", backup->path,
-			"is %" PRIu64 " bytes long and %s %" PRIu64 ": is it the right backup?", backup->size,
-			claim->file->path, claim->file->size);
+			"is %" PRIu64 " bytes long and %s %" PRIu64 ": is it the right backup?",
+			backup->size, claim->file->path, claim->file->size);
 	if (how == PMR_VERIFY_NONE)
 		return 0;
 	c.theirs = malloc(PMR_CHUNK);

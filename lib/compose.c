@@ -65,12 +65,14 @@ static int take_readable(struct chunk *c, struct pmr_ranges *missing)
 	int ret;
 
 	memset(c->buffer, 0, c->length);
-	ret = pmr_media_salvage(c->compose->media, from, c->length, &device->badblocks.ranges, c->buffer, &unreadable);
+	ret = pmr_media_salvage(c->compose->media, from, c->length, &device->badblocks.ranges,
+				c->buffer, &unreadable);
 	if (ret)
 		goto out;
 	ret = take_cached(c);
 	for (size_t i = 0; !ret && i < unreadable.n; i++)
-		ret = pmr_ranges_add(&in_file, c->offset + (unreadable.v[i].offset - from), unreadable.v[i].length);
+		ret = pmr_ranges_add(&in_file, c->offset + (unreadable.v[i].offset - from),
+				     unreadable.v[i].length);
 	if (!ret)
 		ret = pmr_ranges_subtract(missing, &in_file, &c->cached);
 out:
@@ -122,9 +124,11 @@ static int fill(struct chunk *c, const struct pmr_range *range, const char **ref
 }
 
 /* what is missing of one loss inside the chunk; notes in the loss where its bytes come from */
-static int replace(struct chunk *c, struct pmr_loss *loss, const struct pmr_ranges *missing, const char **refused)
+static int replace(struct chunk *c, struct pmr_loss *loss, const struct pmr_ranges *missing,
+		   const char **refused)
 {
-	uint64_t from = loss->offset > c->offset ? loss->offset : c->offset, end = loss->offset + loss->length;
+	uint64_t from = loss->offset > c->offset ? loss->offset : c->offset,
+		 end = loss->offset + loss->length;
 	struct pmr_ranges parts = { 0 };
 	int ret;
 
@@ -142,13 +146,15 @@ static int replace(struct chunk *c, struct pmr_loss *loss, const struct pmr_rang
 	if (parts.n)
 		loss->source = c->compose->backup ? "backup" : "zero";
 	else if (!loss->source)
-		loss->source = pmr_ranges_overlap(&c->cached, from, end - from) ? "page-cache" : "device";
+		loss->source =
+			pmr_ranges_overlap(&c->cached, from, end - from) ? "page-cache" : "device";
 	pmr_ranges_release(&parts);
 	return ret;
 }
 
-int pmr_compose_chunk(const struct pmr_compose *compose, struct pmr_file_plan *plan, const struct pmr_step *step,
-		      uint64_t offset, size_t length, void *buffer, const char **refused)
+int pmr_compose_chunk(const struct pmr_compose *compose, struct pmr_file_plan *plan,
+		      const struct pmr_step *step, uint64_t offset, size_t length, void *buffer,
+		      const char **refused)
 {
 	struct chunk c = { compose, plan, step, offset, length, buffer, { 0 } };
 	uint64_t size = plan->file->size;
@@ -170,7 +176,8 @@ int pmr_compose_chunk(const struct pmr_compose *compose, struct pmr_file_plan *p
 	/* what lies past the end of the file must read as zeros if it ever grows */
 	if (!ret && offset + length > size) {
 		if (offset < size)
-			memset((char *)buffer + (size - offset), 0, (size_t)(offset + length - size));
+			memset((char *)buffer + (size - offset), 0,
+			       (size_t)(offset + length - size));
 		else
 			memset(buffer, 0, length);
 	}

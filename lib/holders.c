@@ -32,8 +32,9 @@ static bool has_open(int process, dev_t devno, uint64_t inode)
 		return false;
 	}
 	while (!found && (entry = readdir(dir)))
-		found = isdigit((unsigned char)entry->d_name[0]) && !fstatat(fd, entry->d_name, &st, 0) &&
-			st.st_dev == devno && st.st_ino == inode;
+		found = isdigit((unsigned char)entry->d_name[0]) &&
+			!fstatat(fd, entry->d_name, &st, 0) && st.st_dev == devno &&
+			st.st_ino == inode;
 	closedir(dir);
 	return found;
 }
@@ -57,7 +58,8 @@ static bool has_mapped(int process, dev_t devno, uint64_t inode)
 		return false;
 	}
 	while (!found && getline(&line, &size, maps) > 0)
-		found = sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number, &number) == 3 &&
+		found = sscanf(line, "%*s %*s %*s %x:%x %llu", &major_number, &minor_number,
+			       &number) == 3 &&
 			makedev(major_number, minor_number) == devno && number == inode;
 	free(line);
 	fclose(maps);
@@ -93,14 +95,16 @@ void pmr_holders(dev_t devno, uint64_t inode, char *text, size_t size)
 	if (!proc)
 		return;
 	while ((entry = readdir(proc))) {
-		if (!isdigit((unsigned char)entry->d_name[0]) || atol(entry->d_name) == (long)getpid())
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    atol(entry->d_name) == (long)getpid())
 			continue;
 		process = openat(dirfd(proc), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (process < 0)
 			continue;
 		if (has_open(process, devno, inode) || has_mapped(process, devno, inode)) {
 			read_name(process, name, sizeof(name));
-			snprintf(one, sizeof(one), "%s%s (%.12s)", length ? ", " : "", name, entry->d_name);
+			snprintf(one, sizeof(one), "%s%s (%.12s)", length ? ", " : "", name,
+				 entry->d_name);
 			if (length + strlen(one) < size) {
 				strcpy(text + length, one);
 				length += strlen(one);

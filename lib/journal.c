@@ -51,7 +51,8 @@ struct pmr_journal {
 
 static int fail(const struct pmr_journal *journal, const char *what, int error)
 {
-	pmr_say(journal->ctx, PMR_ERROR, "journal", journal->path, "%s: %s", what, strerror(-error));
+	pmr_say(journal->ctx, PMR_ERROR, "journal", journal->path, "%s: %s", what,
+		strerror(-error));
 	return error;
 }
 
@@ -67,7 +68,8 @@ static uint32_t crc(const void *bytes, size_t length)
 	return (uint32_t)crc32_z(crc32_z(0, NULL, 0), bytes, length);
 }
 
-static int append(struct pmr_journal *journal, enum record type, uint64_t position, const void *payload, size_t length)
+static int append(struct pmr_journal *journal, enum record type, uint64_t position,
+		  const void *payload, size_t length)
 {
 	struct header header = {
 		.magic = htole32(MAGIC),
@@ -143,7 +145,8 @@ static int make_directory(struct pmr_ctx *ctx, const char *directory, int *fd)
 	*fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*fd < 0) {
 		ret = -errno;
-		pmr_say(ctx, PMR_ERROR, "journal", directory, "cannot be opened: %s", strerror(-ret));
+		pmr_say(ctx, PMR_ERROR, "journal", directory, "cannot be opened: %s",
+			strerror(-ret));
 		return ret;
 	}
 	return 0;
@@ -271,8 +274,8 @@ int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *pl
 	return ret;
 }
 
-int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const void *bytes, size_t length,
-		      uint64_t *position)
+int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const void *bytes,
+		      size_t length, uint64_t *position)
 {
 	uint64_t at = journal->end;
 	int ret;
@@ -290,12 +293,14 @@ int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *byte
 	int ret;
 
 	ret = pmr_media_read_file(journal->fd, *position, &header, sizeof(header), &got);
-	if (!ret && (got != sizeof(header) || le32toh(header.magic) != MAGIC ||
-		     le32toh(header.header_crc) != crc(&header, offsetof(struct header, header_crc)) ||
-		     le32toh(header.type) != RECORD_BYTES || le64toh(header.length) != length))
+	if (!ret &&
+	    (got != sizeof(header) || le32toh(header.magic) != MAGIC ||
+	     le32toh(header.header_crc) != crc(&header, offsetof(struct header, header_crc)) ||
+	     le32toh(header.type) != RECORD_BYTES || le64toh(header.length) != length))
 		ret = -EBADMSG;
 	if (!ret)
-		ret = pmr_media_read_file(journal->fd, *position + sizeof(header), bytes, length, &got);
+		ret = pmr_media_read_file(journal->fd, *position + sizeof(header), bytes, length,
+					  &got);
 	if (!ret && (got != length || le32toh(header.payload_crc) != crc(bytes, length)))
 		ret = -EBADMSG;
 	if (ret)
@@ -334,8 +339,10 @@ int pmr_journal_finish(struct pmr_journal *journal)
 		ret = pmr_journal_sync(journal);
 	if (ret)
 		return ret;
-	snprintf(done, sizeof(done), "%.*s.done", (int)(strlen(journal->name) - strlen(".journal")), journal->name);
-	if (renameat(journal->directory, journal->name, journal->directory, done) < 0 || fsync(journal->directory) < 0)
+	snprintf(done, sizeof(done), "%.*s.done", (int)(strlen(journal->name) - strlen(".journal")),
+		 journal->name);
+	if (renameat(journal->directory, journal->name, journal->directory, done) < 0 ||
+	    fsync(journal->directory) < 0)
 		return fail(journal, "cannot be marked as done", -errno);
 	path = journal->path;
 	memcpy(path + strlen(path) - strlen(".journal"), ".done", sizeof(".done"));

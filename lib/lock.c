@@ -41,7 +41,8 @@ int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *f
 	snprintf(path, sizeof(path), LOCK_DIRECTORY "/%s.lock", device->name);
 	if (mkdir(LOCK_DIRECTORY, 0755) < 0 && errno != EEXIST) {
 		ret = -errno;
-		pmr_say(ctx, PMR_ERROR, "lock", LOCK_DIRECTORY, "cannot be made: %s", strerror(-ret));
+		pmr_say(ctx, PMR_ERROR, "lock", LOCK_DIRECTORY, "cannot be made: %s",
+			strerror(-ret));
 		return ret;
 	}
 	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -58,7 +59,8 @@ int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *f
 				"another pmem-recover repairs it, process %s; wait for it to end",
 				*holder ? holder : "unknown");
 		else
-			pmr_say(ctx, PMR_ERROR, "lock", path, "cannot be locked: %s", strerror(-ret));
+			pmr_say(ctx, PMR_ERROR, "lock", path, "cannot be locked: %s",
+				strerror(-ret));
 		close(lock);
 		return ret;
 	}

@@ -29,8 +29,8 @@ struct pmr_media {
  */
 bool pmr_media_is_error(int error)
 {
-	return error == -EIO || error == -EFAULT || error == -ENODATA || error == -EHWPOISON || error == -EREMOTEIO ||
-	       error == -EILSEQ;
+	return error == -EIO || error == -EFAULT || error == -ENODATA || error == -EHWPOISON ||
+	       error == -EREMOTEIO || error == -EILSEQ;
 }
 
 int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct pmr_media **media)
@@ -129,7 +129,8 @@ static int salvage_or_split(struct salvage *s, uint64_t offset, size_t length)
 		from = offset > s->offset ? offset : s->offset;
 		to = offset + length < s->end ? offset + length : s->end;
 		if (s->buffer && from < to)
-			memcpy(s->buffer + (from - s->offset), s->media->bounce + (from - offset), to - from);
+			memcpy(s->buffer + (from - s->offset), s->media->bounce + (from - offset),
+			       to - from);
 		return 0;
 	}
 	if (!pmr_media_is_error(ret))
@@ -161,7 +162,8 @@ static int salvage_range(struct salvage *s, const struct pmr_range *range)
 }
 
 /* [offset, offset + length) widened to whole logical blocks; the device's size is a multiple of them */
-static int widen(const struct pmr_media *media, uint64_t offset, uint64_t length, struct pmr_range *out)
+static int widen(const struct pmr_media *media, uint64_t offset, uint64_t length,
+		 struct pmr_range *out)
 {
 	uint64_t end;
 
@@ -174,8 +176,8 @@ static int widen(const struct pmr_media *media, uint64_t offset, uint64_t length
 }
 
 /* @list, each range widened to whole logical blocks, where it meets @within */
-static int widen_list(const struct pmr_media *media, const struct pmr_ranges *list, const struct pmr_range *within,
-		      struct pmr_ranges *out)
+static int widen_list(const struct pmr_media *media, const struct pmr_ranges *list,
+		      const struct pmr_range *within, struct pmr_ranges *out)
 {
 	struct pmr_range r;
 	int ret;
@@ -193,8 +195,8 @@ static int widen_list(const struct pmr_media *media, const struct pmr_ranges *li
 	return 0;
 }
 
-int pmr_media_salvage(struct pmr_media *media, uint64_t offset, uint64_t length, const struct pmr_ranges *listed,
-		      void *buffer, struct pmr_ranges *unreadable)
+int pmr_media_salvage(struct pmr_media *media, uint64_t offset, uint64_t length,
+		      const struct pmr_ranges *listed, void *buffer, struct pmr_ranges *unreadable)
 {
 	struct pmr_ranges whole = { 0 }, avoid = { 0 }, todo = { 0 }, failed = { 0 };
 	struct salvage s = { media, offset, offset + length, buffer, &failed };
@@ -227,7 +229,8 @@ out:
 	return ret;
 }
 
-int pmr_media_confirm(struct pmr_media *media, uint64_t offset, uint64_t length, struct pmr_ranges *failing)
+int pmr_media_confirm(struct pmr_media *media, uint64_t offset, uint64_t length,
+		      struct pmr_ranges *failing)
 {
 	static const struct pmr_ranges none;
 
@@ -237,7 +240,8 @@ int pmr_media_confirm(struct pmr_media *media, uint64_t offset, uint64_t length,
 int pmr_media_page_state(struct pmr_media *media, uint64_t page, const struct pmr_ranges *listed,
 			 enum pmr_page_state *state, struct pmr_ranges *unreadable)
 {
-	struct pmr_ranges whole = { 0 }, avoid = { 0 }, lost = { 0 }, siblings = { 0 }, dead = { 0 };
+	struct pmr_ranges whole = { 0 }, avoid = { 0 }, lost = { 0 }, siblings = { 0 },
+			  dead = { 0 };
 	struct pmr_range range = { page, PMR_PAGE };
 	int ret;
 
@@ -320,7 +324,8 @@ int pmr_media_read_file_direct(int fd, uint64_t offset, void *buffer, size_t len
 	return ret;
 }
 
-int pmr_media_write_file(int fd, uint64_t offset, const void *buffer, size_t length, size_t *written)
+int pmr_media_write_file(int fd, uint64_t offset, const void *buffer, size_t length,
+			 size_t *written)
 {
 	size_t done = 0;
 	ssize_t n = 0;

@@ -30,7 +30,8 @@ int pmr_plan_split_tail(struct pmr_file *file)
 
 	for (size_t i = 0; i < file->n_losses; i++) {
 		loss = &file->losses[i];
-		if (loss->state != PMR_PAST_EOF || loss->offset >= tail || loss->offset + loss->length <= tail)
+		if (loss->state != PMR_PAST_EOF || loss->offset >= tail ||
+		    loss->offset + loss->length <= tail)
 			continue;
 		losses = reallocarray(file->losses, file->n_losses + 1, sizeof(*losses));
 		if (!losses)
@@ -94,7 +95,8 @@ void pmr_plan_policy(struct pmr_file *file, bool accept_offlined)
 	}
 }
 
-static const struct pmr_extent *find_extent(const struct pmr_extent *extents, size_t n, uint64_t offset)
+static const struct pmr_extent *find_extent(const struct pmr_extent *extents, size_t n,
+					    uint64_t offset)
 {
 	size_t low = 0, high = n, mid;
 
@@ -109,7 +111,8 @@ static const struct pmr_extent *find_extent(const struct pmr_extent *extents, si
 }
 
 /* The write that a loss needs: its pages, inside its extent. False where the loss is not inside one extent. */
-static bool widen(const struct pmr_loss *loss, const struct pmr_extent *extent, struct pmr_step *step)
+static bool widen(const struct pmr_loss *loss, const struct pmr_extent *extent,
+		  struct pmr_step *step)
 {
 	uint64_t from = page_down(loss->offset), to = page_up(loss->offset + loss->length), end;
 
@@ -146,7 +149,8 @@ static const char *left_in(const struct pmr_file *file, const struct pmr_step *s
  * Leave losses that have no place to be written, and those whose page holds one that is left: a page is written
  * whole, so what is skipped for one is skipped for all. Leaving one may reach the next page, hence the rounds.
  */
-static void leave_unwritable(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents)
+static void leave_unwritable(struct pmr_file *file, const struct pmr_extent *extents,
+			     size_t n_extents)
 {
 	struct pmr_loss *loss;
 	struct pmr_step step;
@@ -186,8 +190,8 @@ static bool joins(const struct pmr_step *last, const struct pmr_step *step)
 	       step->device_offset == last->device_offset + (step->offset - last->offset);
 }
 
-int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents, struct pmr_step **steps,
-		   size_t *n_steps)
+int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents,
+		   struct pmr_step **steps, size_t *n_steps)
 {
 	struct pmr_step *v = NULL, step;
 	const struct pmr_loss *loss;

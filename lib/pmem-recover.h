@@ -160,9 +160,11 @@ size_t pmr_ranges_first(const struct pmr_ranges *ranges, uint64_t offset);
 /** pmr_ranges_overlap() - whether a normal list has a byte in [offset, offset + length) */
 bool pmr_ranges_overlap(const struct pmr_ranges *ranges, uint64_t offset, uint64_t length);
 /** pmr_ranges_clip() - append to @out the parts of normal @in inside the window, in order. Return: 0, -ENOMEM. */
-int pmr_ranges_clip(struct pmr_ranges *out, const struct pmr_ranges *in, uint64_t offset, uint64_t length);
+int pmr_ranges_clip(struct pmr_ranges *out, const struct pmr_ranges *in, uint64_t offset,
+		    uint64_t length);
 /** pmr_ranges_subtract() - append to @out the bytes of normal @a that are not in normal @b. Return: 0, -ENOMEM. */
-int pmr_ranges_subtract(struct pmr_ranges *out, const struct pmr_ranges *a, const struct pmr_ranges *b);
+int pmr_ranges_subtract(struct pmr_ranges *out, const struct pmr_ranges *a,
+			const struct pmr_ranges *b);
 
 /* ---- badblocks ---------------------------------------------------------------------------------- */
 
@@ -217,7 +219,8 @@ struct pmr_badblocks_file {
  * Return: 0; -EINVAL (not two unsigned decimal numbers, or a count of 0); -ERANGE (overflow, or past "# size");
  * -ENOMEM.
  */
-int pmr_badblocks_parse(const char *text, size_t length, struct pmr_badblocks_file *file, unsigned int *line);
+int pmr_badblocks_parse(const char *text, size_t length, struct pmr_badblocks_file *file,
+			unsigned int *line);
 /** pmr_badblocks_file_release() - free the storage */
 void pmr_badblocks_file_release(struct pmr_badblocks_file *file);
 /**
@@ -418,8 +421,8 @@ struct pmr_device *pmr_topology_find(const struct pmr_topology *topology, const 
  * Return: 0; -EOPNOTSUPP: a layer is not understood (device mapper, md, bcache, or no block device at all as with
  * btrfs, overlay and tmpfs) and its name was said through the context; -ENODEV: no such device; -ENOMEM.
  */
-int pmr_topology_resolve(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno, const char *object,
-			 struct pmr_filesystem **filesystem);
+int pmr_topology_resolve(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
+			 const char *object, struct pmr_filesystem **filesystem);
 
 /**
  * pmr_device_refresh() - read a device's badblocks lists again
@@ -571,8 +574,9 @@ struct pmr_scan {
  *
  * Return: 0 (look at @complete), -ENOMEM, or the error of using @badblocks.
  */
-int pmr_scan_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *const *targets, size_t n_targets,
-		 const struct pmr_badblocks_file *badblocks, const char *badblocks_path, struct pmr_scan **scan);
+int pmr_scan_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *const *targets,
+		 size_t n_targets, const struct pmr_badblocks_file *badblocks,
+		 const char *badblocks_path, struct pmr_scan **scan);
 /** pmr_scan_free() - release; takes NULL */
 void pmr_scan_free(struct pmr_scan *scan);
 
@@ -627,8 +631,8 @@ struct pmr_map {
  *
  * Return: 0; a negative errno, said through the context.
  */
-int pmr_map_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *path, uint64_t offset,
-		uint64_t length, struct pmr_map **map);
+int pmr_map_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *path,
+		uint64_t offset, uint64_t length, struct pmr_map **map);
 /** pmr_map_free() - release; takes NULL */
 void pmr_map_free(struct pmr_map *map);
 
@@ -718,8 +722,9 @@ struct pmr_plan {
  *
  * Return: 0, -EINVAL (options that contradict each other), -ENOMEM, or the error of opening @options->backup.
  */
-int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *targets, size_t n_targets,
-		 const struct pmr_repair_options *options, struct pmr_plan **plan);
+int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *targets,
+		 size_t n_targets, const struct pmr_repair_options *options,
+		 struct pmr_plan **plan);
 /** pmr_plan_free() - release; takes NULL */
 void pmr_plan_free(struct pmr_plan *plan);
 
@@ -733,7 +738,8 @@ void pmr_plan_free(struct pmr_plan *plan);
  * Return: 0 when every step was tried (look at the losses); a negative errno when no step was (no lock, no journal),
  * said through the context.
  */
-int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan, const struct pmr_repair_options *options);
+int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
+		   const struct pmr_repair_options *options);
 
 #ifdef __cplusplus
 }

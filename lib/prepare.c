@@ -20,8 +20,9 @@ struct prepare {
 	struct pmr_plan *plan;
 };
 
-static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan, const char *const *targets,
-			 size_t n_targets, const struct pmr_repair_options *options)
+static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan,
+			 const char *const *targets, size_t n_targets,
+			 const struct pmr_repair_options *options)
 {
 	struct stat st, target;
 
@@ -38,7 +39,8 @@ static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan, const
 	if (stat(options->backup, &st) < 0) {
 		int ret = -errno;
 
-		pmr_say(ctx, PMR_ERROR, "no-backup", options->backup, "cannot be used as a backup: %s", strerror(-ret));
+		pmr_say(ctx, PMR_ERROR, "no-backup", options->backup,
+			"cannot be used as a backup: %s", strerror(-ret));
 		return ret;
 	}
 	if (!S_ISDIR(st.st_mode) &&
@@ -123,20 +125,21 @@ static int prepare_backup(struct prepare *p, const struct pmr_claim *claim, stru
 	if (ret == -ENOMEM)
 		return ret;
 	if (ret) {
-		pmr_say(p->ctx, PMR_ERROR, "no-backup", plan->file->path, "has no backup below %s: %s",
-			p->options->backup, strerror(-ret));
+		pmr_say(p->ctx, PMR_ERROR, "no-backup", plan->file->path,
+			"has no backup below %s: %s", p->options->backup, strerror(-ret));
 		*refused = "no-backup";
 		return -EINVAL;
 	}
 	ret = pmr_backup_open(p->ctx, plan->backup, claim, &backup, refused);
 	if (!ret)
-		ret = pmr_backup_verify(p->ctx, &backup, claim, media, plan, p->options->verify_backup, refused);
+		ret = pmr_backup_verify(p->ctx, &backup, claim, media, plan,
+					p->options->verify_backup, refused);
 	pmr_backup_close(&backup);
 	return ret;
 }
 
-static int prepare_claimed(struct prepare *p, const struct pmr_claim *claim, struct pmr_file_plan *plan,
-			   const char **refused)
+static int prepare_claimed(struct prepare *p, const struct pmr_claim *claim,
+			   struct pmr_file_plan *plan, const char **refused)
 {
 	struct pmr_file *file = plan->file;
 	struct extent_list extents = { 0 };
@@ -146,14 +149,15 @@ static int prepare_claimed(struct prepare *p, const struct pmr_claim *claim, str
 	ret = pmr_media_open(p->ctx, file->filesystem->device, &media);
 	if (ret) {
 		pmr_say(p->ctx, PMR_ERROR, "no-device-access", file->filesystem->device->name,
-			"cannot be read to save the good sectors around the damage: %s; run as root", strerror(-ret));
+			"cannot be read to save the good sectors around the damage: %s; run as root",
+			strerror(-ret));
 		*refused = "no-device-access";
 		return ret == -ENOMEM ? ret : -EINVAL;
 	}
 	ret = wanted_extents(claim, &extents);
 	if (ret && ret != -ENOMEM) {
-		pmr_say(p->ctx, PMR_ERROR, "no-extents", file->path, "its extents cannot be listed: %s",
-			strerror(-ret));
+		pmr_say(p->ctx, PMR_ERROR, "no-extents", file->path,
+			"its extents cannot be listed: %s", strerror(-ret));
 		*refused = "no-extents";
 		ret = -EINVAL;
 	}
@@ -188,17 +192,20 @@ static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
 	static const struct {
 		const char *reason, *text;
 	} texts[] = {
-		{ "shared", "has damaged blocks shared by reflink: they are left, as a write through one file cannot "
-			    "clear them; copy the file to unshared blocks from a backup" },
-		{ "page-offlined", "has pages that the kernel took offline after a machine check: reboot to get their "
-				   "good sectors back, or take the whole pages from the backup with --accept-offlined" },
+		{ "shared",
+		  "has damaged blocks shared by reflink: they are left, as a write through one file cannot "
+		  "clear them; copy the file to unshared blocks from a backup" },
+		{ "page-offlined",
+		  "has pages that the kernel took offline after a machine check: reboot to get their "
+		  "good sectors back, or take the whole pages from the backup with --accept-offlined" },
 	};
 
 	for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
 		for (size_t i = 0; i < file->n_losses; i++)
 			if (file->losses[i].state == PMR_SKIPPED && file->losses[i].reason &&
 			    !strcmp(file->losses[i].reason, texts[t].reason)) {
-				pmr_say(ctx, PMR_WARNING, texts[t].reason, file->path, "%s", texts[t].text);
+				pmr_say(ctx, PMR_WARNING, texts[t].reason, file->path, "%s",
+					texts[t].text);
 				break;
 			}
 }
@@ -248,8 +255,8 @@ static void add_up(struct pmr_plan *plan, const struct pmr_file_plan *file_plan)
 			plan->lost_bytes += file->losses[i].length;
 }
 
-int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *targets, size_t n_targets,
-		 const struct pmr_repair_options *options, struct pmr_plan **plan)
+int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *targets,
+		 size_t n_targets, const struct pmr_repair_options *options, struct pmr_plan **plan)
 {
 	struct prepare p = { ctx, targets, n_targets, options, NULL };
 	int ret;

@@ -14,11 +14,12 @@
 /* ---- context.c */
 
 /** pmr_say() - tell the user one thing; @code is a kebab-case literal, @object and the text as struct pmr_message */
-void pmr_say(struct pmr_ctx *ctx, enum pmr_level level, const char *code, const char *object, const char *format, ...)
-	PMR_PRINTF(5, 6);
+void pmr_say(struct pmr_ctx *ctx, enum pmr_level level, const char *code, const char *object,
+	     const char *format, ...) PMR_PRINTF(5, 6);
 
 /** pmr_tell_progress() - see struct pmr_progress; cheap enough for every file and every step */
-void pmr_tell_progress(struct pmr_ctx *ctx, const char *phase, const char *object, uint64_t done, uint64_t total);
+void pmr_tell_progress(struct pmr_ctx *ctx, const char *phase, const char *object, uint64_t done,
+		       uint64_t total);
 
 /* ---- text.c: small files and growing arrays */
 
@@ -48,7 +49,8 @@ int pmr_grow(void *array, size_t n, size_t *alloc, size_t size);
 /** pmr_region_badblocks() is read by device.c alone; the rest of the library sees struct pmr_device. */
 
 /** pmr_topology_device() - the device of a whole block device's number, added as PMR_MODE_NONE when new */
-int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno, struct pmr_device **device);
+int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
+			struct pmr_device **device);
 
 /**
  * pmr_filesystem_badblocks() - a device's bad ranges as a filesystem on it sees them
@@ -63,7 +65,8 @@ int pmr_filesystem_badblocks(const struct pmr_filesystem *filesystem, struct pmr
  *
  * Return: 0, -ERANGE (past the filesystem's end).
  */
-int pmr_filesystem_to_device(const struct pmr_filesystem *filesystem, uint64_t offset, uint64_t *device_offset);
+int pmr_filesystem_to_device(const struct pmr_filesystem *filesystem, uint64_t offset,
+			     uint64_t *device_offset);
 
 /* ---- extent.c: FIEMAP */
 
@@ -98,7 +101,8 @@ typedef int (*pmr_fiemap_fn)(int fd, struct fiemap *map);
  *
  * Extents come in file order and are cut at both ends of the window. Return: 0, -ENOMEM.
  */
-int pmr_extents_open(int fd, uint64_t offset, uint64_t length, bool sync, struct pmr_extents **extents);
+int pmr_extents_open(int fd, uint64_t offset, uint64_t length, bool sync,
+		     struct pmr_extents **extents);
 /** pmr_extents_open_with() - the same with another FIEMAP, for tests */
 int pmr_extents_open_with(int fd, uint64_t offset, uint64_t length, bool sync, pmr_fiemap_fn fiemap,
 			  struct pmr_extents **extents);
@@ -130,8 +134,8 @@ struct pmr_losses {
  *
  * Return: 0, -ENOMEM, -EOVERFLOW (an extent that ends past UINT64_MAX).
  */
-int pmr_intersect(const struct pmr_ranges *bad, const struct pmr_extent *extent, uint64_t size, uint64_t start,
-		  struct pmr_losses *losses);
+int pmr_intersect(const struct pmr_ranges *bad, const struct pmr_extent *extent, uint64_t size,
+		  uint64_t start, struct pmr_losses *losses);
 
 /** PMR_SIEVE_BITS - 8 KiB: fine enough to stop nearly all that misses, small enough for the nearest cache */
 #define PMR_SIEVE_BITS 65536u
@@ -157,8 +161,8 @@ struct pmr_sieve {
 void pmr_sieve_init(struct pmr_sieve *sieve, const struct pmr_ranges *bad);
 
 /** pmr_sieve_intersect() - pmr_intersect(), a few nanoseconds for an extent that misses */
-int pmr_sieve_intersect(const struct pmr_sieve *sieve, const struct pmr_extent *extent, uint64_t size, uint64_t start,
-			struct pmr_losses *losses);
+int pmr_sieve_intersect(const struct pmr_sieve *sieve, const struct pmr_extent *extent,
+			uint64_t size, uint64_t start, struct pmr_losses *losses);
 
 /* ---- walk.c */
 
@@ -179,8 +183,8 @@ struct pmr_walk_entry {
  *
  * Return: 0, what @fn returned, -ENOMEM.
  */
-int pmr_walk(struct pmr_ctx *ctx, const char *path, int (*fn)(void *data, const struct pmr_walk_entry *entry), void *data,
-	     bool *complete);
+int pmr_walk(struct pmr_ctx *ctx, const char *path,
+	     int (*fn)(void *data, const struct pmr_walk_entry *entry), void *data, bool *complete);
 
 /* ---- owner.c: GETFSMAP */
 
@@ -188,12 +192,16 @@ int pmr_walk(struct pmr_ctx *ctx, const char *path, int (*fn)(void *data, const 
  * pmr_owner_of() - who owns a range of a filesystem that no walked file claims
  * @fd: any open file or directory of it
  * @range: in offsets from the filesystem's byte 0
- * @found: called for each part, in order, covering the whole range; what is not known is PMR_OWNER_UNKNOWN
+ * @found: called for each part, in order, covering the whole range; what is not known is PMR_OWNER_UNKNOWN. @inode is
+ *         the owner of a PMR_OWNER_FILE or PMR_OWNER_UNWRITTEN part where the filesystem tells it (XFS with rmapbt:
+ *         any kind of inode), else 0
  *
  * Return: 0, what @found returned, -ENOMEM.
  */
 int pmr_owner_of(struct pmr_ctx *ctx, int fd, const struct pmr_range *range,
-		 int (*found)(void *data, const struct pmr_range *part, enum pmr_owner owner), void *data);
+		 int (*found)(void *data, const struct pmr_range *part, enum pmr_owner owner,
+			      uint64_t inode),
+		 void *data);
 
 /* ---- scan.c */
 
@@ -214,8 +222,8 @@ int pmr_file_open(int dirfd, const char *name, int flags);
  * @losses: result, sorted by offset
  * @complete: false when an extent had no trustworthy address
  */
-int pmr_file_losses(int fd, const struct pmr_filesystem *filesystem, const struct pmr_ranges *bad, uint64_t size,
-		    struct pmr_losses *losses, bool *complete);
+int pmr_file_losses(int fd, const struct pmr_filesystem *filesystem, const struct pmr_ranges *bad,
+		    uint64_t size, struct pmr_losses *losses, bool *complete);
 
 /* ---- media.c: the only reader and writer of media */
 
@@ -242,8 +250,8 @@ void pmr_media_close(struct pmr_media *media);
  * Reads in the device's logical blocks: a listed sector takes its whole logical block with it.
  * Return: 0 also when nothing could be read; -EINVAL, -ENOMEM.
  */
-int pmr_media_salvage(struct pmr_media *media, uint64_t offset, uint64_t length, const struct pmr_ranges *listed,
-		      void *buffer, struct pmr_ranges *unreadable);
+int pmr_media_salvage(struct pmr_media *media, uint64_t offset, uint64_t length,
+		      const struct pmr_ranges *listed, void *buffer, struct pmr_ranges *unreadable);
 
 /**
  * pmr_media_confirm() - which logical blocks of a range fail to be read right now, listed or not
@@ -251,7 +259,8 @@ int pmr_media_salvage(struct pmr_media *media, uint64_t offset, uint64_t length,
  *
  * Meant for ranges that are about to be written. Return: 0; -EINVAL, -ENOMEM; another errno that is no media error.
  */
-int pmr_media_confirm(struct pmr_media *media, uint64_t offset, uint64_t length, struct pmr_ranges *failing);
+int pmr_media_confirm(struct pmr_media *media, uint64_t offset, uint64_t length,
+		      struct pmr_ranges *failing);
 
 /**
  * pmr_media_read_cached() - read bytes of a file only if the page cache has them
@@ -284,7 +293,8 @@ int pmr_media_read_file_direct(int fd, uint64_t offset, void *buffer, size_t len
  *
  * On a DAX file, page aligned at both ends, this clears poison (5.19). What it returns proves nothing: read back.
  */
-int pmr_media_write_file(int fd, uint64_t offset, const void *buffer, size_t length, size_t *written);
+int pmr_media_write_file(int fd, uint64_t offset, const void *buffer, size_t length,
+			 size_t *written);
 
 /** pmr_media_is_error() - whether a negative errno is one by which a driver or DAX reports bad media */
 bool pmr_media_is_error(int error);

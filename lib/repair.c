@@ -26,13 +26,15 @@ static size_t chunk_length(const struct pmr_step *step, uint64_t done)
 }
 
 /* What of a step was not written from @offset on; a loss that was written in part is not whole, so it is left too. */
-static void leave(struct pmr_file *file, const struct pmr_step *step, uint64_t offset, const char *reason)
+static void leave(struct pmr_file *file, const struct pmr_step *step, uint64_t offset,
+		  const char *reason)
 {
 	struct pmr_loss *loss;
 
 	for (size_t i = 0; i < step->n_losses; i++) {
 		loss = &file->losses[step->first_loss + i];
-		if (loss->offset + loss->length <= offset || loss->state == PMR_FAILED || loss->state == PMR_SKIPPED)
+		if (loss->offset + loss->length <= offset || loss->state == PMR_FAILED ||
+		    loss->state == PMR_SKIPPED)
 			continue;
 		loss->state = PMR_SKIPPED;
 		loss->reason = reason;
@@ -40,8 +42,8 @@ static void leave(struct pmr_file *file, const struct pmr_step *step, uint64_t o
 }
 
 /* Bytes of one step into the journal. A step that cannot be composed is left. */
-static int journal_step(struct repair *r, const struct pmr_compose *compose, struct pmr_file_plan *plan,
-			struct pmr_step *step, void *buffer)
+static int journal_step(struct repair *r, const struct pmr_compose *compose,
+			struct pmr_file_plan *plan, struct pmr_step *step, void *buffer)
 {
 	const char *refused = NULL;
 	uint64_t position;
@@ -50,7 +52,8 @@ static int journal_step(struct repair *r, const struct pmr_compose *compose, str
 
 	for (uint64_t done = 0; done < step->length; done += length) {
 		length = chunk_length(step, done);
-		ret = pmr_compose_chunk(compose, plan, step, step->offset + done, length, buffer, &refused);
+		ret = pmr_compose_chunk(compose, plan, step, step->offset + done, length, buffer,
+					&refused);
 		if (ret)
 			break;
 		ret = pmr_journal_bytes(r->journal, step->offset + done, buffer, length, &position);
@@ -65,8 +68,9 @@ static int journal_step(struct repair *r, const struct pmr_compose *compose, str
 		refused = "device-error";
 	pmr_say(r->ctx, PMR_ERROR, refused, plan->file->path, "cannot be repaired at byte %llu: %s",
 		(unsigned long long)step->offset,
-		!strcmp(refused, "newly-unreadable") ? "more of it has become unreadable since the scan; scan again"
-						     : "its source cannot be read");
+		!strcmp(refused, "newly-unreadable")
+			? "more of it has become unreadable since the scan; scan again"
+			: "its source cannot be read");
 	leave(plan->file, step, step->offset, refused);
 	return 0;
 }
@@ -86,8 +90,8 @@ static bool trusts_list(const struct repair *r, const struct pmr_device *device)
 
 /* NULL when every loss of the chunk fails to be read right now; else why it must not be written */
 static const char *still_failing(const struct repair *r, const struct pmr_compose *compose,
-				 const struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
-				 size_t length)
+				 const struct pmr_file_plan *plan, const struct pmr_step *step,
+				 uint64_t offset, size_t length)
 {
 	uint64_t from = step->device_offset + (offset - step->offset), at, end;
 	struct pmr_ranges failing = { 0 }, readable = { 0 }, wanted = { 0 };
@@ -139,9 +143,9 @@ static int write_chunk(struct pmr_claim *claim, uint64_t offset, size_t length, 
 }
 
 /* 1 written and verified, whatever the outcome; 0 not written: the rest of the step is left; or why nothing goes on */
-static int repair_chunk(struct repair *r, const struct pmr_compose *compose, struct pmr_claim *claim,
-			struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset, size_t length,
-			void *buffer)
+static int repair_chunk(struct repair *r, const struct pmr_compose *compose,
+			struct pmr_claim *claim, struct pmr_file_plan *plan,
+			const struct pmr_step *step, uint64_t offset, size_t length, void *buffer)
 {
 	const char *reason;
 	int ret, error;
@@ -150,11 +154,12 @@ static int repair_chunk(struct repair *r, const struct pmr_compose *compose, str
 	if (!reason)
 		reason = still_failing(r, compose, plan, step, offset, length);
 	if (reason) {
-		pmr_say(r->ctx, PMR_WARNING, reason, plan->file->path,
-			"is left at byte %llu: %s", (unsigned long long)offset,
-			!strcmp(reason, "readable") ? "a listed sector can be read" :
-			!strcmp(reason, "interrupted") ? "interrupted" :
-							 "the file or its place changed since it was planned");
+		pmr_say(r->ctx, PMR_WARNING, reason, plan->file->path, "is left at byte %llu: %s",
+			(unsigned long long)offset,
+			!strcmp(reason, "readable") ? "a listed sector can be read"
+			: !strcmp(reason, "interrupted")
+				? "interrupted"
+				: "the file or its place changed since it was planned");
 		leave(plan->file, step, offset, reason);
 		return 0;
 	}
@@ -163,8 +168,9 @@ static int repair_chunk(struct repair *r, const struct pmr_compose *compose, str
 	if (ret)
 		return ret;
 	if (error)
-		pmr_say(r->ctx, PMR_WARNING, "write-error", plan->file->path, "writing %zu bytes at byte %llu: %s",
-			length, (unsigned long long)offset, strerror(-error));
+		pmr_say(r->ctx, PMR_WARNING, "write-error", plan->file->path,
+			"writing %zu bytes at byte %llu: %s", length, (unsigned long long)offset,
+			strerror(-error));
 	r->done += length;
 	pmr_tell_progress(r->ctx, "repair", plan->file->path, r->done, r->plan->bytes);
 	return 1;
@@ -184,7 +190,8 @@ static int repair_step(struct repair *r, const struct pmr_compose *compose, stru
 			leave(plan->file, step, step->offset + done, "journal-error");
 			return ret;
 		}
-		ret = repair_chunk(r, compose, claim, plan, step, step->offset + done, length, buffer);
+		ret = repair_chunk(r, compose, claim, plan, step, step->offset + done, length,
+				   buffer);
 		if (ret <= 0)
 			return ret;
 	}
@@ -192,8 +199,8 @@ static int repair_step(struct repair *r, const struct pmr_compose *compose, stru
 }
 
 /* all bytes of a file are in the journal and synced, then its steps are carried out */
-static int repair_steps(struct repair *r, const struct pmr_compose *compose, struct pmr_claim *claim,
-			struct pmr_file_plan *plan, void *buffer)
+static int repair_steps(struct repair *r, const struct pmr_compose *compose,
+			struct pmr_claim *claim, struct pmr_file_plan *plan, void *buffer)
 {
 	int ret;
 
@@ -206,7 +213,8 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose, str
 		if (!is_left(plan->file, &plan->steps[i]))
 			ret = repair_step(r, compose, claim, plan, &plan->steps[i], buffer);
 	if (fsync(claim->fd) < 0 && !ret)
-		pmr_say(r->ctx, PMR_ERROR, "sync", plan->file->path, "cannot be synced: %s", strerror(errno));
+		pmr_say(r->ctx, PMR_ERROR, "sync", plan->file->path, "cannot be synced: %s",
+			strerror(errno));
 	if (!ret)
 		ret = pmr_journal_outcome(r->journal, plan);
 	return ret;
@@ -225,8 +233,9 @@ static void say_failures(struct pmr_ctx *ctx, const struct pmr_file *file)
 		}
 }
 
-static int open_sources(struct repair *r, const struct pmr_file_plan *plan, const struct pmr_claim *claim,
-			struct pmr_media **media, struct pmr_backup *backup, const char **refused)
+static int open_sources(struct repair *r, const struct pmr_file_plan *plan,
+			const struct pmr_claim *claim, struct pmr_media **media,
+			struct pmr_backup *backup, const char **refused)
 {
 	int ret;
 
@@ -283,7 +292,8 @@ static int repair_files(struct repair *r)
 		if (!ret && !pmr_is_cancelled(r->ctx))
 			ret = repair_file(r, plan, buffer);
 		/* whatever was not reached was not written */
-		pmr_plan_skip(plan->file, pmr_is_cancelled(r->ctx) ? "interrupted" : "journal-error");
+		pmr_plan_skip(plan->file,
+			      pmr_is_cancelled(r->ctx) ? "interrupted" : "journal-error");
 	}
 	if (pmr_is_cancelled(r->ctx))
 		r->plan->scan->complete = false;
@@ -301,7 +311,8 @@ static int lock_devices(struct repair *r, int *locks, size_t *n_locks)
 		device = r->plan->scan->devices[d];
 		wanted = false;
 		for (size_t i = 0; i < r->plan->n_files; i++)
-			wanted |= r->plan->files[i].n_steps && r->plan->files[i].file->filesystem->device == device;
+			wanted |= r->plan->files[i].n_steps &&
+				  r->plan->files[i].file->filesystem->device == device;
 		if (wanted)
 			ret = pmr_lock_device(r->ctx, device, &locks[*n_locks]);
 		if (wanted && !ret)
@@ -310,7 +321,8 @@ static int lock_devices(struct repair *r, int *locks, size_t *n_locks)
 	return ret;
 }
 
-int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan, const struct pmr_repair_options *options)
+int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
+		   const struct pmr_repair_options *options)
 {
 	struct repair r = { .ctx = ctx, .plan = plan, .options = options };
 	size_t n_locks = 0;
@@ -323,7 +335,8 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan, const struct pmr_
 		return -ENOMEM;
 	ret = lock_devices(&r, locks, &n_locks);
 	if (!ret)
-		ret = pmr_journal_open(ctx, options->journal ? options->journal : JOURNAL_DIRECTORY, plan, &r.journal);
+		ret = pmr_journal_open(ctx, options->journal ? options->journal : JOURNAL_DIRECTORY,
+				       plan, &r.journal);
 	if (ret)
 		goto out;
 	ret = repair_files(&r);

@@ -76,7 +76,8 @@ struct pmr_claim {
  *
  * Return: 0; -EBUSY with @refused set; -ENOMEM.
  */
-int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_claim *claim, const char **refused);
+int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_claim *claim,
+		   const char **refused);
 
 /**
  * pmr_claim_check() - look again: is it still the file that was planned for?
@@ -118,8 +119,8 @@ void pmr_plan_policy(struct pmr_file *file, bool accept_offlined);
  *
  * A step is widened to pages, never past its extent. Return: 0, -ENOMEM.
  */
-int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents, struct pmr_step **steps,
-		   size_t *n_steps);
+int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents,
+		   struct pmr_step **steps, size_t *n_steps);
 
 /* ---- backup.c */
 
@@ -154,8 +155,8 @@ int pmr_backup_path(const struct pmr_file *file, const char *const *targets, siz
  *
  * Return: 0; -EINVAL with @refused set.
  */
-int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_claim *claim, struct pmr_backup *backup,
-		    const char **refused);
+int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_claim *claim,
+		    struct pmr_backup *backup, const char **refused);
 
 /** pmr_backup_read() - exactly @length bytes. Return: 0; -ENODATA: it is too short; other errno. */
 int pmr_backup_read(const struct pmr_backup *backup, uint64_t offset, void *buffer, size_t length);
@@ -169,8 +170,9 @@ int pmr_backup_read(const struct pmr_backup *backup, uint64_t offset, void *buff
  *
  * Return: 0; -EINVAL with @refused set; -ENOMEM.
  */
-int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup, const struct pmr_claim *claim,
-		      struct pmr_media *media, const struct pmr_file_plan *plan, enum pmr_verify_backup how,
+int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
+		      const struct pmr_claim *claim, struct pmr_media *media,
+		      const struct pmr_file_plan *plan, enum pmr_verify_backup how,
 		      const char **refused);
 
 /** pmr_backup_close() - takes an empty one */
@@ -201,8 +203,9 @@ struct pmr_compose {
  *
  * Return: 0; -EINVAL with @refused set; -ENOMEM.
  */
-int pmr_compose_chunk(const struct pmr_compose *compose, struct pmr_file_plan *plan, const struct pmr_step *step,
-		      uint64_t offset, size_t length, void *buffer, const char **refused);
+int pmr_compose_chunk(const struct pmr_compose *compose, struct pmr_file_plan *plan,
+		      const struct pmr_step *step, uint64_t offset, size_t length, void *buffer,
+		      const char **refused);
 
 /* ---- place.c, journal.c */
 
@@ -214,7 +217,8 @@ int pmr_compose_chunk(const struct pmr_compose *compose, struct pmr_file_plan *p
  *
  * Return: 0; -EINVAL: it may not, and why was said; other errno, said.
  */
-int pmr_place_check(struct pmr_ctx *ctx, int directory, const char *name, const struct pmr_plan *plan);
+int pmr_place_check(struct pmr_ctx *ctx, int directory, const char *name,
+		    const struct pmr_plan *plan);
 
 struct pmr_journal;
 
@@ -233,8 +237,8 @@ const char *pmr_journal_path(const struct pmr_journal *journal);
 /** pmr_journal_file() - add a file's plan, ahead of its bytes. Return: 0, -errno. */
 int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *plan);
 /** pmr_journal_bytes() - add bytes to be written; @position: where they can be read back. Return: 0, -errno. */
-int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const void *bytes, size_t length,
-		      uint64_t *position);
+int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const void *bytes,
+		      size_t length, uint64_t *position);
 /**
  * pmr_journal_read() - read bytes back and check them
  * @position: of the record; then of the one behind it
@@ -261,7 +265,8 @@ void pmr_journal_close(struct pmr_journal *journal);
  * Reads back through the file and the device, page by page, and reads the device's list again.
  * Return: 0, -ENOMEM.
  */
-int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose, struct pmr_file_plan *plan,
-		     const struct pmr_step *step, uint64_t offset, size_t length, const void *expected);
+int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
+		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
+		     size_t length, const void *expected);
 
 #endif

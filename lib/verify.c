@@ -41,7 +41,8 @@ static const char *check_file(const struct check *k, size_t at, size_t length)
 		ret = pmr_media_read_file_direct(claim->fd, offset, k->actual, PMR_PAGE, &got);
 	if (ret)
 		return "read-back-error";
-	return got >= want && !memcmp(k->actual, k->expected + at, want) ? NULL : "read-back-differs";
+	return got >= want && !memcmp(k->actual, k->expected + at, want) ? NULL
+									 : "read-back-differs";
 }
 
 static const char *check_device(const struct check *k, size_t at, size_t length)
@@ -54,7 +55,8 @@ static const char *check_device(const struct check *k, size_t at, size_t length)
 
 	if (want > length)
 		want = length;
-	ret = pmr_media_salvage(k->compose->media, on_device(k, k->offset + at), length, &none, k->actual, &unreadable);
+	ret = pmr_media_salvage(k->compose->media, on_device(k, k->offset + at), length, &none,
+				k->actual, &unreadable);
 	if (ret || unreadable.n)
 		reason = "read-back-error";
 	else if (memcmp(k->actual, k->expected + at, want))
@@ -72,7 +74,9 @@ static const char *check_list(const struct check *k, size_t at, size_t length)
 		return NULL;
 	if (device->badblocks.trust == PMR_LIST_UNKNOWN)
 		return "list-unknown";
-	return pmr_ranges_overlap(&device->badblocks.ranges, on_device(k, k->offset + at), length) ? "still-listed" : NULL;
+	return pmr_ranges_overlap(&device->badblocks.ranges, on_device(k, k->offset + at), length)
+		       ? "still-listed"
+		       : NULL;
 }
 
 static bool touches(const struct pmr_loss *loss, uint64_t offset, size_t length)
@@ -81,29 +85,33 @@ static bool touches(const struct pmr_loss *loss, uint64_t offset, size_t length)
 }
 
 /* the losses of one page take its outcome; a loss that spans pages keeps its first failure */
-static void conclude(const struct check *k, struct pmr_file_plan *plan, size_t at, size_t length, const char *reason)
+static void conclude(const struct check *k, struct pmr_file_plan *plan, size_t at, size_t length,
+		     const char *reason)
 {
 	struct pmr_loss *loss;
 
 	for (size_t i = 0; i < k->step->n_losses; i++) {
 		loss = &plan->file->losses[k->step->first_loss + i];
-		if (!touches(loss, k->offset + at, length) || loss->state == PMR_SKIPPED || loss->state == PMR_FAILED)
+		if (!touches(loss, k->offset + at, length) || loss->state == PMR_SKIPPED ||
+		    loss->state == PMR_FAILED)
 			continue;
 		loss->method = "write";
 		if (reason) {
 			loss->state = PMR_FAILED;
 			loss->reason = reason;
 		} else {
-			loss->state = loss->source && !strcmp(loss->source, "zero") && loss->state != PMR_PAST_EOF ?
-					      PMR_ZEROED :
-					      PMR_REPAIRED;
+			loss->state = loss->source && !strcmp(loss->source, "zero") &&
+						      loss->state != PMR_PAST_EOF
+					      ? PMR_ZEROED
+					      : PMR_REPAIRED;
 			loss->reason = NULL;
 		}
 	}
 }
 
-int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose, struct pmr_file_plan *plan,
-		     const struct pmr_step *step, uint64_t offset, size_t length, const void *expected)
+int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
+		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
+		     size_t length, const void *expected)
 {
 	struct check k = { .compose = compose, .step = step, .offset = offset, .length = length };
 	uint64_t size = plan->file->size;
