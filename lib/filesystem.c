@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Filesystems on block devices (libblkid), where they are mounted (libmount), and which of them can be trusted. */
+
+#include <blkid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libmount.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "private.h"
+#include "topology.h"
+
+/* ---- what is mounted */
+
+static int load_mounts(struct pmr_topology *topology, bool again)
+{
+	if (topology->own->mounts && !again)
+		return 0;
+	mnt_unref_table(topology->own->mounts);
+	topology->own->mounts = mnt_new_table_from_file("/proc/self/mountinfo");
+	/* Without /proc nothing is known to be mounted, which an empty table says as well. */
+	if (!topology->own->mounts)
+		topology->own->mounts = mnt_new_table();
+	return topology->own->mounts ? 0 : -ENOMEM;
+}
+
+/* A whole filesystem that nothing hides is better than a part of one, or one under another mount. */
+static unsigned int rank_mount(struct libmnt_table *mounts, struct libmnt_fs *mount)
+{
+	const char *root = mnt_fs_get_root(mount), *target = mnt_fs_get_target(mount);
+	bool is_whole = root && strcmp(root, "/") == 0;
+	bool is_seen = target && mnt_table_find_target(mounts, target, MNT_ITER_BACKWARD) == mount;
+
+	return 1 + is_whole + 2 * is_seen;
+}
+
+/* The devno of btrfs is no block device's: it is found by the device it was mounted from. */
+static bool is_mount_of(struct libmnt_fs *mount, dev_t devno, const char *source)
+{
+	const char *from = mnt_fs_get_srcpath(mount);
+
+	if (mnt_fs_get_devno(mount) == devno)
+		return true;
+	return source && from && major(mnt_fs_get_devno(mount)) == 0 && strcmp(from, source) == 0;
+}
+
+static struct libmnt_fs *find_mount(struct libmnt_table *mounts, dev_t devno, const char *source)
+{
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_fs *mount, *best = NULL;
+	unsigned int best_rank = 0;
+
+	while (iter && mnt_table_next_fs(mounts, iter, &mount) == 0) {
+		unsigned int rank =
+			is_mount_of(mount, devno, source) ? rank_mount(mounts, mount) : 0;
+
+		if (rank > best_rank) {
+			best_rank = rank;
+			best = mount;
+		}
+	}
+	mnt_free_iter(iter);
+	return best;
+}
+
+static bool has_option(const char *options, const char *name)
+{
+	return options && mnt_optstr_get_option(options, name, NULL, NULL) == 0;
+}
+
+static enum pmr_dax get_dax(struct libmnt_fs *mount, bool device_has_dax)
+{
+	const char *type = mnt_fs_get_fstype(mount);
+	size_t length = 0;
+	char *value = NULL;
+	unsigned int i;
+	static const struct {
+		const char *value;
+		enum pmr_dax dax;
+	} spellings[] = {
+		{ "always", PMR_DAX_YES },
+		{ "inode", PMR_DAX_INODE },
+		{ "never", PMR_DAX_NO },
+	};
+
+	if (!device_has_dax || !type)
+		return PMR_DAX_NO;
+	if (mnt_optstr_get_option(mnt_fs_get_fs_options(mount), "dax", &value, &length) == 0) {
+		if (!value || !length)
+			return PMR_DAX_YES;
+		for (i = 0; i < sizeof(spellings) / sizeof(*spellings); i++) {
+			if (strlen(spellings[i].value) == length &&
+			    memcmp(spellings[i].value, value, length) == 0)
+				return spellings[i].dax;
+		}
+		return PMR_DAX_UNKNOWN;
+	}
+	/* Since 5.8 ext4 and XFS go by each file's flag unless told otherwise, and do not show it. */
+	if (strcmp(type, "ext4") == 0 || strcmp(type, "xfs") == 0)
+		return PMR_DAX_INODE;
+	return PMR_DAX_NO;
+}
+
+/* ---- what is on a block device */
+
+static int replace(char **where, const char *value)
+{
+	char *made = NULL;
+
+	if (value) {
+		made = strdup(value);
+		if (!made)
+			return -ENOMEM;
+	}
+	free(*where);
+	*where = made;
+	return 0;
+}
+
+static int take_probed(blkid_probe probe, struct pmr_filesystem *fs)
+{
+	const struct {
+		const char *name;
+		char **where;
+	} values[] = {
+		{ "TYPE", &fs->type },
+		{ "UUID", &fs->uuid },
+		{ "LABEL", &fs->label },
+	};
+	const char *value;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < sizeof(values) / sizeof(*values) && !err; i++) {
+		if (blkid_probe_lookup_value(probe, values[i].name, &value, NULL) == 0)
+			err = replace(values[i].where, value);
+	}
+	return err;
+}
+
+/*
+ * Some signatures lie at the end of a device: poison there, or anywhere else that libblkid looks, makes the whole
+ * probe fail. The filesystems that matter here are then looked for alone.
+ */
+static int run_probe(blkid_probe probe)
+{
+	static char xfs[] = "xfs", ext4[] = "ext4", ext3[] = "ext3", ext2[] = "ext2",
+		    btrfs[] = "btrfs";
+	char *few[] = { xfs, ext4, ext3, ext2, btrfs, NULL };
+	int found;
+
+	found = blkid_do_safeprobe(probe);
+	if (found != -1)
+		return found;
+	blkid_reset_probe(probe);
+	if (blkid_probe_filter_superblocks_type(probe, BLKID_FLTR_ONLYIN, few))
+		return -1;
+	return blkid_do_safeprobe(probe);
+}
+
+/* Return: 0 (looked, whatever was found), 1 (two signatures), a negative errno (could not look). */
+static int probe_device(struct pmr_filesystem *fs)
+{
+	blkid_probe probe = NULL;
+	int fd, found, err;
+
+	fd = open(fs->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	probe = blkid_new_probe();
+	if (!probe) {
+		err = -ENOMEM;
+		goto out;
+	}
+	err = -EIO;
+	if (blkid_probe_set_device(probe, fd, 0, 0) || blkid_probe_enable_superblocks(probe, 1) ||
+	    blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID |
+							     BLKID_SUBLKS_LABEL))
+		goto out;
+	found = run_probe(probe);
+	if (found == 0)
+		err = take_probed(probe, fs);
+	else if (found == 1)
+		err = 0;
+	else if (found == -2)
+		err = 1;
+out:
+	blkid_free_probe(probe);
+	close(fd);
+	return err;
+}
+
+/* What udev's own probe found, which everybody may read. */
+static int ask_udev(struct pmr_filesystem *fs, dev_t devno)
+{
+	const struct {
+		const char *key;
+		char **where;
+	} keys[] = {
+		{ "E:ID_FS_TYPE=", &fs->type },
+		{ "E:ID_FS_UUID=", &fs->uuid },
+		{ "E:ID_FS_LABEL=", &fs->label },
+	};
+	char *path, *text, *line, *save = NULL;
+	size_t length;
+	unsigned int i;
+	int err;
+
+	if (asprintf(&path, "/run/udev/data/b%u:%u", major(devno), minor(devno)) < 0)
+		return -ENOMEM;
+	err = pmr_read_text(path, 1 << 20, &text, &length);
+	free(path);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	for (line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save)) {
+		for (i = 0; i < sizeof(keys) / sizeof(*keys) && !err; i++) {
+			size_t key = strlen(keys[i].key);
+
+			if (strncmp(line, keys[i].key, key) == 0)
+				err = replace(keys[i].where, line + key);
+		}
+	}
+	free(text);
+	return err;
+}
+
+static void say_unprobed(struct pmr_ctx *ctx, struct pmr_topology *topology,
+			 const struct pmr_filesystem *fs, int why)
+{
+	if (why == -EACCES || why == -EPERM) {
+		if (!topology->own->told_filesystems)
+			pmr_say(ctx, PMR_INFO, "permission", fs->source,
+				"may not be opened (%s): its filesystem is known from udev or the mount table "
+				"alone; run as root or in the group of the device",
+				strerror(-why));
+		topology->own->told_filesystems = true;
+	} else if (why > 0 && !fs->mountpoint) {
+		pmr_say(ctx, PMR_WARNING, "filesystem-unknown", fs->source,
+			"has signatures of more than one filesystem: see wipefs -n");
+	} else if (why < 0 && !fs->type) {
+		pmr_say(ctx, PMR_WARNING, "filesystem-unknown", fs->source,
+			"could not be looked at for a filesystem: %s", strerror(-why));
+	}
+}
+
+static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
+			   const struct pmr_block *block, struct pmr_filesystem *fs)
+{
+	struct libmnt_fs *mount;
+	int err, why;
+
+	fs->source = pmr_block_path(block->name);
+	if (!fs->source)
+		return -ENOMEM;
+	why = probe_device(fs);
+	err = why == -ENOMEM ? why : 0;
+	if (why && !err)
+		err = ask_udev(fs, block->devno);
+	if (err)
+		return err;
+	mount = find_mount(topology->own->mounts, block->devno, fs->source);
+	if (mount) {
+		/* The kernel's word counts: an ext3 may be mounted as ext4. */
+		err = replace(&fs->type, mnt_fs_get_fstype(mount));
+		if (!err)
+			err = replace(&fs->mountpoint, mnt_fs_get_target(mount));
+		fs->devno = mnt_fs_get_devno(mount);
+		fs->dax = get_dax(mount, block->dax);
+		fs->read_only = has_option(mnt_fs_get_vfs_options(mount), "ro") ||
+				has_option(mnt_fs_get_fs_options(mount), "ro");
+	}
+	if (!err)
+		say_unprobed(ctx, topology, fs, why);
+	return err;
+}
+
+void pmr_filesystem_free(struct pmr_filesystem *fs)
+{
+	if (!fs)
+		return;
+	free(fs->type);
+	free(fs->uuid);
+	free(fs->label);
+	free(fs->source);
+	free(fs->mountpoint);
+	free(fs);
+}
+
+static int append(struct pmr_topology *topology, struct pmr_filesystem *fs)
+{
+	int err = pmr_grow(&topology->filesystems, topology->n_filesystems,
+			   &topology->own->alloc_filesystems, sizeof(*topology->filesystems));
+
+	if (!err)
+		topology->filesystems[topology->n_filesystems++] = fs;
+	return err;
+}
+
+/* @always: add it even if nothing is on it. */
+static int add(struct pmr_ctx *ctx, struct pmr_topology *topology, const struct pmr_block *block,
+	       struct pmr_device *device, bool always, struct pmr_filesystem **filesystem)
+{
+	struct pmr_filesystem *fs;
+	int err;
+
+	err = load_mounts(topology, false);
+	if (err)
+		return err;
+	fs = calloc(1, sizeof(*fs));
+	if (!fs)
+		return -ENOMEM;
+	fs->device = device;
+	fs->devno = block->devno;
+	fs->start = block->start;
+	fs->size = block->size;
+	err = fill_filesystem(ctx, topology, block, fs);
+	if (!err && (always || fs->type)) {
+		err = append(topology, fs);
+		if (!err) {
+			*filesystem = fs;
+			return 0;
+		}
+	}
+	pmr_filesystem_free(fs);
+	return err;
+}
+
+int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
+		       const struct pmr_block *block, struct pmr_device *device,
+		       struct pmr_filesystem **filesystem)
+{
+	int err;
+
+	/* It may have been mounted since the table was read. */
+	err = load_mounts(topology, true);
+	return err ? err : add(ctx, topology, block, device, true, filesystem);
+}
+
+/* ---- what is on every device */
+
+struct finder {
+	struct pmr_ctx *ctx;
+	struct pmr_topology *topology;
+	struct pmr_device *device;
+	unsigned int partitions;
+};
+
+static int find_on(void *data, const struct pmr_block *block)
+{
+	struct finder *finder = data;
+	struct pmr_filesystem *fs;
+
+	finder->partitions++;
+	return add(finder->ctx, finder->topology, block, finder->device, false, &fs);
+}
+
+static int find_on_disk(struct finder *finder)
+{
+	struct pmr_block block = { 0 };
+	int err;
+
+	finder->partitions = 0;
+	err = pmr_block_get(finder->device->devno, &block);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	err = pmr_block_partitions(block.name, find_on, finder);
+	/* On a partitioned disk the signature of its last partition can pass for the disk's. */
+	if (!err && !finder->partitions)
+		err = find_on(finder, &block);
+	pmr_block_release(&block);
+	return err;
+}
+
+static int compare_sources(const void *a, const void *b)
+{
+	return strverscmp((*(struct pmr_filesystem *const *)a)->source,
+			  (*(struct pmr_filesystem *const *)b)->source);
+}
+
+int pmr_filesystems_find(struct pmr_ctx *ctx, struct pmr_topology *topology)
+{
+	struct finder finder = { .ctx = ctx, .topology = topology };
+	size_t i;
+	int err;
+
+	for (i = 0; i < topology->n_devices; i++) {
+		finder.device = topology->devices[i];
+		if (!finder.device->devno)
+			continue;
+		err = find_on_disk(&finder);
+		if (err)
+			return err;
+	}
+	if (topology->n_filesystems)
+		qsort(topology->filesystems, topology->n_filesystems,
+		      sizeof(*topology->filesystems), compare_sources);
+	return 0;
+}
+
+/* ---- what cannot be followed */
+
+static const struct {
+	const char *type;
+	const char *why;
+} strangers[] = {
+	{ "btrfs", "whose extent addresses are no offsets on a device" },
+	{ "bcachefs", "whose extent addresses are no offsets on a device" },
+	{ "zfs", "whose extent addresses are no offsets on a device" },
+	{ "overlay", "which has no blocks of its own: name the file in the layer below" },
+	{ "tmpfs", "which lies in volatile memory" },
+	{ "ramfs", "which lies in volatile memory" },
+	{ "nfs", "whose blocks are another machine's" },
+	{ "nfs4", "whose blocks are another machine's" },
+	{ "cifs", "whose blocks are another machine's" },
+	{ "9p", "whose blocks are another machine's" },
+	{ "virtiofs", "whose blocks are another machine's" },
+};
+
+static const char *find_why(const char *type, const char *otherwise)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(strangers) / sizeof(*strangers); i++) {
+		if (strcmp(strangers[i].type, type) == 0)
+			return strangers[i].why;
+	}
+	return otherwise;
+}
+
+int pmr_filesystem_check(struct pmr_ctx *ctx, const struct pmr_filesystem *fs, const char *object)
+{
+	static const char *const trusted[] = { "ext4", "xfs", "ext3", "ext2" };
+	size_t i;
+
+	if (!fs->type)
+		return 0;
+	for (i = 0; i < sizeof(trusted) / sizeof(*trusted); i++) {
+		if (strcmp(trusted[i], fs->type) == 0)
+			return 0;
+	}
+	pmr_say(ctx, PMR_ERROR, "unsupported-filesystem", object, "lies on %s (%s), %s", fs->type,
+		fs->source,
+		find_why(fs->type, "where extents are not known to be offsets on the device"));
+	return -EOPNOTSUPP;
+}
+
+/* btrfs gives each subvolume a number of its own that no table has: the path tells. */
+static struct libmnt_fs *find_mount_of_path(struct libmnt_table *mounts, const char *path)
+{
+	char *real = realpath(path, NULL);
+	struct libmnt_fs *mount = NULL;
+
+	if (real)
+		mount = mnt_table_find_mountpoint(mounts, real, MNT_ITER_BACKWARD);
+	free(real);
+	return mount;
+}
+
+int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
+			  const char *object)
+{
+	const char *type = NULL, *source = NULL;
+	struct libmnt_fs *mount;
+	int err;
+
+	err = load_mounts(topology, true);
+	if (err)
+		return err;
+	mount = find_mount(topology->own->mounts, devno, NULL);
+	if (!mount)
+		mount = find_mount_of_path(topology->own->mounts, object);
+	if (mount) {
+		type = mnt_fs_get_fstype(mount);
+		source = mnt_fs_get_srcpath(mount);
+	}
+	if (!type)
+		type = "a filesystem that is not in the mount table";
+	pmr_say(ctx, PMR_ERROR, "unsupported-filesystem", object, "lies on %s%s%s%s, %s", type,
+		source ? " (" : "", source ? source : "", source ? ")" : "",
+		find_why(type, "which lies on no block device"));
+	return -EOPNOTSUPP;
+}
+
+void pmr_filesystems_forget(struct pmr_topology *topology)
+{
+	mnt_unref_table(topology->own->mounts);
+	topology->own->mounts = NULL;
+}

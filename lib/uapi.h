@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the kernel has and older headers lack, each with the version that brought it. Include it after the headers
+ * that define these names where they are new enough.
+ */
+#ifndef PMR_UAPI_H
+#define PMR_UAPI_H
+
+/* linux/fs.h: preadv2(2), pwritev2(2) */
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x00000008 /* 4.14 */
+#endif
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x00000020 /* 6.9 */
+#endif
+/* Never in a released kernel; the same bit as RWF_NOAPPEND, so ask the kernel which of the two it means. */
+#ifndef RWF_RECOVERY_DATA
+#define RWF_RECOVERY_DATA 0x00000020
+#endif
+
+/* linux/stat.h: statx(2) */
+#ifndef STATX_ATTR_VERITY
+#define STATX_ATTR_VERITY 0x00100000 /* 5.5 */
+#endif
+#ifndef STATX_ATTR_DAX
+#define STATX_ATTR_DAX 0x00200000 /* 5.8 */
+#endif
+
+/* linux/fs.h: FS_IOC_FSGETXATTR */
+#ifndef FS_XFLAG_REALTIME
+#define FS_XFLAG_REALTIME 0x00000001 /* 4.5 */
+#endif
+#ifndef FS_XFLAG_DAX
+#define FS_XFLAG_DAX 0x00008000 /* 4.5 */
+#endif
+
+#endif
