@@ -161,7 +161,8 @@ int text_parse_size(const char *text, const char **end, uint64_t *bytes)
 	if (hex ? !isxdigit((unsigned char)*digits) : !isdigit((unsigned char)*digits))
 		return -EINVAL;
 	errno = 0;
-	value = strtoull(digits, &stop, hex ? 16 : 10);
+	/* from the 0x on: without it, base 16 takes a second one */
+	value = strtoull(text, &stop, hex ? 16 : 10);
 	if (errno)
 		return -ERANGE;
 	unit = *stop ? strchr(units, toupper((unsigned char)*stop)) : NULL;

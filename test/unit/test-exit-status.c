@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The exit status as a function of what a command found out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../cli/report.h"
+
+#define MAX 4
+
+struct world {
+	struct report report;
+	struct pmr_topology topology;
+	struct pmr_device device;
+	struct pmr_device *devices[1];
+	struct pmr_range bad[1];
+	struct pmr_scan scan;
+	struct pmr_file file;
+	struct pmr_file *files[1];
+	struct pmr_loss losses[MAX];
+	struct pmr_owned owned[MAX];
+	struct pmr_plan plan;
+	struct pmr_file_plan file_plan;
+	struct pmr_step step;
+	struct pmr_filesystem filesystem;
+	struct pmr_map map;
+	struct pmr_mapping mapping;
+};
+
+/* A scan that saw everything and found nothing, on a device with a complete and empty list. */
+static void set_up(struct world *world, enum verb verb)
+{
+	memset(world, 0, sizeof(*world));
+	world->device.name = (char *)"pmem0";
+	world->device.badblocks.trust = PMR_LIST_COMPLETE;
+	world->device.badblocks.ranges.v = world->bad;
+	world->device.metadata_badblocks.trust = PMR_LIST_COMPLETE;
+	world->device.metadata_badblocks.ranges.v = world->bad;
+	world->devices[0] = &world->device;
+	world->topology.devices = world->devices;
+	world->topology.n_devices = 1;
+	world->scan.devices = world->devices;
+	world->scan.n_devices = 1;
+	world->scan.files = world->files;
+	world->scan.owned = world->owned;
+	world->scan.complete = true;
+	world->files[0] = &world->file;
+	world->file.losses = world->losses;
+	world->file.complete = true;
+	world->file_plan.file = &world->file;
+	world->file_plan.steps = &world->step;
+	world->plan.files = &world->file_plan;
+	world->plan.n_files = 1;
+	world->filesystem.device = &world->device;
+	world->map.filesystem = &world->filesystem;
+	world->map.mappings = &world->mapping;
+	world->map.n_mappings = 1;
+	world->map.complete = true;
+	world->map.size = 4096;
+	world->mapping.length = 8192;
+	world->report.verb = verb;
+	world->report.topology = &world->topology;
+	if (verb == VERB_SCAN || verb == VERB_REPAIR)
+		world->report.scan = &world->scan;
+	if (verb == VERB_MAP)
+		world->report.map = &world->map;
+}
+
+static int status_of(struct world *world)
+{
+	report_finish(&world->report);
+	return world->report.exit_status;
+}
+
+/* ---- losses */
+
+static const struct {
+	const char *name;
+	enum pmr_state states[MAX + 1];
+	size_t n;
+	int status;
+} loss_rows[] = {
+	{ "nothing", { 0 }, 0, 0 },
+	{ "lost", { PMR_LOST }, 1, 4 },
+	{ "unwritten", { PMR_UNWRITTEN }, 1, 0 },
+	{ "past the end", { PMR_PAST_EOF }, 1, 0 },
+	{ "cached", { PMR_CACHED }, 1, 4 },
+	{ "repaired", { PMR_REPAIRED }, 1, 1 },
+	{ "zeroed", { PMR_ZEROED }, 1, 4 },
+	{ "failed", { PMR_FAILED }, 1, 4 },
+	{ "skipped", { PMR_SKIPPED }, 1, 4 },
+	{ "conflict", { PMR_CONFLICT }, 1, 4 },
+	{ "unknown", { PMR_UNKNOWN }, 1, 8 },
+	{ "repaired, nothing else lost", { PMR_REPAIRED, PMR_UNWRITTEN, PMR_PAST_EOF }, 3, 1 },
+	{ "repaired, not all", { PMR_REPAIRED, PMR_FAILED }, 2, 4 },
+	{ "repaired and zeroed", { PMR_ZEROED, PMR_REPAIRED }, 2, 4 },
+	{ "repaired, rest unknown", { PMR_REPAIRED, PMR_UNKNOWN }, 2, 9 },
+	{ "lost, rest unknown", { PMR_LOST, PMR_UNKNOWN }, 2, 12 },
+};
+
+static void test_losses(void **state)
+{
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(loss_rows) / sizeof(loss_rows[0]); i++) {
+		set_up(&world, VERB_REPAIR);
+		world.scan.n_files = 1;
+		world.file.n_losses = loss_rows[i].n;
+		for (size_t j = 0; j < loss_rows[i].n; j++) {
+			world.losses[j].state = loss_rows[i].states[j];
+			world.losses[j].length = 512;
+		}
+		if (status_of(&world) != loss_rows[i].status)
+			fail_msg("%s: %d instead of %d", loss_rows[i].name,
+				 world.report.exit_status, loss_rows[i].status);
+	}
+}
+
+/* ---- owners */
+
+static void test_owners(void **state)
+{
+	static const struct {
+		enum pmr_owner owner;
+		int status;
+	} rows[] = {
+		{ PMR_OWNER_NOT_ASKED, 0 }, { PMR_OWNER_FILE, 0 },	{ PMR_OWNER_UNWRITTEN, 0 },
+		{ PMR_OWNER_FREE, 0 },	    { PMR_OWNER_METADATA, 4 },	{ PMR_OWNER_LOG, 4 },
+		{ PMR_OWNER_UNKNOWN, 8 },   { PMR_OWNER_NAMESPACE, 4 },
+	};
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_up(&world, VERB_SCAN);
+		world.scan.n_owned = 1;
+		world.owned[0].device = &world.device;
+		world.owned[0].owner = rows[i].owner;
+		assert_int_equal(status_of(&world), rows[i].status);
+	}
+}
+
+/* ---- lists */
+
+static const struct {
+	const char *name;
+	enum pmr_trust trust;
+	enum pmr_trust metadata;
+	uint64_t data_offset;
+	size_t bad;
+	size_t metadata_bad;
+	bool from_file;
+	int list, health, scan;
+} list_rows[] = {
+	{ "all is well", PMR_LIST_COMPLETE, PMR_LIST_COMPLETE, 4096, 0, 0, false, 0, 0, 0 },
+	{ "unknown", PMR_LIST_UNKNOWN, PMR_LIST_COMPLETE, 0, 0, 0, false, 8, 8, 8 },
+	{ "incomplete", PMR_LIST_INCOMPLETE, PMR_LIST_COMPLETE, 0, 0, 0, false, 8, 8, 8 },
+	{ "incomplete, not empty", PMR_LIST_INCOMPLETE, PMR_LIST_COMPLETE, 0, 1, 0, false, 8, 12,
+	  8 },
+	{ "bad", PMR_LIST_COMPLETE, PMR_LIST_COMPLETE, 0, 1, 0, false, 0, 4, 0 },
+	{ "bad metadata", PMR_LIST_COMPLETE, PMR_LIST_COMPLETE, 4096, 0, 1, false, 0, 4, 0 },
+	{ "no metadata", PMR_LIST_COMPLETE, PMR_LIST_UNKNOWN, 0, 0, 0, false, 0, 0, 0 },
+	{ "unknown metadata", PMR_LIST_COMPLETE, PMR_LIST_UNKNOWN, 4096, 0, 0, false, 8, 8, 8 },
+	{ "list from a file", PMR_LIST_COMPLETE, PMR_LIST_UNKNOWN, 4096, 0, 0, true, 0, 0, 0 },
+	{ "incomplete metadata", PMR_LIST_COMPLETE, PMR_LIST_INCOMPLETE, 0, 0, 0, false, 8, 8, 8 },
+};
+
+static void test_lists(void **state)
+{
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(list_rows) / sizeof(list_rows[0]); i++) {
+		const int wanted[] = {
+			[VERB_LIST] = list_rows[i].list,
+			[VERB_HEALTH] = list_rows[i].health,
+			[VERB_SCAN] = list_rows[i].scan,
+		};
+		static const enum verb verbs[] = { VERB_LIST, VERB_HEALTH, VERB_SCAN };
+
+		for (size_t j = 0; j < sizeof(verbs) / sizeof(verbs[0]); j++) {
+			set_up(&world, verbs[j]);
+			world.device.badblocks.trust = list_rows[i].trust;
+			world.device.badblocks.ranges.n = list_rows[i].bad;
+			world.device.metadata_badblocks.trust = list_rows[i].metadata;
+			world.device.metadata_badblocks.ranges.n = list_rows[i].metadata_bad;
+			world.device.data_offset = list_rows[i].data_offset;
+			world.device.from_file = list_rows[i].from_file;
+			if (status_of(&world) != wanted[verbs[j]])
+				fail_msg("%s, %s: %d instead of %d", list_rows[i].name,
+					 report_verb_name(verbs[j]), world.report.exit_status,
+					 wanted[verbs[j]]);
+		}
+	}
+}
+
+static void test_only_one_device(void **state)
+{
+	struct pmr_device other = { .badblocks = { .trust = PMR_LIST_COMPLETE } };
+	struct world world;
+
+	(void)state;
+	set_up(&world, VERB_HEALTH);
+	world.device.badblocks.ranges.n = 1;
+	world.report.only = &other;
+	assert_int_equal(status_of(&world), 0);
+}
+
+/* ---- what could not be done */
+
+static void test_failures(void **state)
+{
+	struct world world;
+
+	(void)state;
+	set_up(&world, VERB_SCAN);
+	world.scan.complete = false;
+	assert_int_equal(status_of(&world), 8);
+
+	set_up(&world, VERB_SCAN);
+	world.scan.n_files = 1;
+	world.file.complete = false;
+	assert_int_equal(status_of(&world), 8);
+
+	set_up(&world, VERB_REPAIR);
+	world.report.failed = true;
+	world.scan.n_files = 1;
+	world.file.n_losses = 1;
+	assert_int_equal(status_of(&world), 12);
+
+	set_up(&world, VERB_LIST);
+	world.report.topology = NULL;
+	world.report.failed = true;
+	assert_int_equal(status_of(&world), 8);
+	world.report.failed = false;
+	assert_int_equal(status_of(&world), 0);
+}
+
+/* ---- dry runs */
+
+static const struct {
+	const char *name;
+	uint64_t step_offset, step_length;
+	const char *refused;
+	bool zero_fill;
+	int status;
+} dry_rows[] = {
+	{ "planned", 0, 4096, NULL, false, 0 },
+	{ "planned, with zeros", 0, 4096, NULL, true, 4 },
+	{ "refused", 0, 4096, "in-use", false, 4 },
+	{ "planned in part", 0, 600, NULL, false, 4 },
+	{ "planned elsewhere", 4096, 4096, NULL, false, 4 },
+};
+
+static void test_dry_runs(void **state)
+{
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(dry_rows) / sizeof(dry_rows[0]); i++) {
+		set_up(&world, VERB_REPAIR);
+		world.report.dry_run = true;
+		world.report.zero_fill = dry_rows[i].zero_fill;
+		world.report.plan = &world.plan;
+		world.scan.n_files = 1;
+		world.file.n_losses = 1;
+		world.losses[0].offset = 512;
+		world.losses[0].length = 512;
+		world.file_plan.n_steps = 1;
+		world.file_plan.refused = dry_rows[i].refused;
+		world.step.offset = dry_rows[i].step_offset;
+		world.step.length = dry_rows[i].step_length;
+		if (status_of(&world) != dry_rows[i].status)
+			fail_msg("%s: %d instead of %d", dry_rows[i].name, world.report.exit_status,
+				 dry_rows[i].status);
+	}
+}
+
+/* ---- map */
+
+static void test_maps(void **state)
+{
+	static const struct {
+		enum pmr_extent_kind kind;
+		uint64_t offset, bad;
+		bool complete;
+		int status;
+	} rows[] = {
+		{ PMR_EXTENT_DATA, 0, 0, true, 0 },	 { PMR_EXTENT_DATA, 0, 512, true, 4 },
+		{ PMR_EXTENT_DATA, 4096, 512, true, 0 }, { PMR_EXTENT_UNWRITTEN, 0, 512, true, 0 },
+		{ PMR_EXTENT_HOLE, 0, 0, true, 0 },	 { PMR_EXTENT_UNTRUSTED, 0, 0, true, 8 },
+		{ PMR_EXTENT_DATA, 0, 0, false, 8 },	 { PMR_EXTENT_DATA, 0, 512, false, 12 },
+	};
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_up(&world, VERB_MAP);
+		world.mapping.kind = rows[i].kind;
+		world.mapping.offset = rows[i].offset;
+		world.mapping.bad_bytes = rows[i].bad;
+		world.map.complete = rows[i].complete;
+		assert_int_equal(status_of(&world), rows[i].status);
+	}
+}
+
+/* ---- bad ranges and their owners */
+
+static void test_parts(void **state)
+{
+	static const struct report_part wanted[] = {
+		{ { 0, 512 }, PMR_OWNER_NOT_ASKED },	{ { 512, 512 }, PMR_OWNER_FILE },
+		{ { 1024, 1024 }, PMR_OWNER_FREE },	{ { 2048, 512 }, PMR_OWNER_NOT_ASKED },
+		{ { 8192, 512 }, PMR_OWNER_NOT_ASKED },
+	};
+	struct pmr_range ranges[] = { { 0, 2560 }, { 8192, 512 } };
+	struct pmr_device other = { 0 };
+	struct report_part part;
+	struct world world;
+	uint64_t position = 0;
+	size_t n = 0;
+
+	(void)state;
+	set_up(&world, VERB_SCAN);
+	world.device.badblocks.ranges = (struct pmr_ranges){ ranges, 2, 2 };
+	/* another device's, and one that is no longer listed */
+	world.owned[0] = (struct pmr_owned){ &other, { 0, 512 }, PMR_OWNER_LOG };
+	world.owned[1] = (struct pmr_owned){ &world.device, { 512, 512 }, PMR_OWNER_FILE };
+	world.owned[2] = (struct pmr_owned){ &world.device, { 1024, 1024 }, PMR_OWNER_FREE };
+	world.owned[3] = (struct pmr_owned){ &world.device, { 4096, 512 }, PMR_OWNER_FILE };
+	world.scan.n_owned = 4;
+	while (report_next_part(&world.device, &world.scan, &position, &part) == 1) {
+		assert_true(n < sizeof(wanted) / sizeof(wanted[0]));
+		assert_int_equal(part.range.offset, wanted[n].range.offset);
+		assert_int_equal(part.range.length, wanted[n].range.length);
+		assert_int_equal(part.owner, wanted[n].owner);
+		n++;
+	}
+	assert_int_equal(n, sizeof(wanted) / sizeof(wanted[0]));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_losses),	 cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_lists),	 cmocka_unit_test(test_only_one_device),
+		cmocka_unit_test(test_failures), cmocka_unit_test(test_dry_runs),
+		cmocka_unit_test(test_maps),	 cmocka_unit_test(test_parts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
