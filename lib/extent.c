@@ -12,9 +12,10 @@
 /* 28 KiB of answers: the ioctl's own cost is lost in them, and they stay in the nearest cache. */
 #define BATCH 512u
 
-#define UNTRUSTED_FLAGS                                                                                      \
-	(FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED | FIEMAP_EXTENT_DATA_ENCRYPTED | \
-	 FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | FIEMAP_EXTENT_DATA_TAIL)
+#define UNTRUSTED_FLAGS                                                                         \
+	(FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED |               \
+	 FIEMAP_EXTENT_DATA_ENCRYPTED | FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | \
+	 FIEMAP_EXTENT_DATA_TAIL)
 
 struct pmr_extents {
 	int fd;
@@ -62,7 +63,8 @@ int pmr_extents_open_with(int fd, uint64_t offset, uint64_t length, bool sync, p
 	return 0;
 }
 
-int pmr_extents_open(int fd, uint64_t offset, uint64_t length, bool sync, struct pmr_extents **extents)
+int pmr_extents_open(int fd, uint64_t offset, uint64_t length, bool sync,
+		     struct pmr_extents **extents)
 {
 	return pmr_extents_open_with(fd, offset, length, sync, fiemap_ioctl, extents);
 }

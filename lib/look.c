@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One file of a scan: its losses, or why they cannot be known. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "scan.h"
+
+/* A file that grows, or a list that changes, is looked at again so often before it is given up. */
+#define LOOKS 5
+
+/* Orders the scan's files by inode. */
+static int compare_inodes(const void *a, const void *b)
+{
+	const struct pmr_file *x = a, *y = b;
+
+	if (x->filesystem != y->filesystem)
+		return (uintptr_t)x->filesystem < (uintptr_t)y->filesystem ? -1 : 1;
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+struct pmr_file *pmr_scanner_file(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,
+				  uint64_t inode)
+{
+	struct pmr_file key = { .filesystem = filesystem, .inode = inode };
+	void *node = tfind(&key, &scanner->inodes, compare_inodes);
+
+	return node ? *(struct pmr_file **)node : NULL;
+}
+
+/* A second name of an inode that is in the answer; the same name again is no news. */
+static int add_link(struct pmr_file *file, const char *path, nlink_t links)
+{
+	char **grown, *copy;
+	size_t i;
+
+	if (links < 2 || !strcmp(file->path, path))
+		return 0;
+	for (i = 0; i < file->n_links; i++) {
+		if (!strcmp(file->links[i], path))
+			return 0;
+	}
+	copy = strdup(path);
+	grown = copy ? realloc(file->links, (file->n_links + 1) * sizeof(*grown)) : NULL;
+	if (!grown) {
+		free(copy);
+		return -ENOMEM;
+	}
+	file->links = grown;
+	file->links[file->n_links++] = copy;
+	return 0;
+}
+
+static uint32_t get_generation(int fd)
+{
+	/* The ioctl's number says long, the kernel writes an int. */
+	uint32_t answer[2] = { 0 };
+
+	return fd >= 0 && !ioctl(fd, FS_IOC_GETVERSION, answer) ? answer[0] : 0;
+}
+
+static bool is_dax(int fd, const struct pmr_filesystem *filesystem)
+{
+	struct statx stx;
+
+	if (fd >= 0 && !statx(fd, "", AT_EMPTY_PATH, 0, &stx) &&
+	    stx.stx_attributes_mask & STATX_ATTR_DAX)
+		return stx.stx_attributes & STATX_ATTR_DAX;
+	return filesystem->dax == PMR_DAX_YES;
+}
+
+static int add_file(struct pmr_scanner *scanner, struct pmr_view *view, int fd, const char *path,
+		    const struct stat *st, struct pmr_file **added)
+{
+	struct pmr_scan *scan = scanner->scan;
+	struct pmr_file *file;
+	int ret;
+
+	ret = pmr_grow(&scan->files, scan->n_files, &scanner->alloc_files, sizeof(scan->files[0]));
+	if (ret)
+		return ret;
+	file = calloc(1, sizeof(*file));
+	if (!file)
+		return -ENOMEM;
+	file->path = strdup(path);
+	file->inode = st->st_ino;
+	file->size = (uint64_t)st->st_size;
+	file->change_time = st->st_ctim;
+	file->generation = get_generation(fd);
+	file->dax = is_dax(fd, view->filesystem);
+	file->filesystem = view->filesystem;
+	file->complete = true;
+	if (!file->path || !tsearch(file, &scanner->inodes, compare_inodes)) {
+		free(file->path);
+		free(file);
+		return -ENOMEM;
+	}
+	scan->files[scan->n_files++] = file;
+	*added = file;
+	return 0;
+}
+
+static int add_failed(struct pmr_scanner *scanner, struct pmr_view *view, int fd, const char *path,
+		      const struct stat *st, int error)
+{
+	struct pmr_file *file;
+	int ret;
+
+	scanner->scan->complete = false;
+	ret = add_file(scanner, view, fd, path, st, &file);
+	if (ret)
+		return ret;
+	file->complete = false;
+	file->error = error;
+	return 0;
+}
+
+static const struct failure {
+	int error;
+	const char *code;
+	const char *text;
+} open_failures[] = {
+	{ -EACCES, "permission", "may not be opened: root, or CAP_DAC_READ_SEARCH, is needed" },
+	{ -EPERM, "permission", "may not be opened: root, or CAP_DAC_READ_SEARCH, is needed" },
+	{ -EAGAIN, "in-use", "is leased by another program and was not looked at: stop that program, or scan again later" },
+	{ -EIO, "shut-down",
+	  "cannot be opened (Input/output error): the filesystem has probably shut down, see the kernel log; unmount, "
+	  "repair and mount it, then scan again" },
+}, list_failures[] = {
+	{ -EOPNOTSUPP, "no-extents", "its filesystem does not tell where files lie (no FIEMAP)" },
+	{ -ENOTTY, "no-extents", "its filesystem does not tell where files lie (no FIEMAP)" },
+	{ -EIO, "no-extents",
+	  "its extents cannot be listed (Input/output error): the filesystem has shut down, or its own metadata lies on "
+	  "poison; see the kernel log" },
+	{ -ERANGE, "no-extents", "has an extent past the end of its device: the device was mistaken for another" },
+	{ -EPROTO, "no-extents", "its extents were listed in no order that makes sense" },
+	{ -EOVERFLOW, "no-extents", "has an extent at an impossible place" },
+};
+
+static void say_failure(struct pmr_scanner *scanner, const char *path, int error,
+			const struct failure *table, size_t n, const char *code, const char *what)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (table[i].error == error) {
+			pmr_say(scanner->ctx, PMR_ERROR, table[i].code, path, "%s", table[i].text);
+			return;
+		}
+	}
+	pmr_say(scanner->ctx, PMR_ERROR, code, path, "%s: %s", what, strerror(-error));
+}
+
+static int fail_open(struct pmr_scanner *scanner, struct pmr_view *view, const char *path,
+		     const struct stat *st, int error)
+{
+	/* Deleted, or replaced by something that is no file, since the directory was read: nothing of ours. */
+	if (error == -ENOENT || error == -ELOOP || error == -EINVAL || error == -ESTALE)
+		return 0;
+	if (error == -ENOMEM)
+		return error;
+	say_failure(scanner, path, error, open_failures,
+		    sizeof(open_failures) / sizeof(open_failures[0]), "cannot-open",
+		    "cannot be opened");
+	return add_failed(scanner, view, -1, path, st, error);
+}
+
+static int fail_list(struct pmr_scanner *scanner, struct pmr_view *view, int fd, const char *path,
+		     const struct stat *st, int error)
+{
+	if (error == -ENOMEM || error == -ECANCELED)
+		return error;
+	say_failure(scanner, path, error, list_failures,
+		    sizeof(list_failures) / sizeof(list_failures[0]), "no-extents",
+		    "its extents cannot be listed");
+	return add_failed(scanner, view, fd, path, st, error);
+}
+
+/*
+ * The losses as the widened list gives them. FIEMAP syncs, and where the page cache is not bypassed writing back can
+ * itself clear poison: then the list of before is no longer true.
+ * @is_settled: neither the file's size nor the list changed meanwhile.
+ */
+static int take_wide(struct pmr_scanner *scanner, struct pmr_view *view, int fd, bool dax,
+		     struct stat *st, struct pmr_losses *wide, uint32_t *untrusted,
+		     bool *is_settled)
+{
+	bool changed = false;
+	struct stat now;
+	int ret;
+
+	wide->n = 0;
+	ret = pmr_file_list(scanner->ctx, fd, view->filesystem, &view->sieve, (uint64_t)st->st_size,
+			    wide, untrusted);
+	if (ret || !wide->n)
+		return ret;
+	if (!dax)
+		ret = pmr_scanner_refresh(scanner, view->exam, &changed);
+	if (!ret && fstat(fd, &now))
+		ret = -errno;
+	if (ret)
+		return ret;
+	*is_settled = !changed && now.st_size == st->st_size;
+	*st = now;
+	return 0;
+}
+
+static int keep(struct pmr_scanner *scanner, struct pmr_view *view, int fd, const char *path,
+		const struct stat *st, struct pmr_losses *losses, bool complete)
+{
+	struct pmr_file *file;
+	int ret;
+
+	ret = add_file(scanner, view, fd, path, st, &file);
+	if (ret)
+		return ret;
+	file->complete = complete;
+	if (!complete)
+		scanner->scan->complete = false;
+	file->losses = losses->v;
+	file->n_losses = losses->n;
+	*losses = (struct pmr_losses){ 0 };
+	return 0;
+}
+
+static int look_at_open(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
+			const char *path, struct stat *st)
+{
+	struct pmr_losses wide = { 0 }, exact = { 0 };
+	bool dax = is_dax(fd, view->filesystem), settled = true;
+	uint32_t untrusted = 0;
+	int i, ret = 0;
+
+	for (i = 0; i < LOOKS; i++) {
+		settled = true;
+		ret = take_wide(scanner, view, fd, dax, st, &wide, &untrusted, &settled);
+		if (ret || settled)
+			break;
+	}
+	if (ret) {
+		ret = fail_list(scanner, view, fd, path, st, ret);
+		goto out;
+	}
+	scanner->scan->files_seen++;
+	ret = pmr_examine(scanner, view->exam, &wide, &exact);
+	if (!ret && !dax)
+		ret = pmr_examine_cache(fd, (uint64_t)st->st_size, &exact);
+	if (ret)
+		goto out;
+	if (untrusted)
+		pmr_say(scanner->ctx, PMR_ERROR, "untrusted-extent", path,
+			"has data whose place on the device is not known (%s), so not all of it could be checked",
+			pmr_untrusted_name(untrusted));
+	if (!settled && exact.n)
+		pmr_say(scanner->ctx, PMR_WARNING, "file-changes", path,
+			"grew, shrank or was written back each time it was looked at: scan again when it rests");
+	if (exact.n || untrusted)
+		ret = keep(scanner, view, fd, path, st, &exact, settled && !untrusted);
+out:
+	free(wide.v);
+	free(exact.v);
+	return ret;
+}
+
+int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, const char *name,
+		const char *path, const struct stat *st)
+{
+	struct pmr_file *known = pmr_scanner_file(scanner, view->filesystem, st->st_ino);
+	struct stat now;
+	int fd, ret;
+
+	if (known)
+		return add_link(known, path, st->st_nlink);
+	if (pmr_scanner_interrupted(scanner))
+		return -ECANCELED;
+	pmr_tell_progress(scanner->ctx, "scan", path, scanner->scan->files_seen, 0);
+	fd = pmr_file_open(dirfd, name, O_RDONLY);
+	if (fd < 0)
+		return fail_open(scanner, view, path, st, fd);
+	if (fstat(fd, &now)) {
+		ret = fail_list(scanner, view, fd, path, st, -errno);
+	} else if (now.st_dev != st->st_dev) {
+		/* Replaced by a file of another filesystem since its directory was read. */
+		ret = 0;
+	} else if (!strcmp(view->filesystem->type, "xfs") && pmr_file_is_realtime(fd)) {
+		pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", path,
+			"lies on the realtime device of its XFS, which cannot be followed yet");
+		ret = add_failed(scanner, view, fd, path, &now, -EOPNOTSUPP);
+	} else {
+		ret = look_at_open(scanner, view, fd, path, &now);
+	}
+	close(fd);
+	return ret;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is lost: targets, files and owners in their order, and the lists as they change underneath. */
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scan.h"
+
+/* ---- views of a list */
+
+static int get_exam(struct pmr_scanner *scanner, struct pmr_device *device, struct pmr_exam **exam)
+{
+	struct pmr_exam *made;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < scanner->n_exams; i++) {
+		if (scanner->exams[i]->device == device) {
+			*exam = scanner->exams[i];
+			return 0;
+		}
+	}
+	ret = pmr_grow(&scanner->exams, scanner->n_exams, &scanner->alloc_exams,
+		       sizeof(scanner->exams[0]));
+	if (ret)
+		return ret;
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	made->device = device;
+	ret = pmr_pages_init(&device->badblocks.ranges, device->logical_block, &made->pages);
+	if (ret) {
+		free(made);
+		return ret;
+	}
+	scanner->exams[scanner->n_exams++] = made;
+	*exam = made;
+	return 0;
+}
+
+static int fill_view(struct pmr_view *view)
+{
+	const struct pmr_filesystem *filesystem = view->filesystem;
+	int ret;
+
+	ret = pmr_widen(&filesystem->device->badblocks.ranges, filesystem->start, filesystem->size,
+			&view->wide);
+	if (!ret)
+		pmr_sieve_init(&view->sieve, &view->wide);
+	return ret;
+}
+
+int pmr_scanner_view(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,
+		     struct pmr_view **view)
+{
+	struct pmr_view *made;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < scanner->n_views; i++) {
+		if (scanner->views[i]->filesystem == filesystem) {
+			*view = scanner->views[i];
+			return 0;
+		}
+	}
+	ret = pmr_grow(&scanner->views, scanner->n_views, &scanner->alloc_views,
+		       sizeof(scanner->views[0]));
+	if (ret)
+		return ret;
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	made->filesystem = filesystem;
+	ret = get_exam(scanner, filesystem->device, &made->exam);
+	if (!ret)
+		ret = fill_view(made);
+	if (ret) {
+		free(made);
+		return ret;
+	}
+	scanner->views[scanner->n_views++] = made;
+	*view = made;
+	return 0;
+}
+
+static bool is_same(const struct pmr_ranges *a, const struct pmr_ranges *b)
+{
+	return a->n == b->n && (!a->n || !memcmp(a->v, b->v, a->n * sizeof(a->v[0])));
+}
+
+/* What was learnt of pages goes with the list it was learnt for. */
+static int make_anew(struct pmr_scanner *scanner, struct pmr_exam *exam)
+{
+	struct pmr_pages pages;
+	size_t i;
+	int ret;
+
+	ret = pmr_pages_init(&exam->device->badblocks.ranges, exam->device->logical_block, &pages);
+	if (ret)
+		return ret;
+	free(exam->pages.v);
+	exam->pages = pages;
+	for (i = 0; i < scanner->n_views && !ret; i++) {
+		if (scanner->views[i]->exam == exam)
+			ret = fill_view(scanner->views[i]);
+	}
+	return ret;
+}
+
+int pmr_scanner_refresh(struct pmr_scanner *scanner, struct pmr_exam *exam, bool *changed)
+{
+	struct pmr_device *device = exam->device;
+	struct pmr_ranges before = { 0 };
+	int ret;
+
+	*changed = false;
+	if (device->from_file)
+		return 0;
+	ret = pmr_ranges_copy(&before, &device->badblocks.ranges);
+	if (ret)
+		return ret;
+	ret = pmr_device_refresh(scanner->ctx, device);
+	if (!ret && device->badblocks.trust != PMR_LIST_COMPLETE)
+		scanner->scan->complete = false;
+	if (!ret && !is_same(&before, &device->badblocks.ranges)) {
+		*changed = true;
+		ret = make_anew(scanner, exam);
+	}
+	pmr_ranges_release(&before);
+	return ret;
+}
+
+bool pmr_scanner_interrupted(struct pmr_scanner *scanner)
+{
+	if (!pmr_is_cancelled(scanner->ctx))
+		return false;
+	scanner->scan->complete = false;
+	if (!scanner->is_interrupted)
+		pmr_say(scanner->ctx, PMR_ERROR, "interrupted", "scan",
+			"stopped early: there may be more losses than shown");
+	scanner->is_interrupted = true;
+	return true;
+}
+
+/* ---- the whole */
+
+/* A list speaks of one device. */
+static int use_badblocks(struct pmr_scanner *scanner, const struct pmr_badblocks_file *badblocks,
+			 const char *path)
+{
+	size_t i;
+
+	for (i = 1; i < scanner->n_targets; i++) {
+		if (scanner->targets[i].device == scanner->targets[0].device)
+			continue;
+		pmr_say(scanner->ctx, PMR_ERROR, "several-devices", path,
+			"is the list of one device, but the targets lie on %s and %s",
+			scanner->targets[0].device->name, scanner->targets[i].device->name);
+		return -EINVAL;
+	}
+	if (!scanner->n_targets)
+		return 0;
+	return pmr_device_use_file(scanner->ctx, scanner->targets[0].device, path, badblocks);
+}
+
+static void keep_inode(void *file)
+{
+	(void)file; /* the scan's */
+}
+
+static void release(struct pmr_scanner *scanner)
+{
+	size_t i;
+
+	for (i = 0; i < scanner->n_targets; i++) {
+		free(scanner->targets[i].name);
+		free(scanner->targets[i].path);
+	}
+	for (i = 0; i < scanner->n_views; i++) {
+		pmr_ranges_release(&scanner->views[i]->wide);
+		free(scanner->views[i]);
+	}
+	for (i = 0; i < scanner->n_exams; i++) {
+		pmr_media_close(scanner->exams[i]->media);
+		free(scanner->exams[i]->pages.v);
+		free(scanner->exams[i]);
+	}
+	free(scanner->targets);
+	free(scanner->views);
+	free(scanner->exams);
+	tdestroy(scanner->inodes, keep_inode);
+}
+
+int pmr_scan_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *const *targets,
+		 size_t n_targets, const struct pmr_badblocks_file *badblocks,
+		 const char *badblocks_path, struct pmr_scan **scan)
+{
+	struct pmr_scanner scanner = { .ctx = ctx };
+	int ret;
+
+	scanner.scan = calloc(1, sizeof(*scanner.scan));
+	if (!scanner.scan)
+		return -ENOMEM;
+	scanner.scan->topology = topology;
+	scanner.scan->complete = true;
+	ret = pmr_targets_find(&scanner, targets, n_targets);
+	if (!ret && badblocks)
+		ret = use_badblocks(&scanner, badblocks, badblocks_path);
+	if (!ret)
+		ret = pmr_targets_run(&scanner);
+	/* Stopped work gives what it has. */
+	if (ret == -ECANCELED)
+		ret = 0;
+	pmr_scanner_interrupted(&scanner);
+	if (!ret)
+		ret = pmr_owned_find(&scanner);
+	pmr_scanner_interrupted(&scanner);
+	release(&scanner);
+	if (ret)
+		pmr_scan_free(scanner.scan);
+	else
+		*scan = scanner.scan;
+	return ret;
+}
+
+static void free_file(struct pmr_file *file)
+{
+	size_t i;
+
+	for (i = 0; i < file->n_links; i++)
+		free(file->links[i]);
+	free(file->links);
+	free(file->losses);
+	free(file->path);
+	free(file);
+}
+
+void pmr_scan_free(struct pmr_scan *scan)
+{
+	size_t i;
+
+	if (!scan)
+		return;
+	for (i = 0; i < scan->n_files; i++)
+		free_file(scan->files[i]);
+	free(scan->files);
+	free(scan->owned);
+	free(scan->devices);
+	free(scan);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the rooms behind pmr_scan_new() tell each other:
+ *
+ *   target.c     what the user named -> views (filesystems) and files and trees below them
+ *   look.c       one file -> its losses, or why they cannot be known
+ *   file.c       FIEMAP -> losses, taken with the list widened to whole pages
+ *   examine.c    the pages under these losses -> which unlisted sectors are lost too, and what the cache still has
+ *   intersect.c  pure: both together -> the exact losses
+ *   owned.c      the device's list minus what files claimed -> who owns the rest
+ *   scan.c       the order of all this, and the result
+ */
+#ifndef PMR_SCAN_H
+#define PMR_SCAN_H
+
+#include "private.h"
+
+/* ---- intersect.c: pure */
+
+#define PMR_PAGE_SECTORS (PMR_PAGE / PMR_SECTOR)
+
+/**
+ * struct pmr_page - a page of a device that is listed in part; bit N of a mask is its sector N
+ * @offset: device offset, page aligned
+ * @listed: sectors that are listed
+ * @block: sectors that share a logical block with a listed one, the listed ones included
+ * @dead: unlisted sectors that could not be read
+ * @examined: @dead and @state are known
+ * @state: what pmr_media_page_state() said
+ */
+struct pmr_page {
+	uint64_t offset;
+	uint8_t listed;
+	uint8_t block;
+	uint8_t dead;
+	bool examined;
+	enum pmr_page_state state;
+};
+
+/** struct pmr_pages - the pages of a device that are listed in part, sorted by offset */
+struct pmr_pages {
+	struct pmr_page *v;
+	size_t n;
+	size_t alloc;
+};
+
+/** pmr_page_mask() - the sectors of a page that a range touches */
+uint8_t pmr_page_mask(uint64_t page, const struct pmr_range *range);
+
+/**
+ * pmr_pages_init() - find the pages that a list touches in part
+ * @listed: normal, device offsets, whole sectors
+ * @logical_block: of the device, 0 counts as one sector
+ * @pages: result, none examined; free() its v
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_pages_init(const struct pmr_ranges *listed, unsigned int logical_block,
+		   struct pmr_pages *pages);
+
+/** pmr_pages_first() - index of the first page that ends after @offset; n when there is none */
+size_t pmr_pages_first(const struct pmr_pages *pages, uint64_t offset);
+
+/**
+ * pmr_widen() - what a list may stand for: its ranges widened to whole pages of the device
+ * @listed: normal, device offsets
+ * @start: device offset of the filesystem's byte 0
+ * @size: bytes of the filesystem: the result is cut there
+ * @wide: result, normal, in offsets from the filesystem's byte 0
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_widen(const struct pmr_ranges *listed, uint64_t start, uint64_t size,
+	      struct pmr_ranges *wide);
+
+/**
+ * pmr_refine() - append what is really lost of a loss that was taken with a widened list
+ * @pages: of the same list
+ * @wide: the loss
+ * @losses: gains the listed parts and, of written data, the unlisted parts that were found dead, with the reason
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_refine(const struct pmr_pages *pages, const struct pmr_loss *wide,
+	       struct pmr_losses *losses);
+
+/* ---- file.c */
+
+/** pmr_file_is_realtime() - whether FIEMAP's addresses are of XFS's realtime device, which FIEMAP does not say */
+bool pmr_file_is_realtime(int fd);
+
+/**
+ * pmr_file_list() - pmr_file_losses() with a list made ready, cancellation, and the reason
+ * @ctx: asked for cancellation, or NULL
+ * @losses: gains the losses, in file order
+ * @untrusted: the FIEMAP_EXTENT_ flags of extents within @size whose place is not known; 0 for none
+ *
+ * Return: 0; -ECANCELED; -ERANGE (an address past the filesystem's device); what FIEMAP said; -ENOMEM.
+ */
+int pmr_file_list(const struct pmr_ctx *ctx, int fd, const struct pmr_filesystem *filesystem,
+		  const struct pmr_sieve *sieve, uint64_t size, struct pmr_losses *losses,
+		  uint32_t *untrusted);
+
+/** pmr_untrusted_name() - a word for people for the first of such flags */
+const char *pmr_untrusted_name(uint32_t flags);
+
+/* ---- scan.c */
+
+/**
+ * struct pmr_exam - what was learnt of one device's pages
+ * @device: the device
+ * @pages: listed in part
+ * @media: open when it was needed and could be opened
+ * @tried: opening it was tried
+ */
+struct pmr_exam {
+	struct pmr_device *device;
+	struct pmr_pages pages;
+	struct pmr_media *media;
+	bool tried;
+};
+
+/**
+ * struct pmr_view - one filesystem, and its device's list as it sees it
+ * @filesystem: the filesystem
+ * @exam: its device
+ * @wide: pmr_widen() of the list
+ * @sieve: @wide made ready
+ * @is_whole: all of it was asked for
+ * @is_walked: all of it was walked, and nothing kept its files back
+ */
+struct pmr_view {
+	struct pmr_filesystem *filesystem;
+	struct pmr_exam *exam;
+	struct pmr_ranges wide;
+	struct pmr_sieve sieve;
+	bool is_whole;
+	bool is_walked;
+};
+
+/** enum pmr_target_kind - what the user named */
+enum pmr_target_kind {
+	PMR_TARGET_FILE,
+	PMR_TARGET_TREE,
+	PMR_TARGET_FILESYSTEM, /* by its block device */
+	PMR_TARGET_DEVICE, /* a whole device: every filesystem on it */
+};
+
+/**
+ * struct pmr_target - one of the things asked about
+ * @kind: what it is
+ * @name: what messages call it, and where paths begin
+ * @path: where a file or tree really is: no symbolic link at its end
+ * @device: where it lies
+ * @filesystem: NULL for a device
+ * @is_implied: no target was named: a device with nothing on it and nothing in its list needs no word
+ */
+struct pmr_target {
+	enum pmr_target_kind kind;
+	char *name;
+	char *path;
+	struct pmr_device *device;
+	struct pmr_filesystem *filesystem;
+	bool is_implied;
+};
+
+/**
+ * struct pmr_scanner - a scan being made
+ * @inodes: tsearch() tree of the files in @scan
+ * @is_interrupted: cancelled, and said so
+ */
+struct pmr_scanner {
+	struct pmr_ctx *ctx;
+	struct pmr_scan *scan;
+	struct pmr_target *targets;
+	size_t n_targets;
+	size_t alloc_targets;
+	struct pmr_view **views;
+	size_t n_views;
+	size_t alloc_views;
+	struct pmr_exam **exams;
+	size_t n_exams;
+	size_t alloc_exams;
+	size_t alloc_files;
+	size_t alloc_devices;
+	size_t alloc_owned;
+	void *inodes;
+	bool is_interrupted;
+};
+
+/** pmr_scanner_view() - the view of a filesystem, made when it is new. Return: 0, -ENOMEM. */
+int pmr_scanner_view(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,
+		     struct pmr_view **view);
+
+/** pmr_scanner_refresh() - read a device's list again; @changed: and made its views anew. Return: 0, -ENOMEM. */
+int pmr_scanner_refresh(struct pmr_scanner *scanner, struct pmr_exam *exam, bool *changed);
+
+/** pmr_scanner_interrupted() - whether to stop now; says so once and leaves the scan incomplete */
+bool pmr_scanner_interrupted(struct pmr_scanner *scanner);
+
+/* ---- look.c: one file */
+
+/** pmr_scanner_file() - the file of an inode, if it is in the answer, else NULL */
+struct pmr_file *pmr_scanner_file(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,
+				  uint64_t inode);
+
+/**
+ * pmr_look_at() - what poison took of one file
+ * @dirfd: directory of @name
+ * @path: what to call it
+ * @st: of it, taken without following a link
+ *
+ * Return: 0, whatever became of the file; -ECANCELED; -ENOMEM.
+ */
+int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, const char *name,
+		const char *path, const struct stat *st);
+
+/* ---- examine.c */
+
+/**
+ * pmr_examine() - from losses taken with the widened list to exact ones
+ * @wide: in file order
+ * @exact: gains the exact losses, in file order
+ *
+ * Examines each page below a @wide loss of written data that nobody examined yet.
+ * Return: 0, -ENOMEM.
+ */
+int pmr_examine(struct pmr_scanner *scanner, struct pmr_exam *exam, const struct pmr_losses *wide,
+		struct pmr_losses *exact);
+
+/**
+ * pmr_examine_cache() - make PMR_CACHED what the page cache still has of lost ranges
+ * @losses: replaced, split at pages where that tells them apart
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_examine_cache(int fd, uint64_t size, struct pmr_losses *losses);
+
+/* ---- target.c */
+
+/** pmr_targets_find() - fill the scanner's targets and devices; what is none is said. Return: 0, -ENOMEM. */
+int pmr_targets_find(struct pmr_scanner *scanner, const char *const *names, size_t n);
+
+/** pmr_targets_run() - look at all of them, one after the other. Return: 0, -ENOMEM. */
+int pmr_targets_run(struct pmr_scanner *scanner);
+
+/* ---- owned.c */
+
+/** pmr_owned_find() - say who owns each bad range of each device of the scan. Return: 0, -ENOMEM. */
+int pmr_owned_find(struct pmr_scanner *scanner);
+
+#endif
