@@ -207,8 +207,6 @@ int verb_check_scan(int argc, char **argv)
 struct left {
 	uint64_t *sectors; /* that must still be bad; sorted */
 	size_t n;
-	uint64_t *maybe; /* that may be bad or not: in a page that was written for another's sake */
-	size_t n_maybe;
 };
 
 static bool is_in(uint64_t sector, const uint64_t *sectors, size_t n)
@@ -221,7 +219,6 @@ static void list_left(const struct expect *expect, struct left *left)
 	size_t i;
 
 	left->sectors = must_alloc(expect->n_bad, sizeof(uint64_t));
-	left->maybe = must_alloc(expect->n_bad, sizeof(uint64_t));
 	for (i = 0; i < expect->n_bad; i++) {
 		uint64_t sector = expect->bad[i];
 		bool stays = true;
@@ -240,22 +237,16 @@ static void list_left(const struct expect *expect, struct left *left)
 /* The kernel's list now: what had to stay, and nothing else. */
 static void check_list(const struct expect *expect, const struct left *left, unsigned int *faults)
 {
-	char *path = must_format("/sys/block/%s/badblocks", strrchr(expect->device, '/') + 1);
-	FILE *f = fopen(path, "re");
-	uint64_t sector, count, seen = 0;
+	size_t n, i;
+	uint64_t *sectors = listed_sectors(expect->device, &n);
 
-	if (!f)
-		die("%s: cannot open: %s", path, strerror(errno));
-	while (fscanf(f, "%lu %lu", &sector, &count) == 2) {
-		for (; count; count--, sector++, seen++) {
-			if (!is_in(sector, left->sectors, left->n))
-				fault(faults, "sector %lu is still on the list", sector);
-		}
+	for (i = 0; i < n; i++) {
+		if (!is_in(sectors[i], left->sectors, left->n))
+			fault(faults, "sector %lu is still on the list", sectors[i]);
 	}
-	if (seen != left->n)
-		fault(faults, "%lu sectors are on the list, not %zu", seen, left->n);
-	fclose(f);
-	free(path);
+	if (n != left->n)
+		fault(faults, "%zu sectors are on the list, not %zu", n, left->n);
+	free(sectors);
 }
 
 /* Whether a page of a file holds a sector that was left bad. */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* random.c: numbers that a seed decides. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tree.h"
@@ -36,4 +38,20 @@ void prng_shuffle(struct prng *prng, void *array, size_t n, size_t size)
 		memcpy(bytes + (i - 1) * size, bytes + j * size, size);
 		memcpy(bytes + j * size, swap, size);
 	}
+}
+
+int verb_bytes(int argc, char **argv)
+{
+	struct prng prng = { strtoull(argv[0], NULL, 0) };
+	uint64_t left = strtoull(argv[1], NULL, 0), word;
+	size_t n;
+
+	(void)argc;
+	for (; left; left -= n) {
+		word = prng_next(&prng);
+		n = left < sizeof(word) ? left : sizeof(word);
+		if (fwrite(&word, 1, n, stdout) != n)
+			die("cannot write");
+	}
+	return fflush(stdout) ? 2 : 0;
 }

@@ -15,7 +15,11 @@ static const char usage[] =
 	"       tree poison SEED MNT DEV N EXPECT     print the sectors to poison, write down what they take\n"
 	"       tree check-scan EXPECT REPORT         is the scan right?\n"
 	"       tree check-repair BACKUP MNT EXPECT REPORT\n"
-	"       tree partition SEED DEV MIB           write an MBR or GPT with a partition of MIB mebibytes\n";
+	"       tree partition SEED DEV MIB           write an MBR or GPT with a partition of MIB mebibytes\n"
+	"       tree inject LIST KNOB                 write a list of sectors to a device's badblocks attribute\n"
+	"       tree inject LIST KNOB OFFSET          the same to the test module, for a device at OFFSET of its region\n"
+	"       tree clear DEV                        write over every listed sector of a device\n"
+	"       tree bytes SEED COUNT                 that many bytes on standard output\n";
 
 static const struct verb {
 	const char *name;
@@ -27,6 +31,10 @@ static const struct verb {
 	{ "check-scan", 2, verb_check_scan },
 	{ "check-repair", 4, verb_check_repair },
 	{ "partition", 3, verb_partition },
+	{ "inject", 2, verb_inject },
+	{ "inject", 3, verb_inject },
+	{ "clear", 1, verb_clear },
+	{ "bytes", 2, verb_bytes },
 };
 
 const struct kind_info kinds[N_KINDS] = {

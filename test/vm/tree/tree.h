@@ -9,7 +9,7 @@
  * expect.c   the expectation, written and read back
  * report.c   the report of pmem-recover, read
  * check.c    the report and the repaired files against the expectation
- * part.c     partition tables
+ * device.c   partition tables, and a clean start
  *
  * Nothing here includes or links anything of the library or program under test.
  */
@@ -186,6 +186,8 @@ struct expect {
 void expect_write(const struct expect *expect, const char *path);
 void expect_read(struct expect *expect, const char *path);
 int compare_u64(const void *a, const void *b);
+/* The kernel's list of a device: every listed sector, in the list's order. */
+uint64_t *listed_sectors(const char *device, size_t *n);
 
 /* ---- report.c */
 
@@ -229,5 +231,8 @@ int verb_poison(int argc, char **argv);
 int verb_check_scan(int argc, char **argv);
 int verb_check_repair(int argc, char **argv);
 int verb_partition(int argc, char **argv);
+int verb_inject(int argc, char **argv);
+int verb_clear(int argc, char **argv);
+int verb_bytes(int argc, char **argv);
 
 #endif

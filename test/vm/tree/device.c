@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* part.c: write an MBR or a GPT with one partition, at a place the seed decides, and have the kernel read it. */
+/* device.c: partition tables at a place the seed decides; the kernel's list of bad sectors, and its end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -112,5 +112,65 @@ int verb_partition(int argc, char **argv)
 		die("%s: the kernel does not read the partition table: %s", device, strerror(errno));
 	close(fd);
 	printf("%s at sector %lu\n", gpt ? "gpt" : "mbr", first);
+	return 0;
+}
+
+uint64_t *listed_sectors(const char *device, size_t *n)
+{
+	char *path = must_format("/sys/block/%s/badblocks", strrchr(device, '/') + 1);
+	FILE *f = fopen(path, "re");
+	uint64_t sector, count, *sectors = NULL;
+	size_t alloc = 0;
+
+	*n = 0;
+	if (!f)
+		die("%s: cannot open: %s", path, strerror(errno));
+	while (fscanf(f, "%lu %lu", &sector, &count) == 2) {
+		for (; count; count--) {
+			sectors = must_grow(sectors, *n, &alloc, sizeof(*sectors));
+			sectors[(*n)++] = sector++;
+		}
+	}
+	fclose(f);
+	free(path);
+	return sectors;
+}
+
+int verb_inject(int argc, char **argv)
+{
+	uint64_t offset = argc > 2 ? strtoull(argv[2], NULL, 0) : 0, sector, count;
+	FILE *list = fopen(argv[0], "re");
+	int knob = must_open(argv[1], O_WRONLY);
+	char *line;
+
+	if (!list)
+		die("%s: cannot open: %s", argv[0], strerror(errno));
+	/* The last line is a comment. */
+	while (fscanf(list, "%lu %lu", &sector, &count) == 2) {
+		line = argc > 2 ? must_format("%lu,%lu", offset + sector * SECTOR, count * SECTOR) :
+				  must_format("%lu %lu", sector, count);
+		if (pwrite(knob, line, strlen(line), 0) < 0)
+			die("%s: cannot write %s: %s", argv[1], line, strerror(errno));
+		free(line);
+	}
+	fclose(list);
+	close(knob);
+	return 0;
+}
+
+int verb_clear(int argc, char **argv)
+{
+	const char *device = argv[0];
+	unsigned char *zeros = aligned_alloc(BLOCK, BLOCK);
+	int fd = must_open(device, O_WRONLY | O_DIRECT);
+	size_t n, i;
+	uint64_t *sectors = listed_sectors(device, &n);
+
+	(void)argc;
+	if (!zeros)
+		die("out of memory");
+	memset(zeros, 0, BLOCK);
+	for (i = 0; i < n; i++)
+		must_write(fd, device, zeros, SECTOR, sectors[i]);
 	return 0;
 }

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# tests/lib.sh: what the scripts that run inside the guest share; source it. PMEM_RECOVER and TREE name the programs.
+#
+#	use_pmem fsdax|raw		sets PMEM, see pmem_setup
+#	check WHAT COMMAND...		one line: ok or not ok, and then why
+#	run COMMAND...			sets status; stdout goes to $out, stderr to $err
+#	status_is N WHAT		the last run's exit status; also the report's own exit_status
+#	says WHAT TEXT			the last run's stderr has this text (an extended regular expression)
+#	report WHAT FILTER		jq's filter is true of the last run's report
+#	recover VERB [ARGUMENT]...	run pmem-recover
+#	mount_fs [FS] [MKFS-OPTION...]	make a filesystem on $PMEM and mount it at $mnt
+#	make_file NAME BYTES [SEED]	a file of reproducible bytes in $mnt, with a copy in $backup
+#	poison_file NAME OFFSET [COUNT]	poison the sectors under that byte of a file in $mnt
+#	same NAME			the file is the copy again
+#	unmount				the filesystem, and take all badblocks away where that is possible
+#	finish				the exit status of the script
+
+here=${here:-$(cd "$(dirname "$0")" && pwd)}
+# shellcheck source=test/vm/lib.sh
+. "$here/../lib.sh"
+
+: "${PMEM_RECOVER:?}" "${TREE:=}"
+name=$(basename "$0" .sh)
+kind=e820
+[ -d "$pmr_parameters" ] && kind=module
+kernel=$(uname -r)
+kernel=${kernel%"${kernel#*.*.}"}
+kernel=${kernel%.}
+name="$name $kernel $kind"
+mnt=/mnt
+backup=/tmp/backup
+out=/tmp/out.json
+err=/tmp/err
+status=0
+failures=0
+mkdir -p $mnt $backup
+# Programs once read need no trip to the host again.
+cp "$PMEM_RECOVER" /tmp/pmem-recover.bin && PMEM_RECOVER=/tmp/pmem-recover.bin
+journals=/var/lib/pmem-recover
+
+# use_pmem fsdax|raw: sets PMEM; quick where the namespace is of that kind already.
+use_pmem() {
+	if [ "$kind" = module ] && [ "$(cat /run/pmem-mode 2>/dev/null)" = "$1" ] && [ -b /dev/pmem0 ]; then
+		PMEM=/dev/pmem0
+		return
+	fi
+	pmem_setup "$1" || exit 99
+	echo "$1" >/run/pmem-mode
+}
+
+ok() { echo "ok - $name: $*"; }
+
+not_ok() {
+	failures=$((failures + 1))
+	echo "not ok - $name: $*"
+}
+
+check() {
+	local what=$1
+	shift
+	if "$@" >/tmp/why 2>&1; then
+		ok "$what"
+	else
+		not_ok "$what"
+		printf '    failed: %s\n' "$*"
+		sed 's/^/    /' /tmp/why | head -n 30
+	fi
+}
+
+show_run() {
+	echo "    ran: $last"
+	echo "    exit status: $status"
+	head -n 20 "$err" | sed 's/^/    stderr: /'
+}
+
+run() {
+	last=$*
+	"$@" >"$out" 2>"$err" </dev/null
+	status=$?
+}
+
+recover() { run "$PMEM_RECOVER" "$@"; }
+
+status_is() {
+	local inside
+	inside=$(jq -r .exit_status "$out" 2>&1)
+	if [ "$status" = "$1" ] && [ "$inside" = "$1" ]; then
+		ok "$2: exit status $1"
+	else
+		not_ok "$2: exit status $status, in the report $inside, expected $1"
+		show_run
+		[ ! -s "$out" ] || jq -c '.messages[]?, (.files[]? | {path, error, complete, ranges})' "$out" 2>&1 | head -n 20 | sed 's/^/    /'
+	fi
+}
+
+says() {
+	if grep -Eq -- "$2" "$err"; then
+		ok "$1"
+	else
+		not_ok "$1: stderr has no /$2/"
+		show_run
+	fi
+}
+
+report() {
+	if jq -e "$2" "$out" >/tmp/why 2>&1; then
+		ok "$1"
+	else
+		not_ok "$1: not $2"
+		show_run
+		jq -c '.devices[]?, .messages[]?, (.files[]? | {path, error, complete, ranges})' "$out" 2>&1 | head -n 20 | sed 's/^/    /'
+	fi
+}
+
+repair() {
+	recover repair --yes --journal="$journals" "$@"
+}
+
+mount_fs() {
+	local fs=${1:-ext4}
+	[ $# = 0 ] || shift
+	# 128 MiB are enough, and quicker to make.
+	case $fs in
+	ext4) make_fs ext4 "$PMEM" $mnt -E nodiscard "$@" ;;
+	xfs) make_fs xfs "$PMEM" $mnt -K "$@" ;;
+	esac || exit 99
+}
+
+make_file() {
+	"$TREE" bytes "${3:-1}" "$2" >"$backup/$1"
+	cp "$backup/$1" "$mnt/$1"
+	sync -f "$mnt/$1"
+}
+
+file_sector() { sector_of "$mnt/$1" "$2"; }
+
+poison_file() {
+	local sector
+	sector=$(file_sector "$1" "$2") || return
+	poison "$PMEM" "$sector" "${3:-1}"
+}
+
+same() { cmp "$mnt/$1" "$backup/$1"; }
+
+listed() { badblocks "$PMEM" | grep -qx "$1"; }
+
+clean() { [ -z "$(badblocks "$PMEM")" ]; }
+
+# A 512-byte write through the device clears what is listed; a page that was offlined cannot be had back so.
+clear_all() { "$TREE" clear "$PMEM"; }
+
+unmount() {
+	umount $mnt
+	clear_all
+	rm -rf "${backup:?}"/* "$journals"/*.journal
+}
+
+finish() {
+	[ $failures = 0 ] || exit 1
+	exit 0
+}
