@@ -250,3 +250,30 @@ void pmr_scan_free(struct pmr_scan *scan)
 	free(scan->devices);
 	free(scan);
 }
+
+/* ---- the report's words */
+
+const char *pmr_state_name(enum pmr_state state)
+{
+	static const char *const names[] = {
+		[PMR_LOST] = "lost",	     [PMR_UNWRITTEN] = "unwritten",
+		[PMR_PAST_EOF] = "past_eof", [PMR_CACHED] = "cached",
+		[PMR_REPAIRED] = "repaired", [PMR_ZEROED] = "zeroed",
+		[PMR_FAILED] = "failed",     [PMR_SKIPPED] = "skipped",
+		[PMR_CONFLICT] = "conflict", [PMR_UNKNOWN] = "unknown",
+	};
+
+	return (size_t)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
+}
+
+const char *pmr_owner_name(enum pmr_owner owner)
+{
+	static const char *const names[] = {
+		[PMR_OWNER_NOT_ASKED] = NULL,	     [PMR_OWNER_FILE] = "file",
+		[PMR_OWNER_UNWRITTEN] = "unwritten", [PMR_OWNER_FREE] = "free",
+		[PMR_OWNER_METADATA] = "metadata",   [PMR_OWNER_LOG] = "log",
+		[PMR_OWNER_NAMESPACE] = "namespace", [PMR_OWNER_UNKNOWN] = "unknown",
+	};
+
+	return (size_t)owner < sizeof(names) / sizeof(names[0]) ? names[owner] : "unknown";
+}
