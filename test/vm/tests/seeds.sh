@@ -59,9 +59,9 @@ inject() {
 
 # The summary of the classes that were hit, from the list's last line; counted over all seeds.
 count_hits() {
-	local word
-	classes=$(<$tmp/list)
-	classes=${classes##*# }
+	local word lines
+	mapfile -t lines <$tmp/list
+	classes=${lines[-1]#\# }
 	for word in $classes $table=1; do
 		hits[${word%=*}]=$((${hits[${word%=*}]:-0} + ${word#*=}))
 	done
