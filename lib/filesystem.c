@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Filesystems on block devices (libblkid), where they are mounted (libmount), and which of them can be trusted. */
+/* The filesystems of the topology, where they are mounted (libmount), and which of them can be followed. */
 
-#include <blkid.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <libmount.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "private.h"
 #include "topology.h"
@@ -105,132 +101,14 @@ static enum pmr_dax get_dax(struct libmnt_fs *mount, bool device_has_dax)
 	return PMR_DAX_NO;
 }
 
-/* ---- what is on a block device */
-
-static int replace(char **where, const char *value)
-{
-	char *made = NULL;
-
-	if (value) {
-		made = strdup(value);
-		if (!made)
-			return -ENOMEM;
-	}
-	free(*where);
-	*where = made;
-	return 0;
-}
-
-static int take_probed(blkid_probe probe, struct pmr_filesystem *fs)
-{
-	const struct {
-		const char *name;
-		char **where;
-	} values[] = {
-		{ "TYPE", &fs->type },
-		{ "UUID", &fs->uuid },
-		{ "LABEL", &fs->label },
-	};
-	const char *value;
-	unsigned int i;
-	int err = 0;
-
-	for (i = 0; i < sizeof(values) / sizeof(*values) && !err; i++) {
-		if (blkid_probe_lookup_value(probe, values[i].name, &value, NULL) == 0)
-			err = replace(values[i].where, value);
-	}
-	return err;
-}
-
-/*
- * Some signatures lie at the end of a device: poison there, or anywhere else that libblkid looks, makes the whole
- * probe fail. The filesystems that matter here are then looked for alone.
- */
-static int run_probe(blkid_probe probe)
-{
-	static char xfs[] = "xfs", ext4[] = "ext4", ext3[] = "ext3", ext2[] = "ext2",
-		    btrfs[] = "btrfs";
-	char *few[] = { xfs, ext4, ext3, ext2, btrfs, NULL };
-	int found;
-
-	found = blkid_do_safeprobe(probe);
-	if (found != -1)
-		return found;
-	blkid_reset_probe(probe);
-	if (blkid_probe_filter_superblocks_type(probe, BLKID_FLTR_ONLYIN, few))
-		return -1;
-	return blkid_do_safeprobe(probe);
-}
-
-/* Return: 0 (looked, whatever was found), 1 (two signatures), a negative errno (could not look). */
-static int probe_device(struct pmr_filesystem *fs)
-{
-	blkid_probe probe = NULL;
-	int fd, found, err;
-
-	fd = open(fs->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	probe = blkid_new_probe();
-	if (!probe) {
-		err = -ENOMEM;
-		goto out;
-	}
-	err = -EIO;
-	if (blkid_probe_set_device(probe, fd, 0, 0) || blkid_probe_enable_superblocks(probe, 1) ||
-	    blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID |
-							     BLKID_SUBLKS_LABEL))
-		goto out;
-	found = run_probe(probe);
-	if (found == 0)
-		err = take_probed(probe, fs);
-	else if (found == 1)
-		err = 0;
-	else if (found == -2)
-		err = 1;
-out:
-	blkid_free_probe(probe);
-	close(fd);
-	return err;
-}
-
-/* What udev's own probe found, which everybody may read. */
-static int ask_udev(struct pmr_filesystem *fs, dev_t devno)
-{
-	const struct {
-		const char *key;
-		char **where;
-	} keys[] = {
-		{ "E:ID_FS_TYPE=", &fs->type },
-		{ "E:ID_FS_UUID=", &fs->uuid },
-		{ "E:ID_FS_LABEL=", &fs->label },
-	};
-	char *path, *text, *line, *save = NULL;
-	size_t length;
-	unsigned int i;
-	int err;
-
-	if (asprintf(&path, "/run/udev/data/b%u:%u", major(devno), minor(devno)) < 0)
-		return -ENOMEM;
-	err = pmr_read_text(path, 1 << 20, &text, &length);
-	free(path);
-	if (err)
-		return err == -ENOMEM ? err : 0;
-	for (line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save)) {
-		for (i = 0; i < sizeof(keys) / sizeof(*keys) && !err; i++) {
-			size_t key = strlen(keys[i].key);
-
-			if (strncmp(line, keys[i].key, key) == 0)
-				err = replace(keys[i].where, line + key);
-		}
-	}
-	free(text);
-	return err;
-}
+/* ---- filesystems of the topology */
 
 static void say_unprobed(struct pmr_ctx *ctx, struct pmr_topology *topology,
 			 const struct pmr_filesystem *fs, int why)
 {
+	/* Said when all of the topology was looked at, then asked for once more by a target. */
+	if (topology->own->found_filesystems && fs->device->own)
+		return;
 	if (why == -EACCES || why == -EPERM) {
 		if (!topology->own->told_filesystems)
 			pmr_say(ctx, PMR_INFO, "permission", fs->source,
@@ -256,18 +134,15 @@ static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
 	fs->source = pmr_block_path(block->name);
 	if (!fs->source)
 		return -ENOMEM;
-	why = probe_device(fs);
-	err = why == -ENOMEM ? why : 0;
-	if (why && !err)
-		err = ask_udev(fs, block->devno);
+	err = pmr_probe(ctx, block->devno, fs, &why);
 	if (err)
 		return err;
 	mount = find_mount(topology->own->mounts, block->devno, fs->source);
 	if (mount) {
 		/* The kernel's word counts: an ext3 may be mounted as ext4. */
-		err = replace(&fs->type, mnt_fs_get_fstype(mount));
+		err = pmr_replace(&fs->type, mnt_fs_get_fstype(mount));
 		if (!err)
-			err = replace(&fs->mountpoint, mnt_fs_get_target(mount));
+			err = pmr_replace(&fs->mountpoint, mnt_fs_get_target(mount));
 		fs->devno = mnt_fs_get_devno(mount);
 		fs->dax = get_dax(mount, block->dax);
 		fs->read_only = has_option(mnt_fs_get_vfs_options(mount), "ro") ||
@@ -395,6 +270,7 @@ int pmr_filesystems_find(struct pmr_ctx *ctx, struct pmr_topology *topology)
 		if (err)
 			return err;
 	}
+	topology->own->found_filesystems = true;
 	if (topology->n_filesystems)
 		qsort(topology->filesystems, topology->n_filesystems,
 		      sizeof(*topology->filesystems), compare_sources);
@@ -476,6 +352,8 @@ int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, de
 	if (mount) {
 		type = mnt_fs_get_fstype(mount);
 		source = mnt_fs_get_srcpath(mount);
+		if (source && *source != '/')
+			source = NULL;
 	}
 	if (!type)
 		type = "a filesystem that is not in the mount table";

@@ -19,6 +19,7 @@ struct libmnt_table;
  * @alloc_buses: room in the arrays of struct pmr_topology
  * @told_addresses: the user was told why addresses are unknown
  * @told_filesystems: the user was told that filesystems could not be probed
+ * @found_filesystems: every device was looked at for filesystems
  */
 struct pmr_topology_private {
 	struct ndctl_ctx *ndctl;
@@ -29,6 +30,7 @@ struct pmr_topology_private {
 	size_t alloc_filesystems;
 	bool told_addresses;
 	bool told_filesystems;
+	bool found_filesystems;
 };
 
 /**
@@ -170,6 +172,22 @@ int pmr_block_partitions(const char *disk, int (*fn)(void *data, const struct pm
  * Return: 0; -EOPNOTSUPP, and the layer was named.
  */
 int pmr_stack_check(struct pmr_ctx *ctx, const struct pmr_block *block, const char *object);
+
+/* ---- probe.c */
+
+/** pmr_replace() - free a string and put a copy of @value there, or NULL. Return: 0, -ENOMEM (untouched). */
+int pmr_replace(char **where, const char *value);
+
+/**
+ * pmr_probe() - what lies on a block device: type, UUID and label
+ * @devno: its number
+ * @fs: with source, device, start and size filled in
+ * @why: 0; 1 where there are signatures of two filesystems; the negative errno why it could not be looked at, and
+ *       what is in @fs comes from udev's database alone
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_probe(struct pmr_ctx *ctx, dev_t devno, struct pmr_filesystem *fs, int *why);
 
 /* ---- filesystem.c */
 

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What lies on a block device: libblkid's answer, on a copy of what can be read where poison is in its way. */
+
+#include <blkid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "private.h"
+#include "topology.h"
+
+/* The signatures of all that can be followed lie in here: btrfs has the last, at 64 KiB. */
+#define HEAD_LENGTH ((uint64_t)128 << 10)
+
+int pmr_replace(char **where, const char *value)
+{
+	char *made = NULL;
+
+	if (value) {
+		made = strdup(value);
+		if (!made)
+			return -ENOMEM;
+	}
+	free(*where);
+	*where = made;
+	return 0;
+}
+
+static int take_probed(blkid_probe probe, struct pmr_filesystem *fs)
+{
+	const struct {
+		const char *name;
+		char **where;
+	} values[] = {
+		{ "TYPE", &fs->type },
+		{ "UUID", &fs->uuid },
+		{ "LABEL", &fs->label },
+	};
+	const char *value;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < sizeof(values) / sizeof(*values) && !err; i++) {
+		if (blkid_probe_lookup_value(probe, values[i].name, &value, NULL) == 0)
+			err = pmr_replace(values[i].where, value);
+	}
+	return err;
+}
+
+/* Return: 0 (looked, whatever was found), 1 (two signatures), a negative errno (could not look). */
+static int probe_descriptor(int fd, struct pmr_filesystem *fs)
+{
+	blkid_probe probe = blkid_new_probe();
+	int found, err = -EIO;
+
+	if (!probe)
+		return -ENOMEM;
+	if (blkid_probe_set_device(probe, fd, 0, 0) || blkid_probe_enable_superblocks(probe, 1) ||
+	    blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID |
+							     BLKID_SUBLKS_LABEL))
+		goto out;
+	found = blkid_do_safeprobe(probe);
+	if (found == 0)
+		err = take_probed(probe, fs);
+	else if (found == 1)
+		err = 0;
+	else if (found == -2)
+		err = 1;
+out:
+	blkid_free_probe(probe);
+	return err;
+}
+
+/*
+ * libblkid reads through the page cache and gives up at the first error, though the sector that it wants may be
+ * good, or is not the one that decides. It is given a copy instead, as long as the device, with zeros for what cannot
+ * be read.
+ */
+static int probe_copy(struct pmr_ctx *ctx, struct pmr_filesystem *fs)
+{
+	uint64_t length = fs->size < HEAD_LENGTH ? fs->size : HEAD_LENGTH;
+	struct pmr_ranges unreadable = { 0 };
+	struct pmr_media *media = NULL;
+	char *head = calloc(1, HEAD_LENGTH);
+	int fd = -1, err = -ENOMEM;
+
+	if (!head)
+		goto out;
+	err = pmr_media_open(ctx, fs->device, &media);
+	if (!err)
+		err = pmr_media_salvage(media, fs->start, length, &fs->device->badblocks.ranges,
+					head, &unreadable);
+	if (err)
+		goto out;
+	fd = memfd_create("pmem-recover-head", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, fs->size) || pwrite(fd, head, length, 0) != (ssize_t)length) {
+		err = -EIO;
+		goto out;
+	}
+	err = probe_descriptor(fd, fs);
+out:
+	if (fd >= 0)
+		close(fd);
+	pmr_ranges_release(&unreadable);
+	pmr_media_close(media);
+	free(head);
+	return err;
+}
+
+static int probe_device(struct pmr_ctx *ctx, struct pmr_filesystem *fs)
+{
+	int fd, err;
+
+	fd = open(fs->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	err = probe_descriptor(fd, fs);
+	close(fd);
+	/* A copy without a known signature proves nothing: it may have been what could not be read. */
+	if (err == -EIO && (probe_copy(ctx, fs) < 0 || !fs->type))
+		return -EIO;
+	return err == -EIO ? 0 : err;
+}
+
+/* What udev's own probe found, which everybody may read. */
+static int ask_udev(struct pmr_filesystem *fs, dev_t devno)
+{
+	const struct {
+		const char *key;
+		char **where;
+	} keys[] = {
+		{ "E:ID_FS_TYPE=", &fs->type },
+		{ "E:ID_FS_UUID=", &fs->uuid },
+		{ "E:ID_FS_LABEL=", &fs->label },
+	};
+	char *path, *text, *line, *save = NULL;
+	size_t length;
+	unsigned int i;
+	int err;
+
+	if (asprintf(&path, "/run/udev/data/b%u:%u", major(devno), minor(devno)) < 0)
+		return -ENOMEM;
+	err = pmr_read_text(path, 1 << 20, &text, &length);
+	free(path);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	for (line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save)) {
+		for (i = 0; i < sizeof(keys) / sizeof(*keys) && !err; i++) {
+			size_t key = strlen(keys[i].key);
+
+			if (strncmp(line, keys[i].key, key) == 0)
+				err = pmr_replace(keys[i].where, line + key);
+		}
+	}
+	free(text);
+	return err;
+}
+
+int pmr_probe(struct pmr_ctx *ctx, dev_t devno, struct pmr_filesystem *fs, int *why)
+{
+	int found = probe_device(ctx, fs);
+
+	if (found == -ENOMEM)
+		return found;
+	*why = found;
+	return found ? ask_udev(fs, devno) : 0;
+}
