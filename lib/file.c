@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "scan.h"
+#include "uapi.h"
 
 /* How often a listing is taken again while it still shows data without a place. */
 #define LISTINGS 4

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "scan.h"
+#include "uapi.h"
 
 /* A file that grows, or a list that changes, is looked at again so often before it is given up. */
 #define LOOKS 5

@@ -36,6 +36,19 @@ static int add_owned(struct owning *o, uint64_t offset, uint64_t length, enum pm
 
 /* ---- what files claim */
 
+/* A sector that holds the end of a file is the file's, not half of it unused. */
+static int claim(const struct pmr_loss *loss, struct pmr_ranges *data, struct pmr_ranges *unused)
+{
+	uint64_t from = loss->device_offset, to = from + loss->length;
+
+	if (loss->state == PMR_UNWRITTEN || loss->state == PMR_PAST_EOF)
+		return pmr_ranges_add(unused, from, to - from);
+	from -= from % PMR_SECTOR;
+	if (to % PMR_SECTOR)
+		to += PMR_SECTOR - to % PMR_SECTOR;
+	return pmr_ranges_add(data, from, to - from);
+}
+
 static int collect(struct owning *o, struct pmr_ranges *data, struct pmr_ranges *unused)
 {
 	const struct pmr_scan *scan = o->scanner->scan;
@@ -48,11 +61,7 @@ static int collect(struct owning *o, struct pmr_ranges *data, struct pmr_ranges 
 		if (file->filesystem->device != o->device)
 			continue;
 		for (j = 0; j < file->n_losses; j++) {
-			const struct pmr_loss *loss = &file->losses[j];
-			bool nothing = loss->state == PMR_UNWRITTEN || loss->state == PMR_PAST_EOF;
-
-			ret = pmr_ranges_add(nothing ? unused : data, loss->device_offset,
-					     loss->length);
+			ret = claim(&file->losses[j], data, unused);
 			if (ret)
 				return ret;
 		}
@@ -102,7 +111,7 @@ static int take_part(void *data, const struct pmr_range *part, enum pmr_owner ow
 		pmr_say(o->scanner->ctx, PMR_ERROR, "unnamed-file", filesystem->mountpoint,
 			"inode %" PRIu64 " lost data at device offset %" PRIu64
 			", but the walk met no file of that number: it "
-			"is deleted and still open, below another mount, or a directory or long symbolic link",
+			"is deleted and still open, or below another mount",
 			inode, filesystem->start + part->offset);
 	}
 	return add_owned(o, filesystem->start + part->offset, part->length, owner);
