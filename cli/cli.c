@@ -215,16 +215,24 @@ static int run_parsed(struct cli *cli, const volatile sig_atomic_t *cancel)
 	return finish(cli);
 }
 
+int cli_close_output(void)
+{
+	bool bad = ferror(stdout);
+
+	if (!fclose(stdout) && !bad)
+		return STATUS_OK;
+	fprintf(stderr, "pmem-recover: standard output: %s\n", strerror(errno));
+	return STATUS_UNKNOWN;
+}
+
 static int print_help(const struct command *command, const char *name)
 {
 	int rc = options_print_help(name, command->args, command->options, stdout);
 
 	printf("\n%s\nThe manual: man pmem-recover-%s\n", command->text, command->name);
-	if (rc || fclose(stdout)) {
-		fprintf(stderr, "pmem-recover: help: %s\n", strerror(rc ? -rc : errno));
-		return STATUS_UNKNOWN;
-	}
-	return STATUS_OK;
+	if (rc)
+		fprintf(stderr, "pmem-recover: help: %s\n", strerror(-rc));
+	return cli_close_output() | (rc ? STATUS_UNKNOWN : STATUS_OK);
 }
 
 int cli_run(const struct command *command, int argc, char **argv,
@@ -246,7 +254,7 @@ int cli_run(const struct command *command, int argc, char **argv,
 		status = print_help(command, name);
 	} else if (cli.options.list_opts) {
 		options_print_list(command->options, stdout);
-		status = fclose(stdout) ? STATUS_UNKNOWN : STATUS_OK;
+		status = cli_close_output();
 	} else {
 		status = run_parsed(&cli, cancel);
 	}

@@ -66,6 +66,9 @@ struct cli {
 int cli_run(const struct command *command, int argc, char **argv,
 	    const volatile sig_atomic_t *cancel);
 
+/** cli_close_output() - after something that was only to be printed. Return: the exit status. */
+int cli_close_output(void);
+
 /** cli_say() - say one thing on stderr and in the report, as the library does */
 void cli_say(struct cli *cli, enum pmr_level level, const char *code, const char *object,
 	     const char *format, ...) CLI_PRINTF(5, 6);

@@ -116,15 +116,6 @@ static int usage_error(const char *object, const char *text)
 	return STATUS_USAGE;
 }
 
-/* Returns the exit status of something that was only to be printed. */
-static int close_output(void)
-{
-	if (!fclose(stdout))
-		return STATUS_OK;
-	fprintf(stderr, "pmem-recover: standard output: %s\n", strerror(errno));
-	return STATUS_UNKNOWN;
-}
-
 static int run_help(int argc, char **argv)
 {
 	static char option[] = "--help";
@@ -140,20 +131,20 @@ static int run_help(int argc, char **argv)
 		return cli_run(command, 1, help, &cancelled);
 	}
 	print_help(stdout);
-	return close_output();
+	return cli_close_output();
 }
 
 static int run_list_cmds(void)
 {
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		puts(commands[i].name);
-	return close_output();
+	return cli_close_output();
 }
 
 static int run_version(void)
 {
 	printf("pmem-recover %s\n", pmr_version());
-	return close_output();
+	return cli_close_output();
 }
 
 /*
@@ -201,6 +192,8 @@ int main(int argc, char **argv)
 	if (hold_standard_files() || catch_signals())
 		return STATUS_UNKNOWN;
 	setlocale(LC_CTYPE, "");
+	/* a message is one write, so that those of others do not get into it */
+	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	if (argc < 2) {
 		print_help(stderr);
 		return STATUS_USAGE;

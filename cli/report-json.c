@@ -290,7 +290,8 @@ int report_write_json(const struct report *report, FILE *out)
 
 	if (!json.failed)
 		text = json_object_to_json_string_ext(
-			document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+			document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+					  JSON_C_TO_STRING_NOSLASHESCAPE);
 	if (!text)
 		rc = -ENOMEM;
 	else if (fputs(text, out) == EOF || fputc('\n', out) == EOF)

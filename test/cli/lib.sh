@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# What the command-line tests share. Sourced with top_srcdir and PMEM_RECOVER in the environment.
+#
+# A test calls run and then says what it expects; the first thing that is not so ends it. Whatever was mounted or
+# attached goes away with the test.
+set -u
+export LC_ALL=C.UTF-8 PATH=/usr/sbin:/sbin:$PATH
+
+: "${top_srcdir:?}" "${PMEM_RECOVER:?}"
+work=$(mktemp -d) || exit 1
+mounts=()
+loops=()
+
+cleanup() {
+	local status=$? i
+
+	trap - EXIT INT TERM
+	cd /
+	for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
+		umount "${mounts[i]}" || umount -l "${mounts[i]}"
+	done
+	for i in "${loops[@]}"; do
+		losetup -d "$i"
+	done
+	chattr -R -ia "$work" 2>/dev/null
+	rm -rf "$work"
+	exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+# fail TEXT: the test is over
+fail() {
+	echo "FAIL: ${BASH_SOURCE[-1]##*/}:${BASH_LINENO[-2]}: $*"
+	if [ -e "$work/err" ]; then
+		echo "--- stdout"
+		head -c 4000 "$work/out"
+		echo "--- stderr"
+		head -c 4000 "$work/err"
+	fi
+	exit 1
+}
+
+need_root() {
+	[ "$(id -u)" -eq 0 ] || fail "needs root, for mount and loop devices"
+	losetup -f >/dev/null || fail "needs loop devices"
+}
+
+# run STATUS ARGUMENT...: run pmem-recover; its status has to be STATUS
+run() {
+	local wanted=$1
+
+	shift
+	"$PMEM_RECOVER" "$@" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	[ "$status" -eq "$wanted" ] || fail "pmem-recover $*: status $status instead of $wanted"
+}
+
+tools() {
+	/usr/bin/python3 -B "$top_srcdir/test/cli/tools.py" "$@"
+}
+
+# json EXPRESSION...: the last run's report is valid, and these Python expressions over it are true
+json() {
+	tools check "$work/out" "$status" "$@" || fail "report"
+}
+
+# says TEXT: stderr of the last run has it
+says() {
+	grep -qF -- "$1" "$work/err" || fail "not said: $1"
+}
+
+prints() {
+	grep -qF -- "$1" "$work/out" || fail "not printed: $1"
+}
+
+# is_silent: the last run printed nothing at all
+is_silent() {
+	[ ! -s "$work/out" ] && [ ! -s "$work/err" ] || fail "something was printed"
+}
+
+# loop SIZE [losetup option]: a new loop device in $loop, over $image
+loop() {
+	local size=$1
+
+	shift
+	image=$work/image${#loops[@]}
+	truncate -s "$size" "$image" || fail "no image"
+	loop=$(losetup -f --show "$@" "$image") || fail "no loop device"
+	loops+=("$loop")
+}
+
+# mounted DEVICE DIRECTORY [mount option]
+mounted() {
+	local device=$1 directory=$2
+
+	shift 2
+	mkdir -p "$directory"
+	mount "$@" "$device" "$directory" || fail "cannot mount $device"
+	mounts+=("$directory")
+}
+
+# unmounted DIRECTORY: before the end of the test
+unmounted() {
+	local i
+
+	umount "$1" || fail "cannot unmount $1"
+	for i in "${!mounts[@]}"; do
+		[ "${mounts[i]}" != "$1" ] || unset "mounts[$i]"
+	done
+	mounts=("${mounts[@]}")
+}
+
+# filesystem TYPE DIRECTORY: a fresh filesystem on a new loop device
+filesystem() {
+	case $1 in
+	xfs)
+		loop 320M
+		mkfs.xfs -q -f -m reflink=1,rmapbt=1 "$loop" || fail mkfs
+		;;
+	ext4)
+		loop 64M
+		mkfs.ext4 -q -F -b 4096 "$loop" || fail mkfs
+		;;
+	esac
+	mounted "$loop" "$2"
+}
+
+# settle DIRECTORY: what was written below it lies on the device, and nothing in the page cache hides it
+settle() {
+	tools forget "$1" || fail forget
+}

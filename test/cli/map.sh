@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# map tells where each byte of a file lies, holes included.
+. "${top_srcdir:?}/test/cli/lib.sh"
+need_root
+
+for type in ext4 xfs; do
+	mnt=$work/$type
+	filesystem $type "$mnt"
+	tools write "$mnt/file" 12 $((RANDOM))
+	# a hole, and blocks that were never written
+	truncate -s 80K "$mnt/file"
+	fallocate -o 96K -l 16K "$mnt/file"
+	settle "$mnt"
+
+	run 0 map --badblocks=/dev/null "$mnt/file"
+	json 'sum(m["length"] for m in d["files"][0]["mappings"]) == d["files"][0]["size"] == 112 * 1024' \
+		'all(a["offset"] + a["length"] == b["offset"]
+			for a, b in zip(d["files"][0]["mappings"], d["files"][0]["mappings"][1:]))' \
+		'{m["kind"] for m in d["files"][0]["mappings"]} == {"data", "hole", "unwritten"}' \
+		'sum(m["length"] for m in d["files"][0]["mappings"] if m["kind"] == "data") == 48 * 1024' \
+		'all((m["device_offset"] is None) == (m["kind"] == "hole") for m in d["files"][0]["mappings"])' \
+		'all(m["address"] is None and m["region_offset"] is None for m in d["files"][0]["mappings"])'
+
+	for range in 0+4K 0x3000+0x1000 45056+4096; do
+		offset=$((${range%+*}))
+		place=$(tools where "$image" "$mnt/file" $offset)
+		run 0 map --badblocks=/dev/null "$mnt/file" $range
+		json 'len(d["files"][0]["mappings"]) == 1' "d['files'][0]['mappings'][0]['offset'] == $offset" \
+			"d['files'][0]['mappings'][0]['device_offset'] == $place"
+	done
+
+	# bad bytes, in data and where nothing was ever written
+	place=$(tools where "$image" "$mnt/file" 8192)
+	run 4 map --badblocks=<(echo "$((place / 512 + 1)) 2") "$mnt/file"
+	json 'sum(m["bad_bytes"] for m in d["files"][0]["mappings"]) == 1024'
+	run 0 map --badblocks=<(echo "$((place / 512 + 1)) 2") "$mnt/file" 0+4K
+	run 0 map --badblocks=<(echo "$((place / 512)) 1") "$mnt/file" 60K
+	place=$(tools fiemap "$mnt/file" | awk '$1 == 98304 { print $2 }')
+	run 0 map --badblocks=<(echo "$((place / 512)) 1") "$mnt/file"
+	json 'sum(m["bad_bytes"] for m in d["files"][0]["mappings"]) == 512'
+
+	run 0 map -u --badblocks=/dev/null "$mnt/file"
+	prints "$mnt/file: inode "
+	prints hole
+	: >"$mnt/empty"
+	run 0 map --badblocks=/dev/null "$mnt/empty"
+	json 'd["files"][0]["mappings"] == []'
+	unmounted "$mnt"
+done

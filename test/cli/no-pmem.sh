@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A machine without persistent memory: 0, and it is said.
+. "${top_srcdir:?}/test/cli/lib.sh"
+
+if compgen -G '/sys/bus/nd/devices/region*' >/dev/null; then
+	fail "this machine has persistent memory, so that this test cannot tell anything"
+fi
+for verb in list scan health; do
+	run 0 $verb
+	json 'codes == ["no-pmem"]' 'd["devices"] == [] and d["files"] == []' \
+		'd["summary"]["badblocks"] == 0' "d['command'] == '$verb'"
+	says 'no persistent memory'
+	run 0 $verb --human
+	prints 'No '
+	run 0 $verb --format=human --format=json
+	json 'd["format_version"] == [1, 0]'
+	run 0 $verb -q
+	is_silent
+done

@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What goes where, and what happens when it cannot go there.
+. "${top_srcdir:?}/test/cli/lib.sh"
+need_root
+
+# unwritable ARGUMENT...: a full disk under stdout, then no stdout at all: both are said, and add 8
+unwritable() {
+	"$PMEM_RECOVER" "$@" >/dev/full 2>"$work/err"
+	[ $? -eq 8 ] || fail "$*: a full disk under stdout goes unnoticed"
+	says 'No space left on device'
+	"$PMEM_RECOVER" "$@" >&- 2>"$work/err"
+	[ $? -eq 8 ] || fail "$*: a closed stdout goes unnoticed"
+	says 'Bad file descriptor'
+}
+
+: >"$work/out"
+unwritable list
+unwritable list -u
+unwritable --version
+unwritable --help
+unwritable help scan
+unwritable --list-cmds
+unwritable scan --list-opts
+
+# without stdin, stdout and stderr the report lands in no file that is opened later
+echo '# device /nonexistent' >"$work/list"
+"$PMEM_RECOVER" health --badblocks="$work/list" <&- >&- 2>&-
+[ $? -eq 8 ] || fail "no descriptors: wrong status"
+[ "$(cat "$work/list")" = '# device /nonexistent' ] || fail "no descriptors: a file was overwritten"
+
+filesystem ext4 "$work/mnt"
+tools write "$work/mnt/file" 16
+settle "$work/mnt"
+place=$(tools where "$image" "$work/mnt/file" 8192)
+echo "$((place / 512)) 3" >"$work/bad"
+
+# quiet: only what is wrong
+run 4 scan -q --badblocks="$work/bad" "$work/mnt"
+[ ! -s "$work/out" ] || fail "quiet prints a report"
+says "pmem-recover: $work/mnt/file: 1.5 KiB lost"
+says "pmem-recover: $loop: 1 badblock, 1.5 KiB"
+: >"$work/none"
+run 0 scan -q --badblocks="$work/none" "$work/mnt"
+is_silent
+
+# for people
+run 4 scan -u --badblocks="$work/bad" "$work/mnt"
+prints "1 file affected on $loop: 1.5 KiB lost"
+prints '8192 (8 KiB)'
+[ ! -s "$work/err" ] || fail "messages for a plain loss"
+run 0 scan -u --badblocks="$work/none" "$work/mnt/file"
+prints 'No file is known to have lost data'
+
+# health of a list that names its device
+{
+	echo "# device $loop"
+	cat "$work/bad"
+} >"$work/named"
+run 4 health --badblocks="$work/named"
+json 'd["devices"][0]["badblocks"]["bytes"] == 1536' 'd["summary"]["badblocks"] == 1' \
+	'd["devices"][0]["mode"] == "none"' '"filesystem" not in d["devices"][0]'
+run 4 health -u --badblocks="$work/named"
+[ "$(cat "$work/out")" = "$loop: 1 badblock, 1.5 KiB" ] || fail "health in one line"
+run 4 health -q --badblocks="$work/named"
+[ "$(cat "$work/err")" = "pmem-recover: $loop: 1 badblock, 1.5 KiB" ] || fail "quiet health in one line"
+# such a list is a target by itself
+run 4 scan --badblocks="$work/named"
+json 'd["summary"]["lost_bytes"] == 1536'
+
+# names that would drive a terminal
+mv "$work/mnt/file" "$work/mnt/"$'a\e[2Jb\nc'
+run 4 scan -u --badblocks="$work/bad" "$work/mnt"
+prints 'a\x1b[2Jb\x0ac'
+! grep -q $'\e' "$work/out" || fail "an escape sequence reaches the terminal"
+run 4 scan --badblocks="$work/bad" "$work/mnt"
+json 'd["files"][0]["path"].endswith("/a\x1b[2Jb\nc")'
+
+# a full disk under the report does not hide what was found
+"$PMEM_RECOVER" scan --badblocks="$work/bad" "$work/mnt" >/dev/full 2>"$work/err"
+[ $? -eq 12 ] || fail "status of a scan with a full disk under stdout"
+
+# SIGINT ends the work with a valid document. Enough files that it takes a while, and a pipe that says when.
+mkdir "$work/mnt/many"
+(cd "$work/mnt/many" && seq 8000 | xargs touch)
+/usr/bin/python3 -B - "$PMEM_RECOVER" "$work" <<'PYTHON' || fail "interrupt"
+import os, signal, subprocess, sys, time
+program, work = sys.argv[1:]
+# The list comes through a pipe: until it is closed the scan has not begun.
+r, w = os.pipe()
+with open(work + "/out", "w") as out, open(work + "/err", "w") as err:
+    p = subprocess.Popen([program, "scan", "--badblocks=-", work + "/mnt"], stdin=r, stdout=out, stderr=err)
+    os.close(r)
+    os.write(w, open(work + "/bad", "rb").read())
+    for _ in range(1000):
+        with open(f"/proc/{p.pid}/stat") as f:
+            if f.read().rsplit(")", 1)[1].split()[0] == "S":
+                break
+        time.sleep(0.01)
+    time.sleep(0.2)
+    p.send_signal(signal.SIGINT)
+    os.close(w)
+    status = p.wait()
+sys.exit(0 if status & 8 and status > 0 else f"status {status}")
+PYTHON
+status=$(sed -n 's/.*"exit_status": \([0-9]*\),/\1/p' "$work/out")
+json 'not d["complete"]'

@@ -1,0 +1,284 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the command-line tests need that a shell is bad at.
+
+The oracle here asks no FIEMAP: every sector of a tagged file says who it is, so the image says where it lies.
+"""
+import base64
+import ctypes
+import hashlib
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+
+SECTOR = 512
+PAGE = 4096
+
+
+def strict(schema):
+    """The installed schema lets a reader meet new fields; a test wants each field to be in the schema."""
+    if isinstance(schema, dict):
+        if "properties" in schema and schema.get("type") == "object":
+            schema["additionalProperties"] = False
+        for value in schema.values():
+            strict(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            strict(value)
+    return schema
+
+
+def exact_path(entry):
+    if "path_base64" in entry:
+        return base64.b64decode(entry["path_base64"])
+    return entry["path"].encode()
+
+
+def losses(d, *states):
+    """{path: [(offset, length, state)]}, touching ranges of one state joined."""
+    found = {}
+    for f in d["files"]:
+        for r in f["ranges"]:
+            if states and r["state"] not in states:
+                continue
+            ranges = found.setdefault(os.fsdecode(exact_path(f)), [])
+            if ranges and ranges[-1][0] + ranges[-1][1] == r["offset"] and ranges[-1][2] == r["state"]:
+                ranges[-1] = (ranges[-1][0], ranges[-1][1] + r["length"], r["state"])
+            else:
+                ranges.append((r["offset"], r["length"], r["state"]))
+    return found
+
+
+def load(path):
+    import jsonschema
+
+    with open(path, "rb") as f:
+        document = json.loads(f.read().decode("utf-8"))
+    with open(os.path.join(os.environ["top_srcdir"], "man/report-schema.json")) as f:
+        schema = strict(json.load(f))
+    jsonschema.Draft202012Validator(schema).validate(document)
+    return document
+
+
+def check(path, status, *expressions):
+    """Validate a report and evaluate expressions over d, the document."""
+    d = load(path)
+    good = True
+    codes = [m["code"] for m in d["messages"]]
+    names = {"d": d, "codes": codes, "losses": losses, "exact_path": exact_path, "os": os}
+    if d["exit_status"] != int(status):
+        print(f"exit_status is {d['exit_status']}, the program's was {status}")
+        good = False
+    if d["complete"] != (int(status) & 8 == 0):
+        print("complete and exit_status contradict each other")
+        good = False
+    for expression in expressions:
+        if not eval(expression, names):  # the tests' own text
+            print(f"not true: {expression}")
+            good = False
+    if not good:
+        print(json.dumps(d, indent=1))
+    return good
+
+
+# ---- tagged files
+
+
+def tag(name, page, sector):
+    seed = f"{name} {page} {sector}".encode()
+    return (b"PMRTAG " + hashlib.sha256(seed).hexdigest().encode()).ljust(SECTOR, b"~")
+
+
+def tagged_page(name, page):
+    return b"".join(tag(name, page, s) for s in range(PAGE // SECTOR))
+
+
+def write(path, pages, seed=None, tail=0):
+    """Write a file whose sectors can be told apart. With a seed its extents are shuffled: pages are inserted
+    at random places, so that the order in the file is not the order on the device."""
+    name = os.urandom(8).hex()
+    pages = int(pages)
+    rng = random.Random(int(seed)) if seed not in (None, "-") else None
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+    if not rng:
+        os.pwrite(fd, b"".join(tagged_page(name, p) for p in range(pages)), 0)
+    for p in range(pages if rng else 0):
+        at = rng.randint(0, p)
+        if at < p:
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.fallocate(fd, 0x20, ctypes.c_long(at * PAGE), ctypes.c_long(PAGE)):
+                raise OSError(ctypes.get_errno(), "fallocate INSERT_RANGE")
+        os.pwrite(fd, tagged_page(name, p), at * PAGE)
+        os.fsync(fd)
+    if int(tail):
+        os.ftruncate(fd, (pages - 1) * PAGE + int(tail))
+    os.fsync(fd)
+    os.close(fd)
+
+
+def stored(fd):
+    """The parts of a sparse image that hold anything, in pieces of whole sectors."""
+    end = 0
+    while True:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError:
+            return
+        end = min(os.lseek(fd, start, os.SEEK_HOLE), start + (1 << 22))
+        yield start, end
+
+
+def places(image):
+    """{tag: [device offset]} of every tagged sector of a device."""
+    found = {}
+    with open(image, "rb") as f:
+        for start, end in stored(f.fileno()):
+            chunk = os.pread(f.fileno(), end - start, start)
+            at = chunk.find(b"PMRTAG ")
+            while at >= 0:
+                if at % SECTOR == 0:
+                    found.setdefault(chunk[at : at + 71], []).append(start + at)
+                at = chunk.find(b"PMRTAG ", at + 1)
+    return found
+
+
+def sectors(path):
+    """(file offset, tag) of every tagged sector of a file; a cut last one too."""
+    with open(path, "rb") as f:
+        data = f.read()
+        # what the page cache still has is "cached", not "lost"
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    for offset in range(0, len(data), SECTOR):
+        if data[offset : offset + 7] == b"PMRTAG ":
+            yield offset, data[offset : offset + 71], min(SECTOR, len(data) - offset)
+
+
+def where(image, path, offset):
+    """Device offset of a file's sector. More than one place: the test was not careful."""
+    found = places(image)
+    for at, key, _ in sectors(path):
+        if at == int(offset) // SECTOR * SECTOR:
+            (place,) = found[key]
+            print(place)
+            return True
+    return False
+
+
+def pick(image, seed, count, *paths):
+    """A badblocks list: random sectors of the files, a few of them runs over page borders."""
+    rng = random.Random(int(seed))
+    found = places(image)
+    every = sorted({p // SECTOR for path in paths for _, key, _ in sectors(path) for p in found[key]})
+    known = set(every)
+    chosen = set()
+    for i in range(int(count)):
+        start = rng.choice(every)
+        run = range(start, start + (rng.randint(9, 40) if i % 8 == 0 else 1))
+        chosen.update(s for s in run if s in known)
+    order = list(chosen)
+    rng.shuffle(order)
+    for s in order:
+        print(s, 1)
+    return True
+
+
+def bad_sectors(path):
+    bad = set()
+    with open(path) as f:
+        for line in f:
+            if line.strip() and not line.startswith("#"):
+                start, count = map(int, line.split())
+                bad.update(range(start, start + count))
+    return bad
+
+
+def oracle(image, badblocks, report, *paths):
+    """Hold a report against what the tags say: exactly these bytes of these files are lost, and no others."""
+    bad = bad_sectors(badblocks)
+    found = places(image)
+    expected = {}
+    for path in paths:
+        lost = set()
+        for offset, key, length in sectors(path):
+            if any(p // SECTOR in bad for p in found.get(key, [])):
+                lost.update(range(offset, offset + length))
+        if lost:
+            expected[path] = lost
+    d = load(report)
+    reported = {}
+    for f in d["files"]:
+        names = [os.fsdecode(exact_path(f))] + [os.fsdecode(exact_path(x)) for x in f["links"]]
+        for r in f["ranges"]:
+            if r["state"] == "lost":
+                for n in names:
+                    reported.setdefault(n, set()).update(range(r["offset"], r["offset"] + r["length"]))
+    good = True
+    for path in sorted(set(expected) | set(reported)):
+        missing = expected.get(path, set()) - reported.get(path, set())
+        extra = reported.get(path, set()) - expected.get(path, set())
+        if missing or extra:
+            good = False
+            print(f"{path!r}: {len(missing)} bytes missing {sorted(missing)[:1]}, {len(extra)} too many {sorted(extra)[:1]}")
+    if not expected:
+        print("the badblocks hit nothing: no test")
+        good = False
+    return good
+
+
+def fiemap(path):
+    """offset physical length flags, one extent a line; for what carries no tag: unwritten, past the end."""
+    import fcntl
+
+    with open(path, "rb") as f:
+        n = 512
+        buffer = bytearray(struct.pack("=QQLLLL", 0, 2**64 - 1, 1, 0, n, 0) + bytes(56 * n))
+        fcntl.ioctl(f, 0xC020660B, buffer)
+    mapped = struct.unpack_from("=QQLLLL", buffer)[3]
+    for i in range(mapped):
+        logical, physical, length, _, _, flags = struct.unpack_from("=QQQQQL", buffer, 32 + 56 * i)
+        print(logical, physical, length, hex(flags))
+    return True
+
+
+def damage(image, badblocks):
+    """Overwrite the listed sectors of a device with garbage, as if they had been lost and were readable again."""
+    fd = os.open(image, os.O_RDWR)
+    for s in bad_sectors(badblocks):
+        os.pwrite(fd, os.urandom(SECTOR), s * SECTOR)
+    os.fsync(fd)
+    os.close(fd)
+    return True
+
+
+def forget(directory):
+    """Take what lies below a directory out of the page cache, but nobody else's files."""
+    subprocess.check_call(["sync", "-f", directory])
+    for top, _, names in os.walk(os.fsencode(directory)):
+        for name in names:
+            path = os.path.join(top, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                fd = os.open(path, os.O_RDONLY)
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.close(fd)
+    return True
+
+
+def mbr(image, *starts_and_counts):
+    """A partition table with these partitions, in sectors."""
+    entries = b""
+    for i in range(0, len(starts_and_counts), 2):
+        start, count = int(starts_and_counts[i]), int(starts_and_counts[i + 1])
+        entries += struct.pack("<B3sB3sLL", 0, b"\0\2\0", 0x83, b"\xff\xff\xff", start, count)
+    fd = os.open(image, os.O_RDWR)
+    os.pwrite(fd, entries.ljust(64, b"\0") + b"\x55\xaa", 446)
+    os.close(fd)
+    return True
+
+
+if __name__ == "__main__":
+    commands = [check, write, where, pick, oracle, fiemap, damage, forget, mbr]
+    result = {c.__name__: c for c in commands}[sys.argv[1]](*sys.argv[2:])
+    sys.exit(0 if result in (None, True) else 1)

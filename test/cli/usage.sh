@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Wrong command lines: 16, one line that begins with what is wrong, and no document.
+. "${top_srcdir:?}/test/cli/lib.sh"
+
+# refused OBJECT ARGUMENT...
+refused() {
+	local object=$1
+
+	shift
+	run 16 "$@"
+	[ ! -s "$work/out" ] || fail "a document for a usage error: $*"
+	says "pmem-recover: $object: "
+	[ "$(wc -l <"$work/err")" -eq 1 ] || fail "more than one line: $*"
+}
+
+refused frobnicate frobnicate
+refused --frobnicate --frobnicate
+refused -x -x
+refused frobnicate help frobnicate
+refused list help scan list
+refused --frobnicate scan --frobnicate
+refused -z scan -z
+refused '\x1b[2J' scan --format=$'\e[2J'
+refused csv scan --format=csv
+refused --format scan --format
+refused option scan --badblocks=
+refused --human=1 scan --human=1
+refused some list some
+refused some health some
+refused --badblocks=x list --badblocks=x
+refused --yes scan --yes
+refused map map
+refused three map one 2 three
+for range in 1+0 1+ +1 -- -1 0x x 1x 1+2+3 1.5 '1 ' 1-2 18446744073709551616 16777216T; do
+	refused "$range" map -- one "$range"
+done
+refused repair repair --zero-fill
+refused repair repair target
+refused --zero-fill repair --zero-fill --from-backup=a b
+refused --backup-root repair --zero-fill --backup-root=a b
+refused --verify-backup=none repair --from-backup=a --verify-backup=none b
+refused some repair --from-backup=a --verify-backup=some b
+
+# a list that names no device leaves health, and a scan of nothing, without one
+echo '8 1' >"$work/list"
+refused "$work/list" health --badblocks="$work/list"
+refused "$work/list" scan --badblocks="$work/list"
+
+# nothing at all: the help, but not as an answer
+run 16
+[ ! -s "$work/out" ] || fail "help on stdout though nobody asked"
+says 'Usage: pmem-recover COMMAND'
+
+for command in help --help -h; do
+	run 0 $command
+	prints 'Usage: pmem-recover COMMAND'
+	prints 'Exit status'
+	[ ! -s "$work/err" ] || fail "help talks on stderr"
+done
+run 0 --version
+grep -qE '^pmem-recover [0-9]+\.[0-9]+' "$work/out" || fail "version"
+cmds=$("$PMEM_RECOVER" --list-cmds)
+[ "$(echo "$cmds" | wc -l)" -ge 5 ] || fail "too few commands"
+for cmd in $cmds; do
+	run 0 help "$cmd"
+	prints "Usage: pmem-recover $cmd [OPTION...]"
+	cp "$work/out" "$work/help"
+	run 0 "$cmd" --help
+	cmp -s "$work/out" "$work/help" || fail "help $cmd and $cmd --help differ"
+	run 0 "$cmd" -h
+	cmp -s "$work/out" "$work/help" || fail "help $cmd and $cmd -h differ"
+done
