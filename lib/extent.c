@@ -110,9 +110,8 @@ static int clip(struct pmr_extents *e, const struct fiemap_extent *fe, struct pm
 {
 	uint64_t end, cut = 0;
 
-	if (__builtin_add_overflow(fe->fe_logical, fe->fe_length, &end))
-		return -EPROTO;
-	if (end <= e->position)
+	if (!fe->fe_length || __builtin_add_overflow(fe->fe_logical, fe->fe_length, &end) ||
+	    end <= e->position)
 		return -EPROTO;
 	if (fe->fe_logical < e->position)
 		cut = e->position - fe->fe_logical;
