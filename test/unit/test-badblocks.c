@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Lists of badblocks: the text of files, the text of the kernel, and which device they are for. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "private.h"
+#include "topology.h"
+
+#define N(rows) (sizeof(rows) / sizeof((rows)[0]))
+#define MAX_RANGES 4
+#define PAGE 4096
+
+/* In sectors; ends at the first without a count. */
+typedef struct pmr_range sectors_row[MAX_RANGES];
+
+static void check_sectors(const struct pmr_ranges *ranges, const struct pmr_range *row)
+{
+	size_t i;
+
+	for (i = 0; i < MAX_RANGES && row[i].length; i++) {
+		assert_true(i < ranges->n);
+		assert_int_equal(ranges->v[i].offset, row[i].offset * PMR_SECTOR);
+		assert_int_equal(ranges->v[i].length, row[i].length * PMR_SECTOR);
+	}
+	assert_int_equal(ranges->n, i);
+}
+
+static void test_parse(void **state)
+{
+	static const struct {
+		const char *text;
+		sectors_row sectors;
+		const char *device;
+		uint64_t size;
+	} rows[] = {
+		{ "", { { 0 } }, NULL, 0 },
+		{ "\n\n", { { 0 } }, NULL, 0 },
+		{ "8 1\n", { { 8, 1 } }, NULL, 0 },
+		{ "8 1", { { 8, 1 } }, NULL, 0 },
+		{ "8 1\r\n10 2\r\n", { { 8, 1 }, { 10, 2 } }, NULL, 0 },
+		{ " \t8 \t 1 \t\n", { { 8, 1 } }, NULL, 0 },
+		{ "010 01\n", { { 10, 1 } }, NULL, 0 },
+		{ "0 1\n", { { 0, 1 } }, NULL, 0 },
+		{ "20 2\n8 1\n21 3\n9 1\n", { { 8, 2 }, { 20, 4 } }, NULL, 0 },
+		{ "# words\n#\n8 1\n", { { 8, 1 } }, NULL, 0 },
+		{ "# device pmem0\n# size 4096\n7 1\n", { { 7, 1 } }, "pmem0", 4096 },
+		{ "#device /dev/pmem0\n#size 8192\n", { { 0 } }, "/dev/pmem0", 8192 },
+		{ "# device pmem0\r\n# device pmem0\r\n", { { 0 } }, "pmem0", 0 },
+		{ "# devices are many\n# sized 7\n", { { 0 } }, NULL, 0 },
+		{ "8 1\n# device pmem0\n# size 1\n", { { 8, 1 } }, NULL, 0 },
+		{ "36028797018963966 1\n", { { 36028797018963966, 1 } }, NULL, 0 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_badblocks_file file;
+		unsigned int line = 0;
+
+		assert_int_equal(
+			pmr_badblocks_parse(rows[i].text, strlen(rows[i].text), &file, &line), 0);
+		assert_int_equal(file.list.trust, PMR_LIST_COMPLETE);
+		assert_null(file.list.reason);
+		check_sectors(&file.list.ranges, rows[i].sectors);
+		assert_int_equal(file.size, rows[i].size);
+		assert_int_equal(!file.device, !rows[i].device);
+		if (file.device)
+			assert_string_equal(file.device, rows[i].device);
+		pmr_badblocks_file_release(&file);
+	}
+}
+
+static void test_parse_faults(void **state)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		unsigned int line;
+	} rows[] = {
+		{ "8\n", -EINVAL, 1 },
+		{ "8 \n", -EINVAL, 1 },
+		{ "8 0\n", -EINVAL, 1 },
+		{ "8 1 1\n", -EINVAL, 1 },
+		{ "8 1x\n", -EINVAL, 1 },
+		{ "8x 1\n", -EINVAL, 1 },
+		{ "8,1\n", -EINVAL, 1 },
+		{ "-8 1\n", -EINVAL, 1 },
+		{ "8 -1\n", -EINVAL, 1 },
+		{ "+8 1\n", -EINVAL, 1 },
+		{ "0x8 1\n", -EINVAL, 1 },
+		{ "8 1.0\n", -EINVAL, 1 },
+		{ "8 1 # why\n", -EINVAL, 1 },
+		{ "8 1\r\r\n", -EINVAL, 1 },
+		{ "\xef\xbb\xbf"
+		  "8 1\n",
+		  -EINVAL, 1 },
+		{ "8 1\n\n# x\nsector\n", -EINVAL, 4 },
+		{ "18446744073709551616 1\n", -ERANGE, 1 },
+		{ "1 99999999999999999999\n", -ERANGE, 1 },
+		{ "36028797018963968 1\n", -ERANGE, 1 },
+		{ "36028797018963967 1\n", -ERANGE, 1 },
+		{ "1 36028797018963968\n", -ERANGE, 1 },
+		{ "36028797018963960 8\n", -ERANGE, 1 },
+		{ "# size 4096\n7 1\n7 2\n", -ERANGE, 3 },
+		{ "# size 4095\n7 1\n", -ERANGE, 2 },
+		{ "# size 0\n", -EINVAL, 1 },
+		{ "# size\n", -EINVAL, 1 },
+		{ "# size 4 MiB\n", -EINVAL, 1 },
+		{ "# size 1\n# size 2\n", -EINVAL, 2 },
+		{ "# device\n", -EINVAL, 1 },
+		{ "# device pmem0 pmem1\n", -EINVAL, 1 },
+		{ "# device pmem0\n# device pmem1\n", -EINVAL, 2 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_badblocks_file file = { .size = 77 };
+		unsigned int line = 0;
+
+		assert_int_equal(
+			pmr_badblocks_parse(rows[i].text, strlen(rows[i].text), &file, &line),
+			rows[i].rc);
+		assert_int_equal(line, rows[i].line);
+		assert_int_equal(file.size, 77);
+	}
+}
+
+static void test_parse_bytes(void **state)
+{
+	static const char nul[] = "8 1\0\n9 1\n";
+	struct pmr_badblocks_file file;
+	unsigned int line = 0;
+
+	(void)state;
+	assert_int_equal(pmr_badblocks_parse(nul, sizeof(nul) - 1, &file, &line), -EINVAL);
+	assert_int_equal(line, 1);
+	/* Nothing past the length is looked at. */
+	assert_int_equal(pmr_badblocks_parse("8 12", 3, &file, &line), 0);
+	assert_int_equal(file.list.ranges.v[0].length, PMR_SECTOR);
+	pmr_badblocks_file_release(&file);
+}
+
+/* ---- the kernel's text */
+
+static void test_judge(void **state)
+{
+	static const struct {
+		const char *text;
+		int error;
+		enum pmr_trust trust;
+		const char *reason;
+		sectors_row sectors;
+	} rows[] = {
+		{ "", 0, PMR_LIST_COMPLETE, NULL, { { 0 } } },
+		{ "\n", 0, PMR_LIST_UNKNOWN, "no-attribute", { { 0 } } },
+		{ "8 1\n", 0, PMR_LIST_COMPLETE, NULL, { { 8, 1 } } },
+		/* As the kernel orders them, which is not always by sector. */
+		{ "1512 512\n1000 512\n",
+		  0,
+		  PMR_LIST_COMPLETE,
+		  NULL,
+		  { { 1512, 512 }, { 1000, 512 } } },
+		{ "8 1\n10", 0, PMR_LIST_INCOMPLETE, "cut-line", { { 8, 1 } } },
+		{ "8 1\n10 1", 0, PMR_LIST_INCOMPLETE, "cut-line", { { 8, 1 } } },
+		{ "8 1", 0, PMR_LIST_INCOMPLETE, "cut-line", { { 0 } } },
+		{ "8 1\nwhat\n10 1\n",
+		  0,
+		  PMR_LIST_INCOMPLETE,
+		  "malformed",
+		  { { 8, 1 }, { 10, 1 } } },
+		{ NULL, -ENOENT, PMR_LIST_UNKNOWN, "no-attribute", { { 0 } } },
+		{ NULL, -EACCES, PMR_LIST_UNKNOWN, "cannot-open", { { 0 } } },
+		{ NULL, -ENXIO, PMR_LIST_UNKNOWN, "cannot-open", { { 0 } } },
+		{ NULL, -EMFILE, PMR_LIST_UNKNOWN, "cannot-open", { { 0 } } },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		size_t length = rows[i].text ? strlen(rows[i].text) : 0;
+		struct pmr_badblocks list;
+
+		assert_int_equal(
+			pmr_badblocks_judge(rows[i].text, length, rows[i].error, PAGE, &list), 0);
+		assert_int_equal(list.trust, rows[i].trust);
+		assert_int_equal(!list.reason, !rows[i].reason);
+		if (list.reason)
+			assert_string_equal(list.reason, rows[i].reason);
+		check_sectors(&list.ranges, rows[i].sectors);
+		pmr_badblocks_release(&list);
+	}
+}
+
+/* Whole lines of @width bytes, cut after @length bytes. */
+static void judge_lines(unsigned int lines, int width, size_t length, size_t page,
+			struct pmr_badblocks *list)
+{
+	char *text = malloc((size_t)lines * width + 1);
+	unsigned int i;
+
+	assert_non_null(text);
+	for (i = 0; i < lines; i++)
+		sprintf(text + (size_t)i * width, "%0*u 1\n", width - 3, i * 8);
+	if (!length || length > (size_t)lines * width)
+		length = (size_t)lines * width;
+	assert_int_equal(pmr_badblocks_judge(text, length, 0, page, list), 0);
+	free(text);
+}
+
+static void test_judge_limits(void **state)
+{
+	static const struct {
+		unsigned int lines;
+		int width;
+		size_t length, page;
+		const char *reason;
+		size_t records;
+	} rows[] = {
+		{ 511, 7, 0, PAGE, NULL, 511 },
+		{ 512, 7, 0, PAGE, "record-limit", 512 },
+		/* 4094 bytes ended before the page did; 4095 may go on. */
+		{ 455, 9, 4095, PAGE, "page-full", 455 },
+		{ 600, 9, 4095, PAGE, "page-full", 455 },
+		{ 600, 10, 4095, PAGE, "page-full", 409 },
+		{ 178, 23, 4094, PAGE, NULL, 178 },
+		/* A kernel with larger pages shows all it has. */
+		{ 511, 10, 0, 65536, NULL, 511 },
+		{ 512, 10, 0, 65536, "record-limit", 512 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_badblocks list;
+
+		judge_lines(rows[i].lines, rows[i].width, rows[i].length, rows[i].page, &list);
+		assert_int_equal(list.trust,
+				 rows[i].reason ? PMR_LIST_INCOMPLETE : PMR_LIST_COMPLETE);
+		assert_int_equal(!list.reason, !rows[i].reason);
+		if (list.reason)
+			assert_string_equal(list.reason, rows[i].reason);
+		assert_int_equal(list.ranges.n, rows[i].records);
+		pmr_badblocks_release(&list);
+	}
+}
+
+/* ---- files and devices */
+
+struct heard {
+	unsigned int n;
+	char code[64];
+	char object[256];
+	char text[1024];
+};
+
+static void hear(void *data, const struct pmr_message *message)
+{
+	struct heard *heard = data;
+
+	heard->n++;
+	snprintf(heard->code, sizeof(heard->code), "%s", message->code);
+	snprintf(heard->object, sizeof(heard->object), "%s", message->object);
+	snprintf(heard->text, sizeof(heard->text), "%s", message->text);
+}
+
+static void load(const char *text, struct pmr_ctx *ctx, int rc, struct pmr_badblocks_file *file)
+{
+	char path[] = "/tmp/pmr-badblocks-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(pmr_badblocks_load(ctx, path, file), rc);
+	if (!rc)
+		assert_string_equal(file->list.source, path);
+	unlink(path);
+}
+
+static void test_load(void **state)
+{
+	struct pmr_badblocks_file file;
+	struct heard heard = { 0 };
+	struct pmr_ctx *ctx;
+
+	(void)state;
+	assert_int_equal(pmr_new(&ctx), 0);
+	pmr_set_message_fn(ctx, hear, &heard);
+	load("# device pmem0\n8 1\n", ctx, 0, &file);
+	assert_int_equal(heard.n, 0);
+	pmr_badblocks_file_release(&file);
+
+	load("8 1\n9 -1\n", ctx, -EINVAL, &file);
+	assert_int_equal(heard.n, 1);
+	assert_string_equal(heard.code, "badblocks-malformed");
+	assert_non_null(strstr(heard.text, "line 2"));
+
+	load("8 99999999999999999999\n", ctx, -ERANGE, &file);
+	assert_int_equal(heard.n, 2);
+	assert_non_null(strstr(heard.text, "line 1"));
+
+	assert_int_equal(pmr_badblocks_load(ctx, "/nonexistent/list", &file), -ENOENT);
+	assert_int_equal(heard.n, 3);
+	assert_string_equal(heard.code, "badblocks-unreadable");
+	assert_string_equal(heard.object, "/nonexistent/list");
+
+	assert_int_equal(pmr_badblocks_load(ctx, "/", &file), -EISDIR);
+	pmr_unref(ctx);
+}
+
+static void test_use_file(void **state)
+{
+	static char name[] = "pmem0", path[] = "/dev/pmem0", ns_name[] = "namespace0.0";
+	static const struct {
+		const char *text;
+		int rc;
+		const char *code;
+		const char *says;
+	} rows[] = {
+		{ "", 0, NULL, NULL },
+		{ "2047 1\n", 0, NULL, NULL },
+		{ "# device pmem0\n# size 1048576\n", 0, NULL, NULL },
+		{ "# device namespace0.0\n", 0, NULL, NULL },
+		{ "# device /elsewhere/pmem0\n", 0, NULL, NULL },
+		{ "# device pmem1\n", -EXDEV, "badblocks-other-device", "pmem1" },
+		{ "# device pmem0p1\n", -EXDEV, "badblocks-other-device", "pmem0p1" },
+		{ "# size 1048575\n", -ERANGE, "badblocks-other-size", "1048575" },
+		{ "2048 1\n", -ERANGE, "badblocks-past-end", "2048 1" },
+		{ "5 1\n2047 2\n", -ERANGE, "badblocks-past-end", "2047 2" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_device device = {
+			.name = name, .path = path, .ns_name = ns_name, .size = 1048576
+		};
+		struct pmr_badblocks_file file;
+		struct heard heard = { 0 };
+		unsigned int line;
+		struct pmr_ctx *ctx;
+
+		assert_int_equal(pmr_new(&ctx), 0);
+		pmr_set_message_fn(ctx, hear, &heard);
+		assert_int_equal(
+			pmr_badblocks_parse(rows[i].text, strlen(rows[i].text), &file, &line), 0);
+		assert_int_equal(pmr_device_use_file(ctx, &device, "list", &file), rows[i].rc);
+		assert_int_equal(device.from_file, !rows[i].rc);
+		assert_int_equal(device.badblocks.trust,
+				 rows[i].rc ? PMR_LIST_UNKNOWN : PMR_LIST_COMPLETE);
+		assert_int_equal(heard.n, rows[i].rc != 0);
+		if (rows[i].rc) {
+			assert_string_equal(heard.code, rows[i].code);
+			assert_string_equal(heard.object, "list");
+			assert_non_null(strstr(heard.text, rows[i].says));
+		} else {
+			assert_string_equal(device.badblocks.source, "list");
+			assert_int_equal(device.badblocks.ranges.n, file.list.ranges.n);
+		}
+		pmr_badblocks_release(&device.badblocks);
+		pmr_badblocks_file_release(&file);
+		pmr_unref(ctx);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parse),	     cmocka_unit_test(test_parse_faults),
+		cmocka_unit_test(test_parse_bytes),  cmocka_unit_test(test_judge),
+		cmocka_unit_test(test_judge_limits), cmocka_unit_test(test_load),
+		cmocka_unit_test(test_use_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

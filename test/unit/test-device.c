@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where a namespace lies in its region, what of the region's list is its own, and what a filesystem sees of that. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "private.h"
+#include "topology.h"
+
+#define N(rows) (sizeof(rows) / sizeof((rows)[0]))
+#define NO PMR_NO_ADDRESS
+#define MAX_RANGES 4
+
+static void test_layout(void **state)
+{
+	static const struct {
+		struct pmr_layout in;
+		uint64_t ns_offset, data_offset, region_offset, resource;
+	} rows[] = {
+		/* Raw, filling its region; then with a neighbour ahead of it. */
+		{ { 1000, 500, 1000, 500, NO, false, false }, 0, 0, 0, 1000 },
+		{ { 1000, 500, 1200, 300, NO, false, false }, 200, 0, 200, 1200 },
+		/* With an info block and page map of 16 bytes. */
+		{ { 1000, 500, 1000, 500, 1016, true, false }, 0, 16, 16, 1016 },
+		{ { 1000, 500, 1200, 300, 1216, true, false }, 200, 16, 216, 1216 },
+		/* No address may be read: what fills its region still lies at its start. */
+		{ { NO, 500, NO, 500, NO, false, false }, 0, 0, 0, NO },
+		{ { NO, 500, NO, 500, NO, true, false }, 0, NO, NO, NO },
+		{ { NO, 500, NO, 300, NO, false, false }, NO, 0, NO, NO },
+		{ { NO, 500, NO, 300, NO, true, false }, NO, NO, NO, NO },
+		/* Only one of them is known. */
+		{ { NO, 500, 1200, 300, 1216, true, false }, NO, 16, NO, 1216 },
+		{ { 1000, 500, 1200, 300, NO, true, false }, 200, NO, NO, NO },
+		/* Addresses that cannot be are none. */
+		{ { 1000, 500, 900, 300, NO, false, false }, NO, 0, NO, 900 },
+		{ { 1000, 500, 1200, 300, 1100, true, false }, 200, NO, NO, 1100 },
+		/* A BTT's blocks lie anywhere. */
+		{ { 1000, 500, 1200, 300, NO, false, true }, 200, NO, NO, NO },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_device device = { 0 };
+		uint64_t ns_offset;
+
+		pmr_layout_device(&rows[i].in, &device, &ns_offset);
+		assert_int_equal(ns_offset, rows[i].ns_offset);
+		assert_int_equal(device.data_offset, rows[i].data_offset);
+		assert_int_equal(device.region_offset, rows[i].region_offset);
+		assert_int_equal(device.resource, rows[i].resource);
+	}
+}
+
+/* The region has poison at 100+10 and 300+20. */
+static struct pmr_range poison[] = { { 100, 10 }, { 300, 20 } };
+
+struct list_row {
+	enum pmr_trust trust;
+	const char *reason;
+	struct pmr_range ranges[MAX_RANGES];
+};
+
+static void check_list(const struct pmr_badblocks *list, const struct list_row *row)
+{
+	size_t i;
+
+	assert_int_equal(list->trust, row->trust);
+	assert_int_equal(!list->reason, !row->reason);
+	if (list->reason)
+		assert_string_equal(list->reason, row->reason);
+	for (i = 0; i < MAX_RANGES && row->ranges[i].length; i++) {
+		assert_true(i < list->ranges.n);
+		assert_int_equal(list->ranges.v[i].offset, row->ranges[i].offset);
+		assert_int_equal(list->ranges.v[i].length, row->ranges[i].length);
+	}
+	assert_int_equal(list->ranges.n, i);
+}
+
+#define COMPLETE PMR_LIST_COMPLETE
+#define INCOMPLETE PMR_LIST_INCOMPLETE
+#define UNKNOWN PMR_LIST_UNKNOWN
+
+static void test_region_window(void **state)
+{
+	static const struct {
+		enum pmr_trust trust;
+		const char *reason;
+		bool is_poisoned;
+		uint64_t offset, length;
+		struct list_row out;
+	} rows[] = {
+		{ COMPLETE, NULL, true, 0, 1000, { COMPLETE, NULL, { { 100, 10 }, { 300, 20 } } } },
+		{ COMPLETE, NULL, true, 50, 100, { COMPLETE, NULL, { { 50, 10 } } } },
+		{ COMPLETE, NULL, true, 105, 200, { COMPLETE, NULL, { { 0, 5 }, { 195, 5 } } } },
+		{ COMPLETE, NULL, true, 110, 190, { COMPLETE, NULL, { { 0 } } } },
+		{ COMPLETE, NULL, true, 0, 0, { COMPLETE, NULL, { { 0 } } } },
+		{ INCOMPLETE,
+		  "page-full",
+		  true,
+		  50,
+		  100,
+		  { INCOMPLETE, "page-full", { { 50, 10 } } } },
+		{ INCOMPLETE, "page-full", true, 500, 100, { INCOMPLETE, "page-full", { { 0 } } } },
+		{ UNKNOWN, "cannot-open", false, 0, 1000, { UNKNOWN, "cannot-open", { { 0 } } } },
+		/* Where is not known: only a clean region spares it. */
+		{ COMPLETE, NULL, true, NO, 1000, { INCOMPLETE, "region-only", { { 0 } } } },
+		{ COMPLETE, NULL, true, 0, NO, { INCOMPLETE, "region-only", { { 0 } } } },
+		{ COMPLETE, NULL, false, NO, NO, { COMPLETE, NULL, { { 0 } } } },
+		{ INCOMPLETE, "cut-line", true, NO, 1000, { INCOMPLETE, "cut-line", { { 0 } } } },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_badblocks list, region = {
+			.trust = rows[i].trust,
+			.reason = rows[i].reason,
+			.ranges = { poison, rows[i].is_poisoned ? N(poison) : 0, N(poison) },
+		};
+
+		assert_int_equal(
+			pmr_layout_badblocks(&region, rows[i].offset, rows[i].length, &list), 0);
+		check_list(&list, &rows[i].out);
+		pmr_badblocks_release(&list);
+	}
+}
+
+static void test_device_lists(void **state)
+{
+	static char attribute[] = "/sys/block/pmem0/badblocks", source[] = "/sys/region/badblocks";
+	static const struct {
+		enum pmr_mode mode;
+		bool enabled, has_attribute;
+		enum pmr_trust trust;
+		const char *reason;
+		bool is_poisoned;
+		uint64_t ns_offset, data_offset, region_offset;
+		struct list_row list, metadata;
+	} rows[] = {
+		/* fsdax: the block device has its own list, the region's tells of the info block. */
+		{ PMR_MODE_FSDAX,
+		  true,
+		  true,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  0,
+		  105,
+		  105,
+		  { UNKNOWN, NULL, { { 0 } } },
+		  { COMPLETE, NULL, { { 100, 5 } } } },
+		{ PMR_MODE_FSDAX,
+		  true,
+		  true,
+		  UNKNOWN,
+		  "cannot-open",
+		  false,
+		  0,
+		  105,
+		  105,
+		  { UNKNOWN, NULL, { { 0 } } },
+		  { UNKNOWN, "cannot-open", { { 0 } } } },
+		{ PMR_MODE_FSDAX,
+		  true,
+		  true,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  0,
+		  NO,
+		  NO,
+		  { UNKNOWN, NULL, { { 0 } } },
+		  { INCOMPLETE, "region-only", { { 0 } } } },
+		/* raw: no info block, whatever the region says. */
+		{ PMR_MODE_RAW,
+		  true,
+		  true,
+		  UNKNOWN,
+		  "cannot-open",
+		  false,
+		  0,
+		  0,
+		  0,
+		  { UNKNOWN, NULL, { { 0 } } },
+		  { COMPLETE, NULL, { { 0 } } } },
+		/* devdax */
+		{ PMR_MODE_DEVDAX,
+		  true,
+		  false,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  90,
+		  15,
+		  105,
+		  { COMPLETE, NULL, { { 0, 5 }, { 195, 5 } } },
+		  { COMPLETE, NULL, { { 10, 5 } } } },
+		{ PMR_MODE_DEVDAX,
+		  true,
+		  false,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  NO,
+		  NO,
+		  NO,
+		  { INCOMPLETE, "region-only", { { 0 } } },
+		  { INCOMPLETE, "region-only", { { 0 } } } },
+		{ PMR_MODE_DEVDAX,
+		  true,
+		  false,
+		  UNKNOWN,
+		  "no-attribute",
+		  false,
+		  90,
+		  15,
+		  105,
+		  { UNKNOWN, "no-attribute", { { 0 } } },
+		  { UNKNOWN, "no-attribute", { { 0 } } } },
+		/* sector: poison inside the namespace, but nobody knows in which block */
+		{ PMR_MODE_SECTOR,
+		  true,
+		  false,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  90,
+		  NO,
+		  NO,
+		  { INCOMPLETE, "region-only", { { 0 } } },
+		  { COMPLETE, NULL, { { 10, 10 }, { 210, 20 } } } },
+		{ PMR_MODE_SECTOR,
+		  true,
+		  false,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  400,
+		  NO,
+		  NO,
+		  { COMPLETE, NULL, { { 0 } } },
+		  { COMPLETE, NULL, { { 0 } } } },
+		{ PMR_MODE_SECTOR,
+		  true,
+		  false,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  NO,
+		  NO,
+		  NO,
+		  { INCOMPLETE, "region-only", { { 0 } } },
+		  { INCOMPLETE, "region-only", { { 0 } } } },
+		{ PMR_MODE_SECTOR,
+		  true,
+		  false,
+		  COMPLETE,
+		  NULL,
+		  false,
+		  NO,
+		  NO,
+		  NO,
+		  { COMPLETE, NULL, { { 0 } } },
+		  { COMPLETE, NULL, { { 0 } } } },
+		{ PMR_MODE_SECTOR,
+		  true,
+		  false,
+		  INCOMPLETE,
+		  "page-full",
+		  true,
+		  400,
+		  NO,
+		  NO,
+		  { INCOMPLETE, "page-full", { { 0 } } },
+		  { INCOMPLETE, "page-full", { { 0 } } } },
+		/* disabled: the namespace from its first byte */
+		{ PMR_MODE_UNKNOWN,
+		  false,
+		  false,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  90,
+		  0,
+		  90,
+		  { COMPLETE, NULL, { { 10, 10 }, { 210, 20 } } },
+		  { COMPLETE, NULL, { { 0 } } } },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_region region = {
+			.badblocks = {
+				.trust = rows[i].trust,
+				.reason = rows[i].reason,
+				.source = rows[i].trust == UNKNOWN ? NULL : source,
+				.ranges = { poison, rows[i].is_poisoned ? N(poison) : 0, N(poison) },
+			},
+		};
+		struct pmr_device_private own = {
+			.attribute = rows[i].has_attribute ? attribute : NULL,
+			.ns_offset = rows[i].ns_offset,
+		};
+		struct pmr_device device = {
+			.mode = rows[i].mode,
+			.enabled = rows[i].enabled,
+			.region = &region,
+			.size = rows[i].enabled ? 200 : 0,
+			.ns_size = 400,
+			.data_offset = rows[i].data_offset,
+			.region_offset = rows[i].region_offset,
+			.own = &own,
+		};
+
+		assert_int_equal(pmr_layout_lists(&device), 0);
+		check_list(&device.badblocks, &rows[i].list);
+		check_list(&device.metadata_badblocks, &rows[i].metadata);
+		pmr_badblocks_release(&device.badblocks);
+		pmr_badblocks_release(&device.metadata_badblocks);
+	}
+}
+
+static void test_filesystem_window(void **state)
+{
+	static const struct {
+		uint64_t start, size;
+		struct pmr_range ranges[MAX_RANGES];
+	} rows[] = {
+		{ 0, 1000, { { 100, 10 }, { 300, 20 } } },
+		{ 50, 100, { { 50, 10 } } },
+		{ 105, 200, { { 0, 5 }, { 195, 5 } } },
+		{ 320, 100, { { 0 } } },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_device device = { .badblocks = {
+						     .ranges = { poison, N(poison), N(poison) } } };
+		struct pmr_filesystem fs = { .device = &device,
+					     .start = rows[i].start,
+					     .size = rows[i].size };
+		struct pmr_badblocks seen = { 0 };
+		struct list_row row = { .trust = UNKNOWN };
+		uint64_t offset = 7;
+
+		/* What was there goes. */
+		assert_int_equal(pmr_ranges_add(&seen.ranges, 1, 1), 0);
+		memcpy(row.ranges, rows[i].ranges, sizeof(row.ranges));
+		assert_int_equal(pmr_filesystem_badblocks(&fs, &seen.ranges), 0);
+		check_list(&seen, &row);
+		pmr_badblocks_release(&seen);
+
+		assert_int_equal(pmr_filesystem_to_device(&fs, rows[i].size, &offset), -ERANGE);
+		assert_int_equal(pmr_filesystem_to_device(&fs, UINT64_MAX, &offset), -ERANGE);
+		assert_int_equal(offset, 7);
+		assert_int_equal(pmr_filesystem_to_device(&fs, rows[i].size - 1, &offset), 0);
+		assert_int_equal(offset, rows[i].start + rows[i].size - 1);
+	}
+}
+
+static void test_filesystem_check(void **state)
+{
+	static const struct {
+		const char *type;
+		int rc;
+	} rows[] = {
+		{ NULL, 0 },
+		{ "ext2", 0 },
+		{ "ext3", 0 },
+		{ "ext4", 0 },
+		{ "xfs", 0 },
+		{ "btrfs", -EOPNOTSUPP },
+		{ "vfat", -EOPNOTSUPP },
+		{ "f2fs", -EOPNOTSUPP },
+		{ "bcachefs", -EOPNOTSUPP },
+		{ "LVM2_member", -EOPNOTSUPP },
+		{ "ext4dev", -EOPNOTSUPP },
+	};
+	struct pmr_ctx *ctx;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(pmr_new(&ctx), 0);
+	for (i = 0; i < N(rows); i++) {
+		char source[] = "/dev/pmem0", *type = rows[i].type ? strdup(rows[i].type) : NULL;
+		struct pmr_filesystem fs = { .type = type, .source = source };
+
+		assert_int_equal(pmr_filesystem_check(ctx, &fs, "file"), rows[i].rc);
+		free(type);
+	}
+	pmr_unref(ctx);
+}
+
+static void test_mode_names(void **state)
+{
+	(void)state;
+	assert_string_equal(pmr_mode_name(PMR_MODE_NONE), "none");
+	assert_string_equal(pmr_mode_name(PMR_MODE_FSDAX), "fsdax");
+	assert_string_equal(pmr_mode_name(PMR_MODE_RAW), "raw");
+	assert_string_equal(pmr_mode_name(PMR_MODE_SECTOR), "sector");
+	assert_string_equal(pmr_mode_name(PMR_MODE_DEVDAX), "devdax");
+	assert_string_equal(pmr_mode_name(PMR_MODE_UNKNOWN), "unknown");
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_layout),		 cmocka_unit_test(test_region_window),
+		cmocka_unit_test(test_device_lists),	 cmocka_unit_test(test_filesystem_window),
+		cmocka_unit_test(test_filesystem_check), cmocka_unit_test(test_mode_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
