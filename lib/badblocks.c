@@ -363,33 +363,32 @@ int pmr_device_use_file(struct pmr_ctx *ctx, struct pmr_device *device, const ch
 
 static const struct {
 	const char *reason;
+	bool more_may_come;
 	const char *text;
 } doubts[] = {
-	{ "page-full",
-	  "fills the page the kernel shows it in, there may be more: repair what is listed, then "
-	  "scrub (ndctl start-scrub) or read the whole device, and look again" },
-	{ "cut-line",
-	  "ends in the middle of a line, there may be more: repair what is listed, then scrub (ndctl "
-	  "start-scrub) or read the whole device, and look again" },
-	{ "record-limit",
-	  "is as long as the kernel keeps, there may be more: repair what is listed, then scrub "
-	  "(ndctl start-scrub) or read the whole device, and look again" },
-	{ "region-only",
-	  "cannot be told from its region's, which has poison: read the whole device to find what is "
-	  "lost" },
-	{ "changing", "changed each time it was read: try again" },
-	{ "malformed", "has lines that are no records: the kernel is newer than this program" },
+	{ "page-full", true, "fills the page the kernel shows it in: there may be more" },
+	{ "cut-line", true, "ends in the middle of a line: there may be more" },
+	{ "record-limit", true, "is as long as the kernel keeps: there may be more" },
+	{ "region-only", false,
+	  "cannot be told from its region's, which has poison: read the whole device to find what is lost" },
+	{ "changing", false, "changed each time it was read: try again" },
+	{ "malformed", false,
+	  "has lines that are no records: the kernel is newer than this program" },
 };
 
-static void say_incomplete(struct pmr_ctx *ctx, const char *object,
-			   const struct pmr_badblocks *list)
+static void say_incomplete(struct pmr_ctx *ctx, const char *object, const struct pmr_device *device)
 {
+	bool can_scrub = device->region && device->region->bus->can_scrub;
+	const char *advice =
+		can_scrub ? "; repair what is listed, then scrub (ndctl start-scrub) and look again"
+			  : "; repair what is listed, then look again and read the whole device";
 	size_t i;
 
 	for (i = 0; i < sizeof(doubts) / sizeof(*doubts); i++) {
-		if (strcmp(doubts[i].reason, list->reason) == 0)
+		if (strcmp(doubts[i].reason, device->badblocks.reason) == 0)
 			pmr_say(ctx, PMR_WARNING, "badblocks-incomplete", object,
-				"its list of badblocks %s", doubts[i].text);
+				"its list of badblocks %s%s", doubts[i].text,
+				doubts[i].more_may_come ? advice : "");
 	}
 }
 
@@ -400,7 +399,7 @@ void pmr_badblocks_say(struct pmr_ctx *ctx, const struct pmr_device *device)
 	enum pmr_level level = device->enabled ? PMR_ERROR : PMR_WARNING;
 
 	if (list->trust == PMR_LIST_INCOMPLETE)
-		say_incomplete(ctx, object, list);
+		say_incomplete(ctx, object, device);
 	else if (list->trust == PMR_LIST_UNKNOWN && strcmp(list->reason, "no-attribute") == 0)
 		pmr_say(ctx, level, "badblocks-unknown", object,
 			"the kernel shows no list of badblocks for it: what is lost cannot be known");
