@@ -57,6 +57,7 @@ static int add_overlap(const struct pmr_extent *extent, uint64_t from, uint64_t 
 		.length = to - from,
 		.device_offset = start + from,
 		.shared = extent->flags & FIEMAP_EXTENT_SHARED,
+		.unwritten = extent->flags & FIEMAP_EXTENT_UNWRITTEN,
 	};
 	uint64_t inside;
 	int ret;
@@ -66,7 +67,7 @@ static int add_overlap(const struct pmr_extent *extent, uint64_t from, uint64_t 
 		struct pmr_loss head = loss;
 
 		head.length = inside;
-		head.state = extent->flags & FIEMAP_EXTENT_UNWRITTEN ? PMR_UNWRITTEN : PMR_LOST;
+		head.state = loss.unwritten ? PMR_UNWRITTEN : PMR_LOST;
 		ret = add_loss(losses, &head);
 		if (ret)
 			return ret;

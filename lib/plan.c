@@ -56,8 +56,8 @@ bool pmr_plan_wants(const struct pmr_file *file, const struct pmr_loss *loss)
 	case PMR_CACHED:
 		return true;
 	case PMR_PAST_EOF:
-		/* not a byte of it is missed, but the last page cannot be read while it is bad */
-		return loss->offset < page_up(file->size);
+		/* not a byte of it is missed, but the last page, if it was written, cannot be read while it is bad */
+		return !loss->unwritten && loss->offset < page_up(file->size);
 	default:
 		return false;
 	}

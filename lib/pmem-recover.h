@@ -469,6 +469,7 @@ const char *pmr_state_name(enum pmr_state state);
  * @source: where the bytes came from: "backup", "zero", "page-cache"; NULL before a repair
  * @method: how they were written: "write"; NULL before a repair
  * @shared: the block belongs to more than one owner (FIEMAP's SHARED)
+ * @unwritten: the block was never written (FIEMAP's UNWRITTEN), inside the file or past its end
  */
 struct pmr_loss {
 	uint64_t offset;
@@ -479,6 +480,7 @@ struct pmr_loss {
 	const char *source;
 	const char *method;
 	bool shared;
+	bool unwritten;
 };
 
 /**

@@ -263,6 +263,8 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan, void *buffe
 	if (!ret) {
 		struct pmr_compose compose = { &claim, media, plan->backup ? &backup : NULL };
 
+		/* where it fails, so will the writes that it was for */
+		pmr_cow_drop(&claim);
 		ret = repair_steps(r, &compose, &claim, plan, buffer);
 	}
 	pmr_backup_close(&backup);

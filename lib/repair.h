@@ -92,6 +92,18 @@ int pmr_claim_settle(struct pmr_claim *claim);
 /** pmr_claim_release() - let go of the lease and close; takes an empty claim */
 void pmr_claim_release(struct pmr_claim *claim);
 
+/* ---- cow.c */
+
+/**
+ * pmr_cow_drop() - have XFS give up the blocks it keeps for copy-on-write
+ *
+ * XFS takes more than it needs when it copies a shared block. For some minutes a write to the neighbours, shared or
+ * not, then goes to those blocks and not to its own: that reads the poison it should replace, and fails with EIO.
+ *
+ * Return: 0, also on other filesystems; a negative errno. A write may work all the same.
+ */
+int pmr_cow_drop(const struct pmr_claim *claim);
+
 /* ---- plan.c: pure */
 
 /**
