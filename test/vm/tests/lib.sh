@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# tests/lib.sh: what the scripts that run inside the guest share; source it. PMEM_RECOVER and TREE name the programs.
+# tests/lib.sh: what the scripts that run inside the guest share; source it. STAGE is a directory with the programs.
 #
 #	use_pmem fsdax|raw		sets PMEM, see pmem_setup
 #	check WHAT COMMAND...		one line: ok or not ok, and then why
@@ -20,7 +20,11 @@ here=${here:-$(cd "$(dirname "$0")" && pwd)}
 # shellcheck source=test/vm/lib.sh
 . "$here/../lib.sh"
 
-: "${PMEM_RECOVER:?}" "${TREE:=}"
+# Programs once read need no trip to the host again.
+[ -d /tmp/stage ] || cp -r "${STAGE:?}" /tmp/stage || exit 99
+PMEM_RECOVER=/tmp/stage/pmem-recover
+TREE=/tmp/stage/tree
+export LD_LIBRARY_PATH=/tmp/stage
 name=$(basename "$0" .sh)
 kind=e820
 [ -d "$pmr_parameters" ] && kind=module
@@ -35,8 +39,6 @@ err=/tmp/err
 status=0
 failures=0
 mkdir -p $mnt $backup
-# Programs once read need no trip to the host again.
-cp "$PMEM_RECOVER" /tmp/pmem-recover.bin && PMEM_RECOVER=/tmp/pmem-recover.bin
 journals=/var/lib/pmem-recover
 
 # use_pmem fsdax|raw: sets PMEM; quick where the namespace is of that kind already.

@@ -18,7 +18,6 @@ last=$3
 name="seeds $fs $kernel $kind"
 tmp=/tmp/seed
 mib=80
-cp "$TREE" /tmp/tree && TREE=/tmp/tree
 declare -A hits
 use_pmem fsdax
 region_base=0
