@@ -25,5 +25,6 @@ int pmr_grow(void *array, size_t n, size_t *alloc, size_t size)
 		return -ENOMEM;
 	memcpy(array, &grown, sizeof(grown));
 	*alloc = wanted;
+	/* cppcheck-suppress memleak */
 	return 0;
 }

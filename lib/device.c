@@ -21,32 +21,20 @@
 
 /* ---- lists */
 
-/* A list that libndctl iterates, and the attribute it reads for that. */
+/* A list that libndctl iterates, of a namespace or of a region, and the attribute it reads for that. */
 struct source {
 	const char *path;
-	void *object;
-	struct badblock *(*first)(void *object);
-	struct badblock *(*next)(void *object);
+	struct ndctl_namespace *ndns;
+	struct ndctl_region *ndregion;
 };
 
-static struct badblock *namespace_first(void *object)
+static struct badblock *get_record(const struct source *source, bool first)
 {
-	return ndctl_namespace_get_first_badblock(object);
-}
-
-static struct badblock *namespace_next(void *object)
-{
-	return ndctl_namespace_get_next_badblock(object);
-}
-
-static struct badblock *region_first(void *object)
-{
-	return ndctl_region_get_first_badblock(object);
-}
-
-static struct badblock *region_next(void *object)
-{
-	return ndctl_region_get_next_badblock(object);
+	if (source->ndns)
+		return first ? ndctl_namespace_get_first_badblock(source->ndns)
+			     : ndctl_namespace_get_next_badblock(source->ndns);
+	return first ? ndctl_region_get_first_badblock(source->ndregion)
+		     : ndctl_region_get_next_badblock(source->ndregion);
 }
 
 static int read_attribute(const char *path, struct pmr_badblocks *list, int *error)
@@ -68,7 +56,7 @@ static int iterate(const struct source *source, struct pmr_ranges *records)
 	struct badblock *bb;
 	int err;
 
-	for (bb = source->first(source->object); bb; bb = source->next(source->object)) {
+	for (bb = get_record(source, true); bb; bb = get_record(source, false)) {
 		uint64_t offset;
 
 		if (__builtin_mul_overflow(bb->offset, PMR_SECTOR, &offset))
@@ -144,7 +132,7 @@ out:
 
 static int read_region_list(struct ndctl_region *ndregion, struct pmr_region *region, int *error)
 {
-	struct source source = { .object = ndregion, .first = region_first, .next = region_next };
+	struct source source = { .ndregion = ndregion };
 	const char *doubt = NULL;
 	char *path;
 	int err;
@@ -168,12 +156,7 @@ static int read_device_lists(struct pmr_device *device)
 {
 	struct pmr_device_private *own = device->own;
 	struct pmr_badblocks *list = &device->badblocks;
-	struct source source = {
-		.path = own->attribute,
-		.object = own->ndns,
-		.first = namespace_first,
-		.next = namespace_next,
-	};
+	struct source source = { .path = own->attribute, .ndns = own->ndns };
 	int err;
 
 	err = pmr_layout_lists(device);
@@ -492,36 +475,6 @@ static int add_bus(struct finder *finder, struct ndctl_bus *ndbus)
 	return 0;
 }
 
-static int compare_buses(const void *a, const void *b)
-{
-	return strverscmp((*(struct pmr_bus *const *)a)->name, (*(struct pmr_bus *const *)b)->name);
-}
-
-static int compare_regions(const void *a, const void *b)
-{
-	return strverscmp((*(struct pmr_region *const *)a)->name,
-			  (*(struct pmr_region *const *)b)->name);
-}
-
-static int compare_devices(const void *a, const void *b)
-{
-	return strverscmp((*(struct pmr_device *const *)a)->ns_name,
-			  (*(struct pmr_device *const *)b)->ns_name);
-}
-
-/* sysfs lists in no order that a person would know. */
-static void sort(struct pmr_topology *topology)
-{
-	if (topology->n_buses)
-		qsort(topology->buses, topology->n_buses, sizeof(*topology->buses), compare_buses);
-	if (topology->n_regions)
-		qsort(topology->regions, topology->n_regions, sizeof(*topology->regions),
-		      compare_regions);
-	if (topology->n_devices)
-		qsort(topology->devices, topology->n_devices, sizeof(*topology->devices),
-		      compare_devices);
-}
-
 /* libndctl and libdaxctl print to standard error unless told otherwise; what matters of it shows in the lists. */
 static void ignore_ndctl_log(struct ndctl_ctx *ndctl, int priority, const char *file, int line,
 			     const char *fn, const char *format, va_list args)
@@ -552,7 +505,6 @@ int pmr_devices_find(struct pmr_ctx *ctx, struct pmr_topology *topology)
 		if (err)
 			return err;
 	}
-	sort(topology);
 	return 0;
 }
 

@@ -97,7 +97,7 @@ static int probe_copy(struct pmr_ctx *ctx, struct pmr_filesystem *fs)
 					head, &unreadable);
 	if (err)
 		goto out;
-	fd = memfd_create("pmem-recover-head", MFD_CLOEXEC);
+	fd = memfd_create("superblock", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, fs->size) || pwrite(fd, head, length, 0) != (ssize_t)length) {
 		err = -EIO;
 		goto out;

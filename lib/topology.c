@@ -20,6 +20,36 @@ const char *pmr_mode_name(enum pmr_mode mode)
 	return names[mode];
 }
 
+static int compare_buses(const void *a, const void *b)
+{
+	return strverscmp((*(struct pmr_bus *const *)a)->name, (*(struct pmr_bus *const *)b)->name);
+}
+
+static int compare_regions(const void *a, const void *b)
+{
+	return strverscmp((*(struct pmr_region *const *)a)->name,
+			  (*(struct pmr_region *const *)b)->name);
+}
+
+static int compare_devices(const void *a, const void *b)
+{
+	return strverscmp((*(struct pmr_device *const *)a)->ns_name,
+			  (*(struct pmr_device *const *)b)->ns_name);
+}
+
+/* sysfs lists in no order that a person would know. */
+static void sort(struct pmr_topology *topology)
+{
+	if (topology->n_buses)
+		qsort(topology->buses, topology->n_buses, sizeof(*topology->buses), compare_buses);
+	if (topology->n_regions)
+		qsort(topology->regions, topology->n_regions, sizeof(*topology->regions),
+		      compare_regions);
+	if (topology->n_devices)
+		qsort(topology->devices, topology->n_devices, sizeof(*topology->devices),
+		      compare_devices);
+}
+
 int pmr_topology_new(struct pmr_ctx *ctx, unsigned int flags, struct pmr_topology **topology)
 {
 	struct pmr_topology *made = calloc(1, sizeof(*made));
@@ -29,6 +59,8 @@ int pmr_topology_new(struct pmr_ctx *ctx, unsigned int flags, struct pmr_topolog
 		return -ENOMEM;
 	made->own = calloc(1, sizeof(*made->own));
 	err = made->own ? pmr_devices_find(ctx, made) : -ENOMEM;
+	if (!err)
+		sort(made);
 	if (!err && flags & PMR_TOPOLOGY_FILESYSTEMS)
 		err = pmr_filesystems_find(ctx, made);
 	if (err) {

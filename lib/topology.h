@@ -63,7 +63,8 @@ struct pmr_device_private {
  *
  * Pure. Return: 0, -ENOMEM.
  */
-int pmr_badblocks_judge(const char *text, size_t length, int error, size_t page, struct pmr_badblocks *list);
+int pmr_badblocks_judge(const char *text, size_t length, int error, size_t page,
+			struct pmr_badblocks *list);
 
 /** pmr_badblocks_say() - tell the user where a namespace's list is not to be believed, and what to do */
 void pmr_badblocks_say(struct pmr_ctx *ctx, const struct pmr_device *device);
@@ -98,7 +99,8 @@ struct pmr_layout {
 };
 
 /** pmr_layout_device() - fill region_offset, data_offset and resource of @device; what cannot be known stays unknown */
-void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *device, uint64_t *ns_offset);
+void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *device,
+		       uint64_t *ns_offset);
 
 /**
  * pmr_layout_badblocks() - the part of a region's list inside a window, moved to the window's start
@@ -110,7 +112,7 @@ void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *devic
  * Return: 0, -ENOMEM.
  */
 int pmr_layout_badblocks(const struct pmr_badblocks *region, uint64_t offset, uint64_t length,
-			struct pmr_badblocks *list);
+			 struct pmr_badblocks *list);
 
 /**
  * pmr_layout_lists() - fill a device's lists from its region's
@@ -163,7 +165,8 @@ char *pmr_block_path(const char *name);
  *
  * Return: 0, what @fn returned, -ENOMEM.
  */
-int pmr_block_partitions(const char *disk, int (*fn)(void *data, const struct pmr_block *partition), void *data);
+int pmr_block_partitions(const char *disk, int (*fn)(void *data, const struct pmr_block *partition),
+			 void *data);
 
 /**
  * pmr_stack_check() - refuse what is built of other block devices
@@ -198,17 +201,20 @@ int pmr_filesystems_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
  * pmr_filesystem_add() - add a block device to the topology's filesystems, whatever is on it
  * @device: of @block->disk
  */
-int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology, const struct pmr_block *block,
-		       struct pmr_device *device, struct pmr_filesystem **filesystem);
+int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
+		       const struct pmr_block *block, struct pmr_device *device,
+		       struct pmr_filesystem **filesystem);
 
 /** pmr_filesystem_free() - takes NULL */
 void pmr_filesystem_free(struct pmr_filesystem *filesystem);
 
 /** pmr_filesystem_check() - refuse filesystems whose extents are no offsets on their device. Return: 0, -EOPNOTSUPP. */
-int pmr_filesystem_check(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, const char *object);
+int pmr_filesystem_check(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
+			 const char *object);
 
 /** pmr_filesystem_refuse() - name the filesystem behind a number that is no block device. Return: -EOPNOTSUPP, -ENOMEM. */
-int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno, const char *object);
+int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
+			  const char *object);
 
 /** pmr_filesystems_forget() - release what filesystem.c holds */
 void pmr_filesystems_forget(struct pmr_topology *topology);
