@@ -48,12 +48,13 @@ static bool is_confirmed(struct cli *cli)
 	return false;
 }
 
+/* Also what lies past the end of a file: it is nobody's data, but its page cannot be read. */
 static bool has_losses(const struct pmr_scan *scan)
 {
-	struct report_totals totals;
-
-	report_totals(scan, &totals);
-	return totals.files > 0;
+	for (size_t i = 0; i < scan->n_files; i++)
+		if (scan->files[i]->n_losses)
+			return true;
+	return false;
 }
 
 static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)

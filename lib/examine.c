@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "scan.h"
 
@@ -100,24 +99,6 @@ struct cache {
 	bool is_there;
 };
 
-/*
- * Even a read that may not wait starts read-ahead (seen from 5.11 on), which asks the device for the very page in
- * question. So the kernel is asked first whether it has the page at all; where it does not want to tell, it says yes.
- */
-static bool is_resident(int fd, uint64_t page)
-{
-	unsigned char answer = 1;
-	void *mapping;
-
-	mapping = mmap(NULL, PMR_PAGE, PROT_READ, MAP_SHARED, fd, (off_t)page);
-	if (mapping == MAP_FAILED)
-		return true;
-	if (mincore(mapping, PMR_PAGE, &answer))
-		answer = 1;
-	munmap(mapping, PMR_PAGE);
-	return answer & 1;
-}
-
 static bool is_cached(struct cache *cache, uint64_t page)
 {
 	uint64_t left = cache->size - page;
@@ -126,7 +107,6 @@ static bool is_cached(struct cache *cache, uint64_t page)
 	if (page != cache->page) {
 		cache->page = page;
 		cache->is_there =
-			is_resident(cache->fd, page) &&
 			pmr_media_read_cached(cache->fd, page, buffer,
 					      left < PMR_PAGE ? (size_t)left : PMR_PAGE) == 1;
 	}

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -278,11 +279,33 @@ out:
 	return ret;
 }
 
+/*
+ * Even a read that may not wait starts read-ahead (seen from 5.11 on), which asks the device for the very page in
+ * question. So the kernel is asked first whether it has the page at all; where it does not want to tell, it says yes.
+ */
+static bool is_resident(int fd, uint64_t page)
+{
+	unsigned char answer = 1;
+	void *mapping;
+
+	mapping = mmap(NULL, PMR_PAGE, PROT_READ, MAP_SHARED, fd, (off_t)page);
+	if (mapping == MAP_FAILED)
+		return true;
+	if (mincore(mapping, PMR_PAGE, &answer))
+		answer = 1;
+	munmap(mapping, PMR_PAGE);
+	return answer & 1;
+}
+
 int pmr_media_read_cached(int fd, uint64_t offset, void *buffer, size_t length)
 {
 	struct iovec iov = { buffer, length };
 	ssize_t n;
 
+	if (length > PMR_PAGE - offset % PMR_PAGE)
+		return -EINVAL;
+	if (!is_resident(fd, offset - offset % PMR_PAGE))
+		return 0;
 	do
 		n = preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT);
 	while (n < 0 && errno == EINTR);

@@ -166,7 +166,13 @@ int pmr_sieve_intersect(const struct pmr_sieve *sieve, const struct pmr_extent *
 
 /* ---- walk.c */
 
-/** struct pmr_walk_entry - a regular file met by a walk; @path and @name live only during the call */
+/**
+ * struct pmr_walk_entry - a regular file or a directory met by a walk; all of it lives only during the call
+ * @path: as the walk's path was given, with what lies below it
+ * @dirfd: the directory that @name is in; of a directory: itself, open
+ * @name: of a directory: "."
+ * @st: tells which of the two it is
+ */
 struct pmr_walk_entry {
 	const char *path;
 	int dirfd;
@@ -175,11 +181,11 @@ struct pmr_walk_entry {
 };
 
 /**
- * pmr_walk() - call @fn for every regular file below a directory, within one filesystem
+ * pmr_walk() - call @fn for a directory and every regular file and directory below it, within one filesystem
  * @complete: set false where a directory could not be read; said through the context
  *
- * Follows no symbolic link, opens nothing but directories. Stops when @fn returns nonzero, or when cancelled
- * (@complete is then false).
+ * A directory is told before what is in it. Follows no symbolic link, opens nothing but directories. Stops when @fn
+ * returns nonzero, or when cancelled (@complete is then false).
  *
  * Return: 0, what @fn returned, -ENOMEM.
  */
@@ -264,8 +270,10 @@ int pmr_media_confirm(struct pmr_media *media, uint64_t offset, uint64_t length,
 
 /**
  * pmr_media_read_cached() - read bytes of a file only if the page cache has them
+ * @length: at most to the end of @offset's page
  *
- * Touches no media (RWF_NOWAIT implies no I/O since 4.14). Return: 1 all were cached and copied; 0 not; negative errno.
+ * Touches no media (RWF_NOWAIT implies no I/O since 4.14, and pages that are not there are not asked for).
+ * Return: 1 all were cached and copied; 0 not; negative errno.
  */
 int pmr_media_read_cached(int fd, uint64_t offset, void *buffer, size_t length);
 

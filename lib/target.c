@@ -226,7 +226,12 @@ static bool has_list(struct pmr_scanner *scanner, const struct pmr_target *targe
 static int run_file(struct pmr_scanner *scanner, struct pmr_view *view,
 		    const struct pmr_target *target)
 {
+	const char *name = target->name;
 	struct stat st;
+
+	/* A repair follows no link, so what a link was named for goes by its own name from here on. */
+	if (!fstatat(AT_FDCWD, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode))
+		name = target->path;
 
 	/* It was there when the targets were found. */
 	if (fstatat(AT_FDCWD, target->path, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
@@ -235,7 +240,7 @@ static int run_file(struct pmr_scanner *scanner, struct pmr_view *view,
 			"vanished or was replaced: scan again");
 		return give_up(scanner);
 	}
-	return pmr_look_at(scanner, view, AT_FDCWD, target->path, target->name, &st);
+	return pmr_look_at(scanner, view, AT_FDCWD, target->path, name, &st);
 }
 
 struct tree {
@@ -247,6 +252,8 @@ static int look_at_entry(void *data, const struct pmr_walk_entry *entry)
 {
 	struct tree *tree = data;
 
+	if (S_ISDIR(entry->st->st_mode))
+		return pmr_look_at_directory(tree->scanner, tree->view, entry->dirfd, entry->path);
 	return pmr_look_at(tree->scanner, tree->view, entry->dirfd, entry->name, entry->path,
 			   entry->st);
 }
