@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fs.h>
 #include <search.h>
 #include <stdlib.h>
@@ -297,5 +298,42 @@ int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, c
 		ret = look_at_open(scanner, view, fd, path, &now);
 	}
 	close(fd);
+	return ret;
+}
+
+int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
+			  const char *path)
+{
+	struct pmr_losses wide = { 0 }, exact = { 0 };
+	uint64_t bytes = 0;
+	uint32_t untrusted;
+	size_t i;
+	int ret;
+
+	ret = pmr_file_list(scanner->ctx, fd, view->filesystem, &view->sieve, UINT64_MAX, &wide,
+			    &untrusted);
+	if (ret) {
+		ret = ret == -ENOMEM || ret == -ECANCELED ? ret : 0;
+		goto out;
+	}
+	/* Only what is listed counts: reading the siblings says nothing of a directory that its reading would not. */
+	for (i = 0; i < wide.n && !ret; i++) {
+		wide.v[i].state = PMR_UNWRITTEN;
+		ret = pmr_refine(&view->exam->pages, &wide.v[i], &exact);
+	}
+	for (i = 0; i < exact.n && !ret; i++) {
+		bytes += exact.v[i].length;
+		ret = pmr_ranges_add(&view->directories, exact.v[i].device_offset,
+				     exact.v[i].length);
+	}
+	if (!ret && bytes)
+		pmr_say(scanner->ctx, PMR_ERROR, "directory-lost", path,
+			"%" PRIu64
+			" bytes of the directory itself are lost: names in it may be gone, and with them files from "
+			"this answer",
+			bytes);
+out:
+	free(wide.v);
+	free(exact.v);
 	return ret;
 }

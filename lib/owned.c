@@ -71,6 +71,27 @@ static int collect(struct owning *o, struct pmr_ranges *data, struct pmr_ranges 
 	return 0;
 }
 
+static int collect_directories(struct owning *o, struct pmr_ranges *directories)
+{
+	size_t i, j;
+	int ret;
+
+	for (i = 0; i < o->scanner->n_views; i++) {
+		const struct pmr_view *view = o->scanner->views[i];
+
+		if (view->filesystem->device != o->device)
+			continue;
+		for (j = 0; j < view->directories.n; j++) {
+			ret = pmr_ranges_add(directories, view->directories.v[j].offset,
+					     view->directories.v[j].length);
+			if (ret)
+				return ret;
+		}
+	}
+	pmr_ranges_normalize(directories);
+	return 0;
+}
+
 static void swap(struct pmr_ranges *a, struct pmr_ranges *b)
 {
 	struct pmr_ranges t = *a;
@@ -352,7 +373,7 @@ static bool is_asked_whole(const struct pmr_scanner *scanner, const struct pmr_d
 static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 {
 	struct owning o = { .scanner = scanner, .device = device, .first = scanner->scan->n_owned };
-	struct pmr_ranges data = { 0 }, unused = { 0 }, rest = { 0 };
+	struct pmr_ranges data = { 0 }, unused = { 0 }, directories = { 0 }, rest = { 0 };
 	size_t i;
 	int ret;
 
@@ -361,7 +382,11 @@ static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 	if (!ret)
 		ret = collect(&o, &data, &unused);
 	if (!ret)
+		ret = collect_directories(&o, &directories);
+	if (!ret)
 		ret = give(&o, &rest, &data, PMR_OWNER_FILE);
+	if (!ret)
+		ret = give(&o, &rest, &directories, PMR_OWNER_METADATA);
 	if (!ret)
 		ret = give(&o, &rest, &unused, PMR_OWNER_UNWRITTEN);
 	for (i = 0; i < rest.n && !ret; i++)
@@ -372,6 +397,7 @@ static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 	}
 	pmr_ranges_release(&data);
 	pmr_ranges_release(&unused);
+	pmr_ranges_release(&directories);
 	pmr_ranges_release(&rest);
 	return ret;
 }

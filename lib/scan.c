@@ -180,6 +180,7 @@ static void release(struct pmr_scanner *scanner)
 	}
 	for (i = 0; i < scanner->n_views; i++) {
 		pmr_ranges_release(&scanner->views[i]->wide);
+		pmr_ranges_release(&scanner->views[i]->directories);
 		free(scanner->views[i]);
 	}
 	for (i = 0; i < scanner->n_exams; i++) {

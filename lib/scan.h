@@ -126,6 +126,7 @@ struct pmr_exam {
  * @exam: its device
  * @wide: pmr_widen() of the list
  * @sieve: @wide made ready
+ * @directories: device offsets of bad ranges in blocks of directories, in the order met
  * @is_whole: all of it was asked for
  * @is_walked: all of it was walked, and nothing kept its files back
  */
@@ -134,6 +135,7 @@ struct pmr_view {
 	struct pmr_exam *exam;
 	struct pmr_ranges wide;
 	struct pmr_sieve sieve;
+	struct pmr_ranges directories;
 	bool is_whole;
 	bool is_walked;
 };
@@ -214,6 +216,15 @@ struct pmr_file *pmr_scanner_file(struct pmr_scanner *scanner, struct pmr_filesy
  */
 int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, const char *name,
 		const char *path, const struct stat *st);
+
+/**
+ * pmr_look_at_directory() - whether the blocks of an open directory itself are lost
+ *
+ * Filesystems that do not tell where a directory lies (XFS) leave that to pmr_owner_of().
+ * Return: 0, -ECANCELED, -ENOMEM.
+ */
+int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
+			  const char *path);
 
 /* ---- examine.c */
 

@@ -115,28 +115,36 @@ static int find_path(struct pmr_scanner *scanner, const char *name, const struct
 	return ret;
 }
 
+/* A name that is no path may still be a namespace's, whose device has another name or none. */
+static int find_name(struct pmr_scanner *scanner, const char *name, int err)
+{
+	struct pmr_device *device =
+		strchr(name, '/') ? NULL : pmr_topology_find(scanner->scan->topology, name);
+
+	if (device)
+		return add_target(scanner, PMR_TARGET_DEVICE, name, NULL, device, NULL);
+	if (err == -ENOENT || err == -ENOTDIR)
+		pmr_say(scanner->ctx, PMR_ERROR, "no-target", name,
+			"is no file, directory, block device or namespace");
+	else if (err == -EACCES)
+		pmr_say(scanner->ctx, PMR_ERROR, "permission", name,
+			"may not be looked at: root, or CAP_DAC_READ_SEARCH, is needed");
+	else if (err == -EIO)
+		pmr_say(scanner->ctx, PMR_ERROR, "shut-down", name,
+			"Input/output error: its filesystem has probably shut down, see the kernel log; "
+			"unmount, repair and mount it, then scan again");
+	else
+		pmr_say(scanner->ctx, PMR_ERROR, "cannot-stat", name, "%s", strerror(-err));
+	return give_up(scanner);
+}
+
 static int find_target(struct pmr_scanner *scanner, const char *name)
 {
 	struct pmr_device *device;
 	struct stat st;
-	int err;
 
-	if (stat(name, &st)) {
-		err = -errno;
-		device =
-			strchr(name, '/') ? NULL : pmr_topology_find(scanner->scan->topology, name);
-		if (device)
-			return add_target(scanner, PMR_TARGET_DEVICE, name, NULL, device, NULL);
-		if (err == -ENOENT || err == -ENOTDIR)
-			pmr_say(scanner->ctx, PMR_ERROR, "no-target", name,
-				"is no file, directory, block device or namespace");
-		else if (err == -EACCES)
-			pmr_say(scanner->ctx, PMR_ERROR, "permission", name,
-				"may not be looked at: root, or CAP_DAC_READ_SEARCH, is needed");
-		else
-			pmr_say(scanner->ctx, PMR_ERROR, "cannot-stat", name, "%s", strerror(-err));
-		return give_up(scanner);
-	}
+	if (stat(name, &st))
+		return find_name(scanner, name, -errno);
 	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
 		return find_path(scanner, name, &st);
 	device = S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode)

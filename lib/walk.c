@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every regular file below a directory, in one filesystem. Holds two directories open however deep the tree is:
+ * Every regular file and directory below a directory, in one filesystem. Holds two directories open however deep the tree is:
  * a directory is read to its end, then its subdirectories are entered, and ".." leads back.
  */
 
@@ -108,6 +108,13 @@ static int meet_file(struct walk *w, const char *name, const struct stat *st)
 	return ret;
 }
 
+static int meet_directory(struct walk *w, const struct stat *st)
+{
+	struct pmr_walk_entry entry = { .path = w->path, .dirfd = w->fd, .name = ".", .st = st };
+
+	return w->fn(w->data, &entry);
+}
+
 static int meet(struct walk *w, const struct dirent *d)
 {
 	struct frame *frame = &w->frames[w->n - 1];
@@ -186,7 +193,8 @@ static int push(struct walk *w, int fd, const struct stat *st, size_t outer_leng
 	if (w->fd >= 0)
 		close(w->fd);
 	w->fd = fd;
-	return read_directory(w);
+	ret = meet_directory(w, st);
+	return ret ? ret : read_directory(w);
 }
 
 /* Another filesystem's directory, an automount point above all, is not even opened: that could mount it. */
