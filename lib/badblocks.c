@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "private.h"
 #include "topology.h"
@@ -13,6 +14,9 @@
 #define RECORD_LIMIT 512
 /* 64 MiB of records is more than any device has; a wrong file is refused instead of read for ever. */
 #define FILE_LIMIT ((size_t)64 << 20)
+
+/* Far more than 512 records of any length. */
+#define ATTRIBUTE_LIMIT ((size_t)1 << 20)
 
 struct span {
 	const char *at;
@@ -233,6 +237,46 @@ int pmr_badblocks_judge(const char *text, size_t length, int error, size_t page,
 	made.trust = made.reason ? PMR_LIST_INCOMPLETE : PMR_LIST_COMPLETE;
 	*list = made;
 	return 0;
+}
+
+int pmr_badblocks_read(const char *path, struct pmr_badblocks *list, int *error)
+{
+	char *text = NULL;
+	size_t length = 0;
+	int err;
+
+	*error = pmr_read_text(path, ATTRIBUTE_LIMIT, &text, &length);
+	if (*error == -ENOMEM)
+		return -ENOMEM;
+	err = pmr_badblocks_judge(text, length, *error, sysconf(_SC_PAGESIZE), list);
+	free(text);
+	return err;
+}
+
+/* libndctl misreads a cut line, so past the whole records it may have one more than the attribute. */
+bool pmr_badblocks_agree(const struct pmr_badblocks *list, const struct pmr_ranges *records)
+{
+	if (list->reason && strcmp(list->reason, "malformed") == 0)
+		return true;
+	if (records->n < list->ranges.n)
+		return false;
+	if (records->n > list->ranges.n && list->trust == PMR_LIST_COMPLETE)
+		return false;
+	return !list->ranges.n ||
+	       memcmp(records->v, list->ranges.v, list->ranges.n * sizeof(*records->v)) == 0;
+}
+
+/* What either says is bad has been bad a moment ago. */
+int pmr_badblocks_unite(struct pmr_badblocks *list, const struct pmr_ranges *records)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < records->n && !err; i++)
+		err = pmr_ranges_add(&list->ranges, records->v[i].offset, records->v[i].length);
+	list->trust = PMR_LIST_INCOMPLETE;
+	list->reason = "changing";
+	return err;
 }
 
 void pmr_badblocks_release(struct pmr_badblocks *list)

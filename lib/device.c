@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include <daxctl/libdaxctl.h>
 #include <linux/ndctl.h>
@@ -15,8 +14,6 @@
 #include "private.h"
 #include "topology.h"
 
-/* Far more than 512 records of any length. */
-#define ATTRIBUTE_LIMIT ((size_t)1 << 20)
 #define READ_ATTEMPTS 5
 
 /* ---- lists */
@@ -37,20 +34,6 @@ static struct badblock *get_record(const struct source *source, bool first)
 		     : ndctl_region_get_next_badblock(source->ndregion);
 }
 
-static int read_attribute(const char *path, struct pmr_badblocks *list, int *error)
-{
-	char *text = NULL;
-	size_t length = 0;
-	int err;
-
-	*error = pmr_read_text(path, ATTRIBUTE_LIMIT, &text, &length);
-	if (*error == -ENOMEM)
-		return -ENOMEM;
-	err = pmr_badblocks_judge(text, length, *error, sysconf(_SC_PAGESIZE), list);
-	free(text);
-	return err;
-}
-
 static int iterate(const struct source *source, struct pmr_ranges *records)
 {
 	struct badblock *bb;
@@ -68,58 +51,49 @@ static int iterate(const struct source *source, struct pmr_ranges *records)
 	return 0;
 }
 
-/* libndctl misreads a cut line, so past the whole records it may have one more than the attribute. */
-static bool agree(const struct pmr_badblocks *list, const struct pmr_ranges *records)
-{
-	if (list->reason && strcmp(list->reason, "malformed") == 0)
-		return true;
-	if (records->n < list->ranges.n)
-		return false;
-	if (records->n > list->ranges.n && list->trust == PMR_LIST_COMPLETE)
-		return false;
-	return !list->ranges.n ||
-	       memcmp(records->v, list->ranges.v, list->ranges.n * sizeof(*records->v)) == 0;
-}
-
 /*
  * libndctl answers NULL for "none" as for "could not be read", and never says that a line was cut: the attribute
  * is read beside it, and where the two differ the list changed in between.
+ *
+ * Return: 0; 1: they never agreed; a negative errno.
  */
+static int read_both(const struct source *source, struct pmr_badblocks *list,
+		     struct pmr_ranges *records, int *error)
+{
+	unsigned int attempt;
+	int err;
+
+	for (attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+		pmr_badblocks_release(list);
+		pmr_ranges_release(records);
+		err = pmr_badblocks_read(source->path, list, error);
+		if (err)
+			return err;
+		/* An empty list leaves libndctl nothing to iterate, and asking it is dear. */
+		if (list->trust == PMR_LIST_UNKNOWN ||
+		    (list->trust == PMR_LIST_COMPLETE && !list->ranges.n))
+			return 0;
+		err = iterate(source, records);
+		if (err || pmr_badblocks_agree(list, records))
+			return err;
+	}
+	return 1;
+}
+
 static int read_list(const struct source *source, struct pmr_badblocks *list, int *error)
 {
 	struct pmr_badblocks made = { 0 };
 	struct pmr_ranges records = { 0 };
-	unsigned int attempt;
-	size_t i;
 	int err;
 
-	for (attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-		pmr_badblocks_release(&made);
-		pmr_ranges_release(&records);
-		err = read_attribute(source->path, &made, error);
-		if (err || made.trust == PMR_LIST_UNKNOWN)
-			goto out;
-		err = iterate(source, &records);
-		if (err)
-			goto out;
-		if (agree(&made, &records))
-			break;
-	}
-	if (attempt == READ_ATTEMPTS) {
-		/* What either says is bad has been bad a moment ago. */
-		for (i = 0; i < records.n && !err; i++)
-			err = pmr_ranges_add(&made.ranges, records.v[i].offset,
-					     records.v[i].length);
-		if (err)
-			goto out;
-		made.trust = PMR_LIST_INCOMPLETE;
-		made.reason = "changing";
-	}
-	made.source = strdup(source->path);
-	if (!made.source)
-		err = -ENOMEM;
-out:
+	err = read_both(source, &made, &records, error);
+	if (err > 0)
+		err = pmr_badblocks_unite(&made, &records);
 	pmr_ranges_release(&records);
+	if (!err && made.trust != PMR_LIST_UNKNOWN) {
+		made.source = strdup(source->path);
+		err = made.source ? 0 : -ENOMEM;
+	}
 	if (err) {
 		pmr_badblocks_release(&made);
 		return err;
@@ -206,6 +180,43 @@ struct claim {
 	struct ndctl_dax *dax;
 };
 
+/*
+ * libndctl looks for a namespace's BTT, then its pfn and its dax device, among all of the region's, and looks
+ * modules up for each: it is asked for the one kind that sysfs names alone, or for none.
+ */
+static int get_claim(struct ndctl_namespace *ndns, struct claim *claim)
+{
+	char *path, *holder = NULL;
+	size_t length;
+	int err;
+
+	if (asprintf(&path, "/sys/bus/nd/devices/%s/holder", ndctl_namespace_get_devname(ndns)) < 0)
+		return -ENOMEM;
+	err = pmr_read_text(path, 4096, &holder, &length);
+	free(path);
+	if (err == -ENOMEM)
+		return err;
+	if (err || strncmp(holder, "btt", 3) == 0)
+		claim->btt = ndctl_namespace_get_btt(ndns);
+	if (err || strncmp(holder, "pfn", 3) == 0)
+		claim->pfn = ndctl_namespace_get_pfn(ndns);
+	if (err || strncmp(holder, "dax", 3) == 0)
+		claim->dax = ndctl_namespace_get_dax(ndns);
+	free(holder);
+	return 0;
+}
+
+static bool is_active(struct ndctl_namespace *ndns, const struct claim *claim)
+{
+	if (claim->btt)
+		return ndctl_btt_is_enabled(claim->btt);
+	if (claim->pfn)
+		return ndctl_pfn_is_enabled(claim->pfn);
+	if (claim->dax)
+		return ndctl_dax_is_enabled(claim->dax);
+	return ndctl_namespace_is_enabled(ndns) == 1;
+}
+
 static enum pmr_mode to_mode(enum ndctl_namespace_mode mode)
 {
 	switch (mode) {
@@ -290,7 +301,7 @@ static int use_device(struct pmr_device *device, const struct claim *claim)
 	struct ndctl_namespace *ndns = device->own->ndns;
 	const char *block;
 
-	if (!ndctl_namespace_is_active(ndns))
+	if (!is_active(ndns, claim))
 		return 0;
 	if (claim->dax)
 		return use_dax_device(device, claim->dax);
@@ -346,11 +357,7 @@ static enum pmr_mode get_mode(const struct pmr_device *device)
 static int fill_device(struct finder *finder, struct ndctl_namespace *ndns,
 		       struct pmr_device *device)
 {
-	struct claim claim = {
-		.btt = ndctl_namespace_get_btt(ndns),
-		.pfn = ndctl_namespace_get_pfn(ndns),
-		.dax = ndctl_namespace_get_dax(ndns),
-	};
+	struct claim claim = { 0 };
 	struct pmr_device_private *own = device->own;
 	int err;
 
@@ -360,7 +367,9 @@ static int fill_device(struct finder *finder, struct ndctl_namespace *ndns,
 	device->ns_name = strdup(ndctl_namespace_get_devname(ndns));
 	if (!device->ns_name)
 		return -ENOMEM;
-	err = get_uuid(ndns, &claim, &device->ns_uuid);
+	err = get_claim(ndns, &claim);
+	if (!err)
+		err = get_uuid(ndns, &claim, &device->ns_uuid);
 	if (!err)
 		err = use_device(device, &claim);
 	if (err)

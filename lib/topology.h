@@ -66,6 +66,24 @@ struct pmr_device_private {
 int pmr_badblocks_judge(const char *text, size_t length, int error, size_t page,
 			struct pmr_badblocks *list);
 
+/**
+ * pmr_badblocks_read() - read a kernel's badblocks attribute and judge it
+ * @error: negative errno of opening or reading it, or 0
+ *
+ * Return: 0 also when it could not be read, which is an unknown list; -ENOMEM.
+ */
+int pmr_badblocks_read(const char *path, struct pmr_badblocks *list, int *error);
+
+/**
+ * pmr_badblocks_agree() - whether a judged attribute and the records that libndctl made of it are one list
+ * @list: from pmr_badblocks_judge(), not normalised
+ * @records: libndctl's, in its order
+ */
+bool pmr_badblocks_agree(const struct pmr_badblocks *list, const struct pmr_ranges *records);
+
+/** pmr_badblocks_unite() - add records that never agreed; the list is then incomplete. Return: 0, -ENOMEM. */
+int pmr_badblocks_unite(struct pmr_badblocks *list, const struct pmr_ranges *records);
+
 /** pmr_badblocks_say() - tell the user where a namespace's list is not to be believed, and what to do */
 void pmr_badblocks_say(struct pmr_ctx *ctx, const struct pmr_device *device);
 

@@ -255,6 +255,73 @@ static void test_judge_limits(void **state)
 	}
 }
 
+static void test_agree(void **state)
+{
+	static const struct {
+		const char *text;
+		sectors_row records;
+		bool agree;
+		size_t united;
+	} rows[] = {
+		{ "", { { 0 } }, true, 0 },
+		{ "8 1\n", { { 8, 1 } }, true, 1 },
+		{ "8 1\n", { { 0 } }, false, 1 },
+		{ "8 1\n", { { 9, 1 } }, false, 1 },
+		{ "8 1\n", { { 8, 2 } }, false, 1 },
+		{ "8 1\n", { { 8, 1 }, { 20, 1 } }, false, 2 },
+		{ "", { { 8, 1 } }, false, 1 },
+		{ "30 1\n8 1\n", { { 30, 1 }, { 8, 1 } }, true, 2 },
+		{ "30 1\n8 1\n", { { 8, 1 }, { 30, 1 } }, false, 2 },
+		/* A cut line: libndctl drops it, or takes it for a shorter number. */
+		{ "8 1\n10", { { 8, 1 } }, true, 1 },
+		{ "8 1\n20 1", { { 8, 1 }, { 20, 1 } }, true, 2 },
+		{ "8 1\n20 1", { { 20, 1 } }, false, 2 },
+		/* Where lines make no sense, libndctl stops. */
+		{ "8 1\nwhat\n10 1\n", { { 8, 1 } }, true, 2 },
+	};
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_ranges records = { 0 };
+		struct pmr_badblocks list;
+
+		assert_int_equal(
+			pmr_badblocks_judge(rows[i].text, strlen(rows[i].text), 0, PAGE, &list), 0);
+		for (j = 0; j < MAX_RANGES && rows[i].records[j].length; j++)
+			assert_int_equal(pmr_ranges_add(&records,
+							rows[i].records[j].offset * PMR_SECTOR,
+							rows[i].records[j].length * PMR_SECTOR),
+					 0);
+		assert_int_equal(pmr_badblocks_agree(&list, &records), rows[i].agree);
+		assert_int_equal(pmr_badblocks_unite(&list, &records), 0);
+		pmr_ranges_normalize(&list.ranges);
+		assert_int_equal(list.ranges.n, rows[i].united);
+		assert_int_equal(list.trust, PMR_LIST_INCOMPLETE);
+		assert_string_equal(list.reason, "changing");
+		pmr_badblocks_release(&list);
+		pmr_ranges_release(&records);
+	}
+}
+
+static void test_read(void **state)
+{
+	struct pmr_badblocks list;
+	int error = 0;
+
+	(void)state;
+	assert_int_equal(pmr_badblocks_read("/nonexistent/badblocks", &list, &error), 0);
+	assert_int_equal(error, -ENOENT);
+	assert_int_equal(list.trust, PMR_LIST_UNKNOWN);
+	assert_string_equal(list.reason, "no-attribute");
+	assert_int_equal(pmr_badblocks_read("/", &list, &error), 0);
+	assert_int_equal(error, -EISDIR);
+	assert_string_equal(list.reason, "cannot-open");
+	assert_int_equal(pmr_badblocks_read("/dev/null", &list, &error), 0);
+	assert_int_equal(error, 0);
+	assert_int_equal(list.trust, PMR_LIST_COMPLETE);
+}
+
 /* ---- files and devices */
 
 struct heard {
