@@ -293,18 +293,28 @@ int pmr_widen(const struct pmr_ranges *listed, uint64_t start, uint64_t size,
 
 /* ---- refine */
 
-/* Neighbours that say the same become one; @first is where this loss's parts begin. */
-static int add_part(struct pmr_losses *losses, size_t first, const struct pmr_loss *wide,
-		    uint64_t from, uint64_t to, const char *reason)
-{
-	struct pmr_loss part = *wide;
-	struct pmr_loss *last = losses->n > first ? &losses->v[losses->n - 1] : NULL;
+/* What refining one loss has come to. */
+struct refining {
+	const struct pmr_loss *wide;
+	struct pmr_losses *losses;
+	size_t first; /* where this loss's parts begin */
+	bool listed; /* whether the last part is in the list, or only lost with it */
+};
 
-	if (last && last->device_offset + last->length == from && last->reason == reason) {
+/* Neighbours that say the same become one. */
+static int add_part(struct refining *r, uint64_t from, uint64_t to, bool listed, const char *reason)
+{
+	struct pmr_losses *losses = r->losses;
+	struct pmr_loss part = *r->wide;
+	struct pmr_loss *last = losses->n > r->first ? &losses->v[losses->n - 1] : NULL;
+
+	if (last && last->device_offset + last->length == from && last->reason == reason &&
+	    r->listed == listed) {
 		last->length += to - from;
 		return 0;
 	}
-	part.offset += from - wide->device_offset;
+	r->listed = listed;
+	part.offset += from - r->wide->device_offset;
 	part.device_offset = from;
 	part.length = to - from;
 	part.reason = reason;
@@ -338,7 +348,8 @@ int pmr_refine(const struct pmr_pages *pages, const struct pmr_loss *wide,
 {
 	uint64_t position = wide->device_offset, end = position + wide->length;
 	bool written = wide->state == PMR_LOST;
-	size_t first = losses->n, i = pmr_pages_first(pages, position);
+	struct refining r = { .wide = wide, .losses = losses, .first = losses->n };
+	size_t i = pmr_pages_first(pages, position);
 	unsigned int sector;
 	int ret;
 
@@ -348,7 +359,7 @@ int pmr_refine(const struct pmr_pages *pages, const struct pmr_loss *wide,
 
 		/* What is in no page listed in part is in pages listed whole. */
 		if (position < whole_until) {
-			ret = add_part(losses, first, wide, position, whole_until, NULL);
+			ret = add_part(&r, position, whole_until, true, NULL);
 			if (ret)
 				return ret;
 			position = whole_until;
@@ -362,7 +373,7 @@ int pmr_refine(const struct pmr_pages *pages, const struct pmr_loss *wide,
 
 			if (from >= to || !sector_is_lost(page, sector, written, &reason))
 				continue;
-			ret = add_part(losses, first, wide, from, to, reason);
+			ret = add_part(&r, from, to, page->listed >> sector & 1, reason);
 			if (ret)
 				return ret;
 		}

@@ -231,6 +231,16 @@ static int keep(struct pmr_scanner *scanner, struct pmr_view *view, int fd, cons
 	return 0;
 }
 
+/* Nothing of the file is lost past its end, yet poison there takes the whole last page from whoever reads the file. */
+static bool is_tail_unreadable(const struct pmr_losses *losses, uint64_t size)
+{
+	for (size_t i = 0; i < losses->n; i++)
+		if (losses->v[i].state == PMR_PAST_EOF && !losses->v[i].unwritten &&
+		    losses->v[i].offset / PMR_PAGE == (size - 1) / PMR_PAGE)
+			return size > 0;
+	return false;
+}
+
 static int look_at_open(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
 			const char *path, struct stat *st)
 {
@@ -259,6 +269,10 @@ static int look_at_open(struct pmr_scanner *scanner, struct pmr_view *view, int 
 		pmr_say(scanner->ctx, PMR_ERROR, "untrusted-extent", path,
 			"has data whose place on the device is not known (%s), so not all of it could be checked",
 			pmr_untrusted_name(untrusted));
+	if (is_tail_unreadable(&exact, (uint64_t)st->st_size))
+		pmr_say(scanner->ctx, PMR_WARNING, "tail-unreadable", path,
+			"has poison behind its end: nothing of it is lost, but its last page cannot be read until repair "
+			"has rewritten it");
 	if (!settled && exact.n)
 		pmr_say(scanner->ctx, PMR_WARNING, "file-changes", path,
 			"grew, shrank or was written back each time it was looked at: scan again when it rests");

@@ -142,35 +142,71 @@ static int write_chunk(struct pmr_claim *claim, uint64_t offset, size_t length, 
 	return ret ? ret : error;
 }
 
+/* said for each reason not to write after all */
+static const char *explain(const char *reason)
+{
+	if (!strcmp(reason, "readable"))
+		return "a listed sector can be read";
+	if (!strcmp(reason, "interrupted"))
+		return "interrupted";
+	if (!strcmp(reason, "in-use"))
+		return "another program wants to open it";
+	return "the file or its place changed since it was planned";
+}
+
+/* What is listed of a chunk right now: after the write the kernel may have dropped too much of it. */
+static int list_chunk(struct repair *r, const struct pmr_step *step, struct pmr_device *device,
+		      uint64_t offset, size_t length, struct pmr_ranges *listed)
+{
+	int ret = pmr_device_refresh(r->ctx, device);
+
+	if (ret)
+		return ret;
+	return pmr_ranges_clip(listed, &device->badblocks.ranges,
+			       step->device_offset + (offset - step->offset), length);
+}
+
+static int write_and_verify(struct repair *r, const struct pmr_compose *compose,
+			    struct pmr_claim *claim, struct pmr_file_plan *plan,
+			    const struct pmr_step *step, uint64_t offset, size_t length,
+			    const void *buffer)
+{
+	struct pmr_ranges listed = { 0 };
+	int ret, error;
+
+	ret = list_chunk(r, step, plan->file->filesystem->device, offset, length, &listed);
+	if (ret)
+		return ret;
+	error = write_chunk(claim, offset, length, buffer);
+	ret = pmr_verify_chunk(r->ctx, compose, plan, step, offset, length, buffer, &listed);
+	pmr_ranges_release(&listed);
+	if (!ret && error)
+		pmr_say(r->ctx, PMR_WARNING, "write-error", plan->file->path,
+			"writing %zu bytes at byte %llu: %s", length, (unsigned long long)offset,
+			strerror(-error));
+	return ret;
+}
+
 /* 1 written and verified, whatever the outcome; 0 not written: the rest of the step is left; or why nothing goes on */
 static int repair_chunk(struct repair *r, const struct pmr_compose *compose,
 			struct pmr_claim *claim, struct pmr_file_plan *plan,
 			const struct pmr_step *step, uint64_t offset, size_t length, void *buffer)
 {
 	const char *reason;
-	int ret, error;
+	int ret;
 
 	reason = pmr_is_cancelled(r->ctx) ? "interrupted" : pmr_claim_check(claim, step);
 	if (!reason)
 		reason = still_failing(r, compose, plan, step, offset, length);
 	if (reason) {
 		pmr_say(r->ctx, PMR_WARNING, reason, plan->file->path, "is left at byte %llu: %s",
-			(unsigned long long)offset,
-			!strcmp(reason, "readable") ? "a listed sector can be read"
-			: !strcmp(reason, "interrupted")
-				? "interrupted"
-				: "the file or its place changed since it was planned");
+			(unsigned long long)offset, explain(reason));
 		leave(plan->file, step, offset, reason);
 		return 0;
 	}
-	error = write_chunk(claim, offset, length, buffer);
-	ret = pmr_verify_chunk(r->ctx, compose, plan, step, offset, length, buffer);
+	ret = write_and_verify(r, compose, claim, plan, step, offset, length, buffer);
 	if (ret)
 		return ret;
-	if (error)
-		pmr_say(r->ctx, PMR_WARNING, "write-error", plan->file->path,
-			"writing %zu bytes at byte %llu: %s", length, (unsigned long long)offset,
-			strerror(-error));
 	r->done += length;
 	pmr_tell_progress(r->ctx, "repair", plan->file->path, r->done, r->plan->bytes);
 	return 1;

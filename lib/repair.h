@@ -267,11 +267,26 @@ int pmr_journal_finish(struct pmr_journal *journal);
 /** pmr_journal_close() - release; an unfinished journal stays on disk as such. Takes NULL. */
 void pmr_journal_close(struct pmr_journal *journal);
 
+/* ---- record.c */
+
+/**
+ * pmr_record_keep() - put records back that the kernel dropped although the bytes cannot be read
+ * @unreadable: normal, device offsets of what was listed and could not be read just now
+ *
+ * A write to poison can drop the record and leave the page unreadable (6.1 and 6.12, a page that was offlined while
+ * no program had it mapped). Without the record nobody would hear of it again.
+ *
+ * Return: 0 also when it could not be done, which was said; -ENOMEM.
+ */
+int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device,
+		    const struct pmr_ranges *unreadable);
+
 /* ---- verify.c */
 
 /**
  * pmr_verify_chunk() - does the medium hold what was written, and is the poison gone?
  * @expected: the bytes; past the end of the file they do not count
+ * @listed: what of the chunk was listed before the write, device offsets
  * @plan: whose losses inside the chunk take the outcome: repaired, zeroed, or failed with its reason
  *
  * Reads back through the file and the device, page by page, and reads the device's list again.
@@ -279,6 +294,6 @@ void pmr_journal_close(struct pmr_journal *journal);
  */
 int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
-		     size_t length, const void *expected);
+		     size_t length, const void *expected, const struct pmr_ranges *listed);
 
 #endif

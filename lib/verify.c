@@ -16,6 +16,7 @@ struct check {
 	size_t inside;
 	const char *expected;
 	char *actual; /* page aligned, PMR_CHUNK bytes */
+	struct pmr_ranges dead; /* what of the device could not be read back */
 };
 
 static uint64_t on_device(const struct check *k, uint64_t offset)
@@ -45,24 +46,20 @@ static const char *check_file(const struct check *k, size_t at, size_t length)
 									 : "read-back-differs";
 }
 
-static const char *check_device(const struct check *k, size_t at, size_t length)
+static const char *check_device(struct check *k, size_t at, size_t length)
 {
 	static const struct pmr_ranges none;
-	struct pmr_ranges unreadable = { 0 };
-	const char *reason = NULL;
-	size_t want = at >= k->inside ? 0 : k->inside - at;
+	size_t before = k->dead.n, want = at >= k->inside ? 0 : k->inside - at;
 	int ret;
 
 	if (want > length)
 		want = length;
 	ret = pmr_media_salvage(k->compose->media, on_device(k, k->offset + at), length, &none,
-				k->actual, &unreadable);
-	if (ret || unreadable.n)
-		reason = "read-back-error";
-	else if (memcmp(k->actual, k->expected + at, want))
-		reason = "read-back-differs";
-	pmr_ranges_release(&unreadable);
-	return reason;
+				k->actual, &k->dead);
+	if (ret || k->dead.n != before ||
+	    pmr_ranges_overlap(&k->dead, on_device(k, k->offset + at), length))
+		return "read-back-error";
+	return memcmp(k->actual, k->expected + at, want) ? "read-back-differs" : NULL;
 }
 
 static const char *check_list(const struct check *k, size_t at, size_t length)
@@ -109,13 +106,30 @@ static void conclude(const struct check *k, struct pmr_file_plan *plan, size_t a
 	}
 }
 
+/* of what was listed before the write, what cannot be read after it */
+static int keep_records(struct pmr_ctx *ctx, const struct check *k, const struct pmr_ranges *listed)
+{
+	struct pmr_device *device = k->compose->claim->file->filesystem->device;
+	struct pmr_ranges cured = { 0 }, still = { 0 };
+	int ret;
+
+	ret = pmr_ranges_subtract(&cured, listed, &k->dead);
+	if (!ret)
+		ret = pmr_ranges_subtract(&still, listed, &cured);
+	if (!ret && still.n)
+		ret = pmr_record_keep(ctx, device, &still);
+	pmr_ranges_release(&cured);
+	pmr_ranges_release(&still);
+	return ret;
+}
+
 int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
-		     size_t length, const void *expected)
+		     size_t length, const void *expected, const struct pmr_ranges *listed)
 {
 	struct check k = { .compose = compose, .step = step, .offset = offset, .length = length };
 	uint64_t size = plan->file->size;
-	const char *reason;
+	const char *reason, *of_device;
 	size_t next;
 	int ret;
 
@@ -131,12 +145,16 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		if (next > length)
 			next = length;
 		reason = check_file(&k, at, next - at);
+		of_device = check_device(&k, at, next - at);
 		if (!reason)
-			reason = check_device(&k, at, next - at);
+			reason = of_device;
 		if (!reason)
 			reason = check_list(&k, at, next - at);
 		conclude(&k, plan, at, next - at, reason);
 	}
+	if (!ret)
+		ret = keep_records(ctx, &k, listed);
+	pmr_ranges_release(&k.dead);
 	free(k.actual);
 	return ret;
 }

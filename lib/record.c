@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Puts a record of poison back that the kernel dropped although its bytes still cannot be read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "repair.h"
+
+/* Kernels before 6.7 get records of more than this many sectors wrong. */
+#define MAX_SECTORS 512u
+
+static int write_record(int fd, uint64_t sector, uint64_t count)
+{
+	char text[64];
+	int length = snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 "\n", sector, count);
+	ssize_t n;
+
+	do
+		n = write(fd, text, (size_t)length);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n == length ? 0 : -EIO;
+}
+
+static int put_back(const char *attribute, const struct pmr_ranges *missing)
+{
+	uint64_t sector, end, count;
+	int fd, ret = 0;
+
+	fd = open(attribute, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; !ret && i < missing->n; i++) {
+		sector = missing->v[i].offset / PMR_SECTOR;
+		end = (missing->v[i].offset + missing->v[i].length + PMR_SECTOR - 1) / PMR_SECTOR;
+		for (; !ret && sector < end; sector += count) {
+			count = end - sector < MAX_SECTORS ? end - sector : MAX_SECTORS;
+			ret = write_record(fd, sector, count);
+		}
+	}
+	close(fd);
+	return ret;
+}
+
+int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device,
+		    const struct pmr_ranges *unreadable)
+{
+	const char *attribute = device->badblocks.source;
+	struct pmr_ranges missing = { 0 };
+	int ret;
+
+	/* a list from a file, and that of a region, are not the block device's own */
+	if (device->from_file || !attribute || strncmp(attribute, "/sys/block/", 11))
+		return 0;
+	ret = pmr_ranges_subtract(&missing, unreadable, &device->badblocks.ranges);
+	if (ret || !missing.n)
+		goto out;
+	ret = put_back(attribute, &missing);
+	if (!ret)
+		ret = pmr_device_refresh(ctx, device);
+	if (ret)
+		pmr_say(ctx, PMR_ERROR, "record-dropped", device->name,
+			"the kernel dropped the record of %" PRIu64 " bytes at %" PRIu64
+			" that still cannot be read, and it could not be put back: %s; until the next scrub or "
+			"reboot no list names them",
+			pmr_ranges_bytes(&missing), missing.v[0].offset, strerror(-ret));
+	else
+		pmr_say(ctx, PMR_WARNING, "record-put-back", device->name,
+			"the kernel dropped the record of %" PRIu64 " bytes at %" PRIu64
+			" that still cannot be read: it was put back",
+			pmr_ranges_bytes(&missing), missing.v[0].offset);
+out:
+	pmr_ranges_release(&missing);
+	return ret == -ENOMEM ? ret : 0;
+}
