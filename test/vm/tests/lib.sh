@@ -11,8 +11,9 @@
 #	recover VERB [ARGUMENT]...	run pmem-recover
 #	mount_fs [FS] [MKFS-OPTION...]	make a filesystem on $PMEM and mount it at $mnt
 #	make_file NAME BYTES [SEED]	a file of reproducible bytes in $mnt, with a copy in $backup
-#	poison_file NAME OFFSET [COUNT]	poison the sectors under that byte of a file in $mnt
+#	poison_file NAME OFFSET [COUNT]	poison the sectors under that byte of a file in $mnt; what they held is gone
 #	same NAME			the file is the copy again
+#	device_sector SECTOR		a sector of $PMEM, read past the cache
 #	unmount				the filesystem, and take all badblocks away where that is possible
 #	finish				the exit status of the script
 
@@ -131,6 +132,7 @@ mount_fs() {
 
 make_file() {
 	"$TREE" bytes "${3:-1}" "$2" >"$backup/$1"
+	rm -f "$mnt/$1"
 	cp "$backup/$1" "$mnt/$1"
 	sync -f "$mnt/$1"
 }
@@ -140,6 +142,7 @@ file_sector() { sector_of "$mnt/$1" "$2"; }
 poison_file() {
 	local sector
 	sector=$(file_sector "$1" "$2") || return
+	"$TREE" scramble "$PMEM" "$sector" "${3:-1}" || return
 	poison "$PMEM" "$sector" "${3:-1}"
 }
 
@@ -155,8 +158,10 @@ clear_all() { "$TREE" clear "$PMEM"; }
 unmount() {
 	umount $mnt
 	clear_all
-	rm -rf "${backup:?}"/* "$journals"/*.journal
+	rm -rf "${backup:?}"/* "${journals:?}"/*.journal
 }
+
+device_sector() { dd if="$PMEM" bs=512 skip="$1" count=1 iflag=direct status=none; }
 
 finish() {
 	[ $failures = 0 ] || exit 1

@@ -13,8 +13,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 fs=$1
-first=$2
-last=$3
+from=$2
+to=$3
 name="seeds $fs $kernel $kind"
 tmp=/tmp/seed
 mib=80
@@ -112,7 +112,7 @@ one_seed() {
 }
 
 mkdir -p $tmp
-for ((seed = first; seed <= last; seed++)); do
+for ((seed = from; seed <= to; seed++)); do
 	begin=${EPOCHREALTIME/./}
 	classes=
 	if one_seed "$seed" >/tmp/answer 2>&1; then
@@ -134,7 +134,7 @@ for ((seed = first; seed <= last; seed++)); do
 done
 
 # What a single seed need not hit, all of them must.
-if [ $((last - first)) -ge 19 ]; then
+if [ $((to - from)) -ge 19 ]; then
 	for class in whole mbr gpt; do
 		if [ "${hits[$class]:-0}" -gt 0 ]; then ok "$class: ${hits[$class]} seeds"; else not_ok "no seed on $class"; fi
 	done

@@ -446,6 +446,7 @@ int verb_poison(int argc, char **argv)
 	expect_sectors(&chooser, &expect);
 	count_runs(&chooser);
 	expect_write(&expect, argv[4]);
+	scramble(argv[2], expect.bad, expect.n_bad);
 	print_list(&expect, &chooser, argv[4]);
 	return 0;
 }

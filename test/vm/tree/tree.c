@@ -18,6 +18,7 @@ static const char usage[] =
 	"       tree partition SEED DEV MIB           write an MBR or GPT with a partition of MIB mebibytes\n"
 	"       tree inject LIST KNOB                 write a list of sectors to a device's badblocks attribute\n"
 	"       tree inject LIST KNOB OFFSET          the same to the test module, for a device at OFFSET of its region\n"
+	"       tree scramble DEV SECTOR COUNT        overwrite sectors: what was there is lost\n"
 	"       tree clear DEV                        write over every listed sector of a device\n"
 	"       tree bytes SEED COUNT                 that many bytes on standard output\n";
 
@@ -33,6 +34,7 @@ static const struct verb {
 	{ "partition", 3, verb_partition },
 	{ "inject", 2, verb_inject },
 	{ "inject", 3, verb_inject },
+	{ "scramble", 3, verb_scramble },
 	{ "clear", 1, verb_clear },
 	{ "bytes", 2, verb_bytes },
 };

@@ -186,6 +186,8 @@ struct expect {
 void expect_write(const struct expect *expect, const char *path);
 void expect_read(struct expect *expect, const char *path);
 int compare_u64(const void *a, const void *b);
+/* Overwrite sectors. Poison made by hand leaves the cells as they were, and who forgets to write would not be caught. */
+void scramble(const char *device, const uint64_t *sectors, size_t n);
 /* The kernel's list of a device: every listed sector, in the list's order. */
 uint64_t *listed_sectors(const char *device, size_t *n);
 
@@ -232,6 +234,7 @@ int verb_check_scan(int argc, char **argv);
 int verb_check_repair(int argc, char **argv);
 int verb_partition(int argc, char **argv);
 int verb_inject(int argc, char **argv);
+int verb_scramble(int argc, char **argv);
 int verb_clear(int argc, char **argv);
 int verb_bytes(int argc, char **argv);
 

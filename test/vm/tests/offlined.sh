@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# offlined.sh: pages that a machine check took: left with advice; --accept-offlined takes them whole, or says that it failed.
+#
+# needs: module own-guest
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/vm/tests/lib.sh
+. "$here/lib.sh"
+
+use_pmem fsdax
+
+# take WHAT OFFSET: a machine check at OFFSET of the file, and what becomes of it.
+take() {
+	local what=$1 page=$2 sector
+	sector=$(file_sector f $((page + 512)))
+	check "$what: a machine check" machine_check "$PMEM" "$sector"
+	recover scan $mnt
+	status_is 4 "$what: scan"
+	report "$what: the whole page is lost" "[.files[].ranges[] | select(.state == \"lost\" and .offset >= $page and .offset < $((page + 4096))) | .length] | add == 4096"
+	report "$what: the reason is page-offlined" "[.files[].ranges[] | select(.offset >= $page and .offset < $((page + 4096)))] | length > 0 and all(.reason == \"page-offlined\")"
+
+	repair --from-backup=$backup $mnt
+	status_is 4 "$what: repair"
+	report "$what: it is left" "[.files[].ranges[] | select(.offset >= $page and .offset < $((page + 4096)))] | all(.state == \"skipped\" and .reason == \"page-offlined\")"
+	says "$what: the advice is to reboot, or --accept-offlined" 'reboot.*--accept-offlined'
+
+	repair --accept-offlined --from-backup=$backup $mnt
+	case $status in
+	1)
+		status_is 1 "$what: --accept-offlined"
+		report "$what: --accept-offlined: the page is repaired" "[.files[].ranges[] | select(.offset >= $page and .offset < $((page + 4096))) | .length] | add == 4096"
+		report "$what: --accept-offlined: from the backup" "all(.files[].ranges[]; .state == \"repaired\" and .source == \"backup\")"
+		check "$what: --accept-offlined: the file is whole" same f
+		;;
+	*)
+		# 6.1 drops the record and writes nothing: what matters is that it is not believed.
+		status_is 4 "$what: --accept-offlined fails on this kernel"
+		report "$what: --accept-offlined: it is said to have failed" "any(.files[].ranges[]; .state == \"failed\") and all(.files[].ranges[]; .state != \"repaired\")"
+		check "$what: --accept-offlined: and it did" eval '! same f'
+		;;
+	esac
+}
+
+for fs in xfs ext4; do
+	name_of_test=$name
+	name="$name_of_test $fs"
+	mount_fs $fs
+	make_file f 1000000
+	xfs_io -c 'mmap -rw 131072 4096' -c 'mread 131072 1' $mnt/f >/dev/null
+	take "a page that was mapped" 131072
+	make_file f 1000000 2
+	take "a page never mapped" 262144
+	unmount
+	name=$name_of_test
+done
+finish
