@@ -162,17 +162,26 @@ static struct json_object *new_files(struct json *json, const struct report *rep
 
 /* ---- repair */
 
+static uint64_t common_bytes(const struct pmr_range *range, uint64_t offset, uint64_t length)
+{
+	uint64_t range_end = range->offset + range->length;
+	uint64_t from = offset > range->offset ? offset : range->offset;
+	uint64_t to = offset + length < range_end ? offset + length : range_end;
+
+	return to > from ? to - from : 0;
+}
+
 static uint64_t lost_in_step(const struct pmr_file_plan *plan, const struct pmr_step *step)
 {
-	uint64_t end = step->offset + step->length;
+	const struct pmr_range write = { step->offset, step->length };
 	uint64_t bytes = 0;
 
 	for (size_t i = step->first_loss; i < step->first_loss + step->n_losses; i++) {
 		const struct pmr_loss *loss = &plan->file->losses[i];
-		uint64_t from = loss->offset > step->offset ? loss->offset : step->offset;
-		uint64_t to = loss->offset + loss->length < end ? loss->offset + loss->length : end;
 
-		bytes += to > from ? to - from : 0;
+		/* what was never data is written along with its page, and replaces nothing */
+		if (loss->state != PMR_UNWRITTEN && loss->state != PMR_PAST_EOF)
+			bytes += common_bytes(&write, loss->offset, loss->length);
 	}
 	return bytes;
 }

@@ -8,7 +8,8 @@ set -u
 export LC_ALL=C.UTF-8 PATH=/usr/sbin:/sbin:$PATH
 
 : "${top_srcdir:?}" "${PMEM_RECOVER:?}"
-work=$(mktemp -d) || exit 1
+# not /tmp, which may be a tmpfs: a journal on one is refused
+work=$(mktemp -d -p "${TMPDIR:-/var/tmp}" pmem-recover.XXXXXX) || exit 1
 mounts=()
 loops=()
 
@@ -130,4 +131,19 @@ filesystem() {
 # settle DIRECTORY: what was written below it lies on the device, and nothing in the page cache hides it
 settle() {
 	tools forget "$1" || fail forget
+}
+
+# damaged FILE OFFSET [COUNT]: sectors of a file on $image are lost; they go to $work/bad, and read as garbage
+damaged() {
+	echo "$(($(tools where "$image" "$1" "$2") / 512)) ${3:-1}" >"$work/bad"
+	tools damage "$image" "$work/bad" || fail damage
+	settle "$(dirname "$1")"
+}
+
+# repair STATUS ARGUMENT...: with the list in $work/bad and a journal of its own
+repair() {
+	local wanted=$1
+
+	shift
+	run "$wanted" repair --badblocks="$work/bad" --trust-badblocks --journal="$work/journal" "$@"
 }

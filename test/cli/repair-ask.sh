@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The question that repair asks on a terminal, and progress, which is drawn nowhere else.
+. "${top_srcdir:?}/test/cli/lib.sh"
+need_root
+
+mnt=$work/mnt
+filesystem ext4 "$mnt"
+tools write "$mnt/file" 16
+cp "$mnt/file" "$work/backup"
+damaged "$mnt/file" 8192
+damage=$(sha256sum <"$mnt/file")
+settle "$mnt"
+
+# on_terminal STATUS ANSWER: with a terminal on stdin and stderr
+on_terminal() {
+	/usr/bin/python3 -B - "$work" "$1" "$2" "$PMEM_RECOVER" repair --badblocks="$work/bad" --trust-badblocks \
+		--journal="$work/journal" --from-backup="$work/backup" "$mnt/file" <<'PYTHON' || fail "answer '$2'"
+import os, pty, select, subprocess, sys
+work, status, answer, *command = sys.argv[1:]
+leader, follower = pty.openpty()
+with open(work + "/out", "w") as out:
+    p = subprocess.Popen(command, stdin=follower, stdout=out, stderr=follower, start_new_session=True)
+os.close(follower)
+seen = b""
+asked = False
+while True:
+    try:
+        if not select.select([leader], [], [], 30)[0]:
+            p.kill()
+            sys.exit(f"nothing more was said after {seen!r}")
+        chunk = os.read(leader, 4096)
+    except OSError:
+        chunk = b""
+    if not chunk:
+        break
+    seen += chunk
+    if b"[y/N]" in seen and not asked:
+        asked = True
+        os.write(leader, answer.encode().decode("unicode_escape").encode())
+with open(work + "/err", "wb") as err:
+    err.write(seen)
+got = p.wait()
+if not asked or got != int(status):
+    sys.exit(f"asked: {asked}, status {got} instead of {status}: {seen!r}")
+PYTHON
+	status=$1
+}
+
+for answer in 'n\n' '\n' 'maybe\n' '\x04'; do
+	on_terminal 12 "$answer"
+	says 'nothing was written'
+	says 'file <- '
+	json 'codes == ["not-confirmed"]'
+	[ "$(sha256sum <"$mnt/file")" = "$damage" ] || fail "written after '$answer'"
+	settle "$mnt"
+done
+for answer in 'y\n' 'Yes\n'; do
+	on_terminal 1 "$answer"
+	settle "$mnt"
+	cmp "$mnt/file" "$work/backup" || fail "not repaired after '$answer'"
+	tools damage "$image" "$work/bad"
+	settle "$mnt"
+done

@@ -1,0 +1,166 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What repair must not do: each case ends in a reason, and with the file as it was.
+. "${top_srcdir:?}/test/cli/lib.sh"
+need_root
+
+mnt=$work/mnt
+filesystem xfs "$mnt"
+tools write "$mnt/file" 64
+cp "$mnt/file" "$work/backup"
+damaged "$mnt/file" 131072 2
+damage=$(sha256sum <"$mnt/file")
+settle "$mnt"
+
+unchanged() {
+	settle "$mnt"
+	[ "$(sha256sum <"$mnt/file")" = "$damage" ] || fail "the file was changed"
+	settle "$mnt"
+}
+
+# refused REASON [ARGUMENT...]: the loss is left for this reason
+refused() {
+	local reason=$1
+
+	shift
+	repair 4 --yes "$@" "$mnt/file"
+	json "[r['state'] for r in d['files'][0]['ranges']] == ['skipped']" \
+		"d['files'][0]['ranges'][0]['reason'] == '$reason'" 'd["summary"]["lost_bytes"] == 1024'
+	says "$mnt/file"
+	unchanged
+	# a dry run knows it too
+	repair 4 --dry-run "$@" "$mnt/file"
+	unchanged
+}
+
+# ---- backups
+ln "$mnt/file" "$mnt/link"
+ln -s file "$mnt/symlink"
+refused backup-is-target --from-backup="$mnt/file"
+refused backup-is-target --from-backup="$mnt/link"
+refused backup-is-target --from-backup="$mnt/symlink"
+refused backup-is-target --from-backup="$mnt"
+mkdir "$work/empty"
+refused no-backup --from-backup="$work/empty"
+mkdir -p "$work/odd/file"
+refused backup-unreadable --from-backup="$work/odd"
+head -c 131072 "$work/backup" >"$work/short"
+refused backup-short --from-backup="$work/short"
+head -c 132000 "$work/backup" >"$work/short"
+refused backup-short --from-backup="$work/short"
+# another byte nearby; far away only a full comparison sees it
+cp "$work/backup" "$work/stale"
+printf 'x' | dd of="$work/stale" bs=1 seek=130000 conv=notrunc status=none
+refused stale-backup --from-backup="$work/stale"
+cp "$work/backup" "$work/far"
+printf 'x' | dd of="$work/far" bs=1 seek=10 conv=notrunc status=none
+refused stale-backup --from-backup="$work/far" --verify-backup=full
+run 12 repair --badblocks="$work/bad" --trust-badblocks -y --from-backup="$work/no-such-backup" "$mnt/file"
+says "pmem-recover: $work/no-such-backup: "
+unchanged
+
+# ---- files
+chattr +i "$mnt/file"
+refused immutable --from-backup="$work/backup"
+chattr -i "$mnt/file"
+chattr +a "$mnt/file"
+refused append-only --from-backup="$work/backup"
+chattr -a "$mnt/file"
+
+# open elsewhere: refused, and it is said by whom; nobody is called who has it not open
+for mode in r+ r; do
+	/usr/bin/python3 -c 'import sys, time; f = open(sys.argv[1], sys.argv[2]); print(flush=True); time.sleep(60)' \
+		"$mnt/file" $mode >"$work/ready" &
+	holder=$!
+	until [ -s "$work/ready" ]; do sleep 0.05; done
+	repair 4 -y --from-backup="$work/backup" "$mnt/file"
+	json "d['files'][0]['ranges'][0]['reason'] == 'in-use'"
+	grep -qE "(^|[^0-9])$holder([^0-9]|\$)" "$work/err" || fail "the program that has it open is not named"
+	kill $holder
+	wait $holder 2>/dev/null
+	: >"$work/ready"
+	unchanged
+done
+/usr/bin/python3 -c 'import mmap, sys, time
+f = open(sys.argv[1], "r+"); m = mmap.mmap(f.fileno(), 4096); f.close(); print(flush=True); time.sleep(60)' \
+	"$mnt/file" >"$work/ready" &
+holder=$!
+until [ -s "$work/ready" ]; do sleep 0.05; done
+refused in-use --from-backup="$work/backup"
+kill $holder
+wait $holder 2>/dev/null
+
+# blocks that two files share
+cp --reflink=always "$mnt/file" "$mnt/copy"
+sync -f "$mnt"
+refused shared --from-backup="$work/backup"
+rm "$mnt/copy"
+sync -f "$mnt"
+
+# the kernel's list says bad, the device reads well: not without --trust-badblocks
+run 4 repair --badblocks="$work/bad" -y --journal="$work/journal" --from-backup="$work/backup" "$mnt/file"
+json "d['files'][0]['ranges'][0]['reason'] == 'readable'"
+unchanged
+
+mount -o remount,ro "$mnt" || fail "remount"
+refused read-only-filesystem --from-backup="$work/backup"
+mount -o remount,rw "$mnt" || fail "remount"
+
+# ---- the journal, and a second run
+mounted none "$work/tmpfs" -t tmpfs
+run 12 repair --badblocks="$work/bad" --trust-badblocks -y --from-backup="$work/backup" --journal="$work/tmpfs" "$mnt/file"
+says "$work/tmpfs"
+unchanged
+run 12 repair --badblocks="$work/bad" --trust-badblocks -y --from-backup="$work/backup" --journal="$mnt/journal" "$mnt/file"
+says "$mnt/journal"
+unchanged
+mkdir -p /run/pmem-recover
+(
+	flock -n 9 || exit 1
+	sleep 60
+) 9>"/run/pmem-recover/${loop##*/}.lock" &
+holder=$!
+sleep 0.5
+repair 12 -y --from-backup="$work/backup" "$mnt/file"
+json '"device-locked" in codes'
+kill $holder
+wait $holder 2>/dev/null
+pkill -P $holder 2>/dev/null
+unchanged
+
+# what was refused was sound: without the obstacles the same command repairs, and --force overrides the comparison
+repair 1 -y --from-backup="$work/far" "$mnt/file"
+settle "$mnt"
+cmp "$mnt/file" "$work/backup" || fail "not repaired"
+damaged "$mnt/file" 131072 2
+repair 1 -y --from-backup="$work/stale" --verify-backup=none --force "$mnt/file"
+settle "$mnt"
+cmp "$mnt/file" "$work/backup" || fail "not repaired with --force"
+
+# ---- running programs and swap files
+cp /bin/sleep "$mnt/program"
+"$mnt/program" 60 &
+holder=$!
+cp /bin/sleep "$work/program"
+sync -f "$mnt"
+extent=$(tools fiemap "$mnt/program" | head -1)
+set -- $extent
+echo "$(($2 / 512)) 1" >"$work/bad"
+repair 4 -y --from-backup="$work/program" "$mnt/program"
+json "d['files'][0]['ranges'][0]['state'] in ('skipped', 'cached')" \
+	"d['files'][0]['ranges'][0]['reason'] in ('running', 'in-use')"
+kill $holder
+wait $holder 2>/dev/null
+
+dd if=/dev/zero of="$mnt/swap" bs=1M count=4 status=none
+chmod 600 "$mnt/swap"
+cp "$mnt/swap" "$work/swap"
+mkswap -q "$mnt/swap" || fail mkswap
+sync -f "$mnt"
+extent=$(tools fiemap "$mnt/swap" | head -1)
+set -- $extent
+echo "$(($2 / 512 + 4096)) 1" >"$work/bad"
+swapon "$mnt/swap" || fail swapon
+run 4 repair --badblocks="$work/bad" --trust-badblocks -y --journal="$work/journal" --from-backup="$work/swap" "$mnt/swap"
+swapoff "$mnt/swap"
+json "d['files'][0]['ranges'][0]['reason'] in ('running', 'in-use')"
