@@ -446,7 +446,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),	     cmocka_unit_test(test_parse_faults),
 		cmocka_unit_test(test_parse_bytes),  cmocka_unit_test(test_judge),
-		cmocka_unit_test(test_judge_limits), cmocka_unit_test(test_load),
+		cmocka_unit_test(test_judge_limits), cmocka_unit_test(test_agree),
+		cmocka_unit_test(test_read),	     cmocka_unit_test(test_load),
 		cmocka_unit_test(test_use_file),
 	};
 
