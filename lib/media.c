@@ -288,7 +288,7 @@ static bool is_resident(int fd, uint64_t page)
 	unsigned char answer = 1;
 	void *mapping;
 
-	mapping = mmap(NULL, PMR_PAGE, PROT_READ, MAP_SHARED, fd, (off_t)page);
+	mapping = mmap(NULL, PMR_PAGE, PROT_NONE, MAP_SHARED, fd, (off_t)page);
 	if (mapping == MAP_FAILED)
 		return true;
 	if (mincore(mapping, PMR_PAGE, &answer))

@@ -262,8 +262,9 @@ static void say_failures(struct pmr_ctx *ctx, const struct pmr_file *file)
 	for (size_t i = 0; i < file->n_losses; i++)
 		if (file->losses[i].state == PMR_FAILED) {
 			pmr_say(ctx, PMR_ERROR, "not-repaired", file->path,
-				"byte %llu was written and not cleared (%s): the device may not be able to clear this "
-				"error; move the file to other memory from the backup",
+				"byte %llu was written but is not repaired (%s): if a machine check took its page offline, "
+				"reboot and repair again; else the device cannot clear it, so restore the file to "
+				"other blocks from the backup",
 				(unsigned long long)file->losses[i].offset, file->losses[i].reason);
 			return;
 		}

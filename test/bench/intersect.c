@@ -23,6 +23,7 @@ int main(void)
 {
 	struct pmr_extent *extents = calloc(EXTENTS, sizeof(*extents));
 	struct pmr_ranges bad = { 0 };
+	struct pmr_sieve sieve;
 	double best = 1e9, took;
 	size_t losses = 0;
 
@@ -39,12 +40,13 @@ int main(void)
 		if (pmr_ranges_add(&bad, (uint64_t)rand() % EXTENTS * PMR_PAGE, PMR_SECTOR))
 			return 1;
 	pmr_ranges_normalize(&bad);
+	pmr_sieve_init(&sieve, &bad);
 	for (int run = 0; run < 5; run++) {
 		struct pmr_losses found = { 0 };
 
 		took = now();
 		for (unsigned int i = 0; i < EXTENTS; i++)
-			if (pmr_intersect(&bad, &extents[i], UINT64_MAX, 0, &found))
+			if (pmr_sieve_intersect(&sieve, &extents[i], UINT64_MAX, 0, &found))
 				return 1;
 		took = now() - took;
 		if (took < best)
