@@ -157,6 +157,7 @@ static int hold_standard_files(void)
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
 		/* not O_CLOEXEC: it stands in for a descriptor that is inherited */
+		/* cppcheck-suppress leakReturnValNotUsed; it is @fd, and stays open */
 		if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
 			return -EBADF;
 	}
