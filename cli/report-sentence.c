@@ -1,22 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Writes what takes no table: a line a device, a plan, the outcome, and what --quiet still says. */
-#include <inttypes.h>
+#include <string.h>
 
 #include "report-human.h"
 #include "text.h"
 
+/* " (namespace0.0, disabled, fsdax, 512 MiB)", without the name where that is the label already */
+static void write_namespace(const struct pmr_device *device, FILE *out)
+{
+	uint64_t size = device->size ? device->size : device->ns_size;
+
+	fputs(" (", out);
+	if (strcmp(report_device_label(device), device->ns_name))
+		fprintf(out, "%s, ", device->ns_name);
+	fprintf(out, "%s%s", device->enabled ? "" : "disabled, ", pmr_mode_name(device->mode));
+	if (size) {
+		fputs(", ", out);
+		text_print_size(out, size);
+	}
+	fputc(')', out);
+}
+
 void report_write_health_line(const struct pmr_device *device, FILE *out)
 {
 	text_print_safe(out, report_device_label(device));
-	if (device->ns_name) {
-		fprintf(out, " (%s%s, %s", device->ns_name, device->enabled ? "" : ", disabled",
-			pmr_mode_name(device->mode));
-		if (device->ns_size || device->size) {
-			fputs(", ", out);
-			text_print_size(out, device->size ? device->size : device->ns_size);
-		}
-		fputc(')', out);
-	}
+	if (device->ns_name)
+		write_namespace(device, out);
 	fputs(": ", out);
 	report_print_list(out, &device->badblocks, true);
 	if (device->metadata_badblocks.ranges.n) {
@@ -81,7 +90,9 @@ void report_write_outcome(const struct report *report, FILE *out)
 		write_part(out, &separator, "zeroed", totals.zeroed);
 		write_part(out, &separator, "unknown", totals.unknown);
 	}
-	if (report->exit_status & STATUS_UNKNOWN)
+	if (report->failed)
+		fputs("; the work was not done, see the messages", out);
+	else if (report->exit_status & STATUS_UNKNOWN)
 		fputs("; this is not the whole answer, see the messages", out);
 	fputc('\n', out);
 	if (report->plan && report->plan->journal) {
@@ -117,10 +128,14 @@ static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
 void report_write_plan(const struct pmr_plan *plan, FILE *out)
 {
 	fputs("Plan: write ", out);
-	text_print_size(out, plan->bytes);
-	fputs(", of which ", out);
-	text_print_size(out, plan->lost_bytes);
-	fputs(" replace what is lost:\n", out);
+	if (plan->n_steps) {
+		text_print_size(out, plan->bytes);
+		fputs(", of which ", out);
+		text_print_size(out, plan->lost_bytes);
+		fputs(" replace what is lost:\n", out);
+	} else {
+		fputs("nothing:\n", out);
+	}
 	for (size_t i = 0; i < plan->n_files; i++)
 		write_file_plan(&plan->files[i], out);
 	fflush(out);
