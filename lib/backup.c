@@ -125,42 +125,62 @@ out:
 	return ret;
 }
 
+/* What can be told without opening it: the target's own write lease would stop an open of the target. */
+static int check_kind(struct pmr_ctx *ctx, const char *path, const struct pmr_file *file,
+		      const char **refused)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return errno == ENOENT
+			       ? refuse(ctx, path, "no-backup", "there is no such backup", refused)
+			       : refuse(ctx, path, "backup-unreadable", strerror(errno), refused);
+	if (!S_ISREG(st.st_mode))
+		return refuse(ctx, path, "backup-unreadable", "is not a regular file", refused);
+	if (st.st_dev == file->filesystem->devno && st.st_ino == file->inode)
+		return refuse(ctx, path, "backup-is-target",
+			      "the backup is the damaged file itself", refused);
+	return 0;
+}
+
+static int check_blocks(struct pmr_ctx *ctx, const char *path, int fd,
+			const struct pmr_claim *claim, const char **refused)
+{
+	bool shares = false;
+
+	if (shares_poison(fd, claim, &shares))
+		return refuse(ctx, path, "backup-shares-blocks",
+			      "cannot be shown to have blocks of its own on the same filesystem",
+			      refused);
+	if (shares)
+		return refuse(
+			ctx, path, "backup-shares-blocks",
+			"shares the damaged blocks with the file (reflink): it is no second copy",
+			refused);
+	return 0;
+}
+
 int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_claim *claim,
 		    struct pmr_backup *backup, const char **refused)
 {
-	const struct pmr_file *file = claim->file;
 	struct pmr_backup b = { .fd = -1 };
-	bool shares = false;
 	struct stat st;
 	int ret;
 
+	ret = check_kind(ctx, path, claim->file, refused);
+	if (ret)
+		return ret;
 	b.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (b.fd < 0 || fstat(b.fd, &st) < 0) {
-		ret = errno == ENOENT
-			      ? refuse(ctx, path, "no-backup", "there is no such backup", refused)
-			      : refuse(ctx, path, "backup-unreadable", strerror(errno), refused);
-		goto fail;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		ret = refuse(ctx, path, "backup-unreadable", "is not a regular file", refused);
-		goto fail;
-	}
-	if (st.st_dev == file->filesystem->devno && st.st_ino == file->inode) {
-		ret = refuse(ctx, path, "backup-is-target", "the backup is the damaged file itself",
+		ret = refuse(ctx, path, "backup-unreadable",
+			     errno == EAGAIN ? "is leased by another program" : strerror(errno),
 			     refused);
 		goto fail;
 	}
-	if (st.st_dev == file->filesystem->devno) {
-		ret = shares_poison(b.fd, claim, &shares);
-		if (ret || shares) {
-			ret = refuse(
-				ctx, path, "backup-shares-blocks",
-				ret ? "cannot be shown to have blocks of its own on the same filesystem"
-				    : "shares the damaged blocks with the file (reflink): it is no second copy",
-				refused);
-			goto fail;
-		}
-	}
+	if (st.st_dev == claim->file->filesystem->devno)
+		ret = check_blocks(ctx, path, b.fd, claim, refused);
+	if (ret)
+		goto fail;
 	b.size = (uint64_t)st.st_size;
 	b.path = strdup(path);
 	if (!b.path) {
@@ -182,7 +202,7 @@ int pmr_backup_read(const struct pmr_backup *backup, uint64_t offset, void *buff
 	ret = pmr_media_read_file(backup->fd, offset, buffer, length, &got);
 	if (ret)
 		return ret;
-	return got == length ? 0 : -ENODATA;
+	return got == length ? 0 : -ERANGE;
 }
 
 void pmr_backup_close(struct pmr_backup *backup)

@@ -154,6 +154,8 @@ int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_
 		goto fail;
 	}
 	c.mode = st.st_mode & 07777;
+	/* no read-ahead: what is compared lies beside what must not be read */
+	posix_fadvise(c.fd, 0, 0, POSIX_FADV_RANDOM);
 	ret = remember_capability(&c);
 	if (!ret)
 		ret = take_lease(ctx, &c, refused);

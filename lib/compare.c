@@ -192,7 +192,31 @@ out:
 	return ret;
 }
 
-static int judge(struct pmr_ctx *ctx, const struct compare *c, int result, const char **refused)
+/* Every byte that is to be taken from the backup can be read from it. */
+static int read_replacements(struct compare *c)
+{
+	const struct pmr_file *file = c->claim->file;
+	const struct pmr_loss *loss;
+	size_t length;
+	int ret;
+
+	for (size_t i = 0; i < file->n_losses; i++) {
+		loss = &file->losses[i];
+		if (loss->state != PMR_LOST)
+			continue;
+		for (uint64_t done = 0; done < loss->length; done += length) {
+			length = loss->length - done < PMR_CHUNK ? (size_t)(loss->length - done)
+								 : PMR_CHUNK;
+			ret = pmr_backup_read(c->backup, loss->offset + done, c->theirs, length);
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}
+
+static int judge(struct pmr_ctx *ctx, const struct compare *c, enum pmr_verify_backup how,
+		 int result, const char **refused)
 {
 	const struct pmr_file *file = c->claim->file;
 
@@ -206,13 +230,19 @@ static int judge(struct pmr_ctx *ctx, const struct compare *c, int result, const
 	}
 	if (result == -ENOMEM)
 		return result;
+	if (result == -ERANGE) {
+		pmr_say(ctx, PMR_ERROR, "backup-short", c->backup->path,
+			"ends before the bytes that %s has lost", file->path);
+		*refused = "backup-short";
+		return -EINVAL;
+	}
 	if (result < 0) {
 		pmr_say(ctx, PMR_ERROR, "backup-unreadable", c->backup->path,
 			"cannot be compared with %s: %s", file->path, strerror(-result));
 		*refused = "backup-unreadable";
 		return -EINVAL;
 	}
-	if (!c->compared)
+	if (!c->compared && how != PMR_VERIFY_NONE)
 		pmr_say(ctx, PMR_WARNING, "backup-unchecked", c->backup->path,
 			"nothing of %s around the damage can still be read to compare it with",
 			file->path);
@@ -231,17 +261,17 @@ int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
 		pmr_say(ctx, PMR_WARNING, "backup-size", backup->path,
 			"is %" PRIu64 " bytes long and %s %" PRIu64 ": is it the right backup?",
 			backup->size, claim->file->path, claim->file->size);
-	if (how == PMR_VERIFY_NONE)
-		return 0;
 	c.theirs = malloc(PMR_CHUNK);
 	if (!c.theirs || posix_memalign((void **)&c.ours, PMR_PAGE, PMR_CHUNK)) {
 		c.ours = NULL;
 		goto out;
 	}
-	ret = compare_steps(&c);
-	if (!ret)
+	ret = read_replacements(&c);
+	if (!ret && how != PMR_VERIFY_NONE)
+		ret = compare_steps(&c);
+	if (!ret && how != PMR_VERIFY_NONE)
 		ret = compare_windows(&c, how);
-	ret = judge(ctx, &c, ret, refused);
+	ret = judge(ctx, &c, how, ret, refused);
 out:
 	free(c.ours);
 	free(c.theirs);

@@ -23,9 +23,24 @@ static int refuse(const char *reason, const char **refused)
 	return -EINVAL;
 }
 
+/* whether the scan found the page of @offset in the page cache, before anything of ours was read */
+static bool was_cached(const struct chunk *c, uint64_t offset)
+{
+	uint64_t page = offset - offset % PMR_PAGE;
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; i < c->step->n_losses; i++) {
+		loss = &c->plan->file->losses[c->step->first_loss + i];
+		if (loss->state == PMR_CACHED && loss->offset < page + PMR_PAGE &&
+		    loss->offset + loss->length > page)
+			return true;
+	}
+	return false;
+}
+
 /*
- * Without DAX the page cache may hold the only good copy of a page, so it is asked first and beats both the device
- * and the backup. Pages are asked one by one: one that is missing must not hide its neighbours.
+ * Without DAX the page cache may hold the only good copy of a page: then it beats both the device and the backup.
+ * Pages are asked one by one: one that is missing must not hide its neighbours.
  */
 static int take_cached(struct chunk *c)
 {
@@ -42,6 +57,8 @@ static int take_cached(struct chunk *c)
 	for (offset = c->offset; offset < end; offset = next) {
 		next = offset - offset % PMR_PAGE + PMR_PAGE;
 		length = (size_t)((next < end ? next : end) - offset);
+		if (!was_cached(c, offset))
+			continue;
 		ret = pmr_media_read_cached(claim->fd, offset, page, length);
 		if (ret < 0 && !pmr_media_is_error(ret))
 			return ret;
@@ -119,7 +136,7 @@ static int fill(struct chunk *c, const struct pmr_range *range, const char **ref
 	}
 	ret = pmr_backup_read(backup, range->offset, at, (size_t)range->length);
 	if (ret)
-		return refuse(ret == -ENODATA ? "backup-short" : "backup-unreadable", refused);
+		return refuse(ret == -ERANGE ? "backup-short" : "backup-unreadable", refused);
 	return 0;
 }
 

@@ -170,7 +170,7 @@ int pmr_backup_path(const struct pmr_file *file, const char *const *targets, siz
 int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_claim *claim,
 		    struct pmr_backup *backup, const char **refused);
 
-/** pmr_backup_read() - exactly @length bytes. Return: 0; -ENODATA: it is too short; other errno. */
+/** pmr_backup_read() - exactly @length bytes. Return: 0; -ERANGE: it is too short; other errno. */
 int pmr_backup_read(const struct pmr_backup *backup, uint64_t offset, void *buffer, size_t length);
 
 /**
