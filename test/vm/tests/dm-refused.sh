@@ -13,6 +13,8 @@ use_pmem fsdax
 modprobe dm_mod
 sectors=$(cat "/sys/block/${PMEM##*/}/size")
 check "a dm-linear over the device" dmsetup create linear --table "0 $((sectors - 2048)) linear $PMEM 2048"
+# No udev here.
+dmsetup mknodes
 make_fs ext4 /dev/mapper/linear $mnt -E nodiscard
 make_file f 100000
 poison "$PMEM" $((2048 + $(file_sector f 50000)))
@@ -34,8 +36,8 @@ check "scan of a tmpfs: exit status has 8 ($status)" [ $((status & 8)) = 8 ]
 clear_all
 
 modprobe btrfs
-if mkfs.btrfs --version >/dev/null 2>&1; then
-	mkfs.btrfs -q -f "$PMEM" && mount "$PMEM" $mnt
+if command -v mkfs.btrfs >/dev/null; then
+	mkfs.btrfs -q -f "$PMEM" >/dev/null && mount "$PMEM" $mnt
 	make_file f 100000
 	poison "$PMEM" 100000
 	recover scan $mnt

@@ -28,8 +28,6 @@ status_is 4 "bad blocks"
 report "bad blocks: counted" '.summary.badblocks == 2 and .summary.bad_bytes == 1536 and .devices[0].badblocks.count == 2'
 recover health -u
 check "bad blocks: one line, with the device's name" eval '[ "$(wc -l <$out)" = 1 ] && grep -q "${PMEM##*/}" $out'
-recover health "$PMEM"
-status_is 4 "the device by its name"
 if command -v strace >/dev/null; then
 	strace -f -e trace=open,openat -o /tmp/trace "$PMEM_RECOVER" health >/dev/null 2>&1
 	check "nothing of the filesystem is opened" eval '! grep -q "\"$mnt" /tmp/trace'

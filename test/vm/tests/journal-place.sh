@@ -30,6 +30,7 @@ refused "on tmpfs" /tmp/journal journal-volatile
 refused "on the damaged device" $mnt/journal journal-on-target
 refused "not there" /var/lib/pmem-recover/none/such journal
 mkdir -p /var/lib/pmem-recover/small
+modprobe loop
 dd if=/dev/zero of=/var/lib/pmem-recover/image bs=1M count=2 status=none
 mkfs.ext4 -q -F /var/lib/pmem-recover/image && mount -o loop /var/lib/pmem-recover/image /var/lib/pmem-recover/small && {
 	dd if=/dev/zero of=/var/lib/pmem-recover/small/fill bs=4096 status=none 2>/dev/null

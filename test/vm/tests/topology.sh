@@ -44,8 +44,9 @@ if [ "$kind" = module ]; then
 	report "fsdax: an info block and a page map ahead of the data" '.devices[0] | .data_offset > 0 and .size + .data_offset <= .namespace_size and .region_offset == .data_offset'
 	report "the bus can scrub and clear" '.buses[0] | .provider == "pmr_test.0" and .can_scrub and .can_clear'
 else
-	mode_is raw
-	report "raw: no data offset" '.devices[0] | .data_offset == 0 and .region_offset == 0'
+	# As ndctl has it, with "map": "mem".
+	mode_is fsdax
+	report "no data offset" '.devices[0] | .data_offset == 0 and .region_offset == 0'
 	report "the bus can neither scrub nor clear" '.buses[0] | .provider == "e820" and (.can_scrub | not) and (.can_clear | not)'
 fi
 report "the size is the kernel's" ".devices[0].size == $(($(cat "/sys/block/${PMEM##*/}/size") * 512)) and .devices[0].path == \"$PMEM\""
