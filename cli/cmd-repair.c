@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pmem-recover repair: scan, plan, ask, write. */
 #include <ctype.h>
-#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -24,6 +25,25 @@ static int check_options(struct cli *cli)
 	return 0;
 }
 
+/*
+ * Wait until there is an answer to read. Between a look at the cancel flag and a read that blocks a signal would be
+ * lost, so signals are let in by ppoll() alone.
+ */
+static bool wait_for_answer(struct cli *cli)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	sigset_t all, before;
+	bool ready;
+
+	sigfillset(&all);
+	if (sigprocmask(SIG_SETMASK, &all, &before))
+		return false;
+	ready = !pmr_is_cancelled(cli->ctx) && ppoll(&input, 1, NULL, &before) == 1;
+	if (sigprocmask(SIG_SETMASK, &before, NULL))
+		return false;
+	return ready && !pmr_is_cancelled(cli->ctx);
+}
+
 /* Whether a person said yes. Off a terminal nobody can. */
 static bool is_confirmed(struct cli *cli)
 {
@@ -32,16 +52,17 @@ static bool is_confirmed(struct cli *cli)
 
 	if (cli->options.yes)
 		return true;
-	if (!isatty(STDIN_FILENO)) {
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
 		cli_say(cli, PMR_ERROR, "not-confirmed", "repair",
-			"nothing was written: standard input is no terminal to ask on, so say --yes, or --dry-run to look first");
+			"nothing was written: there is no terminal to ask on, so say --yes, or --dry-run to look first");
 		return false;
 	}
 	fputs("Write ", stderr);
 	text_print_size(stderr, plan->bytes);
 	fputs(" as shown? [y/N] ", stderr);
 	fflush(stderr);
-	if (fgets(answer, sizeof(answer), stdin) && tolower((unsigned char)answer[0]) == 'y')
+	if (wait_for_answer(cli) && fgets(answer, sizeof(answer), stdin) &&
+	    tolower((unsigned char)answer[0]) == 'y')
 		return true;
 	cli_say(cli, PMR_ERROR, "not-confirmed", "repair",
 		"nothing was written: the answer was not yes");

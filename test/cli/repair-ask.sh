@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The question that repair asks on a terminal, and progress, which is drawn nowhere else.
+# The question that repair asks on a terminal.
 . "${top_srcdir:?}/test/cli/lib.sh"
 need_root
 
@@ -16,7 +16,7 @@ settle "$mnt"
 on_terminal() {
 	/usr/bin/python3 -B - "$work" "$1" "$2" "$PMEM_RECOVER" repair --badblocks="$work/bad" --trust-badblocks \
 		--journal="$work/journal" --from-backup="$work/backup" "$mnt/file" <<'PYTHON' || fail "answer '$2'"
-import os, pty, select, subprocess, sys
+import os, pty, select, signal, subprocess, sys
 work, status, answer, *command = sys.argv[1:]
 leader, follower = pty.openpty()
 with open(work + "/out", "w") as out:
@@ -37,7 +37,10 @@ while True:
     seen += chunk
     if b"[y/N]" in seen and not asked:
         asked = True
-        os.write(leader, answer.encode().decode("unicode_escape").encode())
+        if answer == "SIGINT":
+            p.send_signal(signal.SIGINT)
+        else:
+            os.write(leader, answer.encode().decode("unicode_escape").encode())
 with open(work + "/err", "wb") as err:
     err.write(seen)
 got = p.wait()
@@ -47,7 +50,7 @@ PYTHON
 	status=$1
 }
 
-for answer in 'n\n' '\n' 'maybe\n' '\x04'; do
+for answer in 'n\n' '\n' 'maybe\n' '\x04' SIGINT; do
 	on_terminal 12 "$answer"
 	says 'nothing was written'
 	says 'file <- '
