@@ -156,6 +156,9 @@ int pmr_sieve_intersect(const struct pmr_sieve *sieve, const struct pmr_extent *
 	/* Wraps for what begins ahead of the first range, which the comparisons then let through to the search. */
 	uint64_t first = extent->physical - sieve->base, last = first + extent->length - 1;
 
+	/* begins behind the last range */
+	if (first >= sieve->span && extent->physical >= sieve->base)
+		return 0;
 	if (first <= last && last < sieve->span &&
 	    !any_bit(sieve, first >> sieve->shift, last >> sieve->shift))
 		return 0;
