@@ -97,12 +97,11 @@ int verb_partition(int argc, char **argv)
 	/* Every fourth seed has a partition: of them, every other one. */
 	bool gpt = strtoull(argv[0], NULL, 0) / 4 % 2;
 
-	(void)argc;
 	if (ioctl(fd, BLKGETSIZE64, &sectors))
 		die("%s: no block device: %s", device, strerror(errno));
 	sectors /= SECTOR;
 	/* DAX wants whole pages, and no more. */
-	first = 2048 + SECTORS_IN_BLOCK * prng_below(&prng, 5000);
+	first = argc > 3 ? strtoull(argv[3], NULL, 0) << 11 : 2048 + SECTORS_IN_BLOCK * prng_below(&prng, 5000);
 	if (first + count + 64 > sectors)
 		die("%s: too small", device);
 	if (gpt)

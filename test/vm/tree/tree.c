@@ -15,7 +15,7 @@ static const char usage[] =
 	"       tree poison SEED MNT DEV N EXPECT     print the sectors to poison, write down what they take\n"
 	"       tree check-scan EXPECT REPORT         is the scan right?\n"
 	"       tree check-repair BACKUP MNT EXPECT REPORT\n"
-	"       tree partition SEED DEV MIB           write an MBR or GPT with a partition of MIB mebibytes\n"
+	"       tree partition SEED DEV MIB [START]   write an MBR or GPT with a partition of MIB mebibytes\n"
 	"       tree inject LIST KNOB                 write a list of sectors to a device's badblocks attribute\n"
 	"       tree inject LIST KNOB OFFSET          the same to the test module, for a device at OFFSET of its region\n"
 	"       tree scramble DEV SECTOR COUNT        overwrite sectors: what was there is lost\n"
@@ -32,6 +32,7 @@ static const struct verb {
 	{ "check-scan", 2, verb_check_scan },
 	{ "check-repair", 4, verb_check_repair },
 	{ "partition", 3, verb_partition },
+	{ "partition", 4, verb_partition },
 	{ "inject", 2, verb_inject },
 	{ "inject", 3, verb_inject },
 	{ "scramble", 3, verb_scramble },
