@@ -320,6 +320,23 @@ static void say_of_filesystem(struct owning *o, const struct pmr_view *view)
 		bytes, first, xfs ? " (XFS made with rmapbt=1 would tell)" : "");
 }
 
+/* Who asked about a file or a tree alone is warned, and has lost nothing that was asked about. */
+static void say_of_namespace(struct owning *o)
+{
+	const struct pmr_device *device = o->device;
+
+	if (!device->metadata_badblocks.ranges.n)
+		return;
+	if (o->is_whole)
+		o->scanner->scan->metadata_lost = true;
+	pmr_say(o->scanner->ctx, o->is_whole ? PMR_ERROR : PMR_WARNING, "namespace-metadata",
+		device->ns_name ? device->ns_name : device->name,
+		"has %" PRIu64
+		" bad bytes in its info block or page map: it may not come up again once it is disabled; "
+		"save its data first",
+		pmr_ranges_bytes(&device->metadata_badblocks.ranges));
+}
+
 static void say(struct owning *o)
 {
 	const struct pmr_scanner *scanner = o->scanner;
@@ -349,13 +366,7 @@ static void say(struct owning *o)
 			", are outside of its partitions: save the partition "
 			"table (sfdisk --dump) while it can be read",
 			bytes, first);
-	if (o->device->metadata_badblocks.ranges.n)
-		pmr_say(scanner->ctx, PMR_ERROR, "namespace-metadata",
-			o->device->ns_name ? o->device->ns_name : object,
-			"has %" PRIu64
-			" bad bytes in its info block or page map: it may not come up again once it is disabled; "
-			"save its data first",
-			pmr_ranges_bytes(&o->device->metadata_badblocks.ranges));
+	say_of_namespace(o);
 }
 
 static bool is_asked_whole(const struct pmr_scanner *scanner, const struct pmr_device *device)

@@ -546,6 +546,8 @@ struct pmr_owned {
  * @devices: devices asked about
  * @n_devices: how many
  * @files_seen: regular files whose extents were looked at
+ * @metadata_lost: a device that was asked about whole has poison in its namespace's info block or page map; the exit
+ *                 status then has 4
  * @complete: false when anything was unknown, unreadable or interrupted; the exit status then has 8
  */
 struct pmr_scan {
@@ -557,6 +559,7 @@ struct pmr_scan {
 	struct pmr_device **devices;
 	size_t n_devices;
 	uint64_t files_seen;
+	bool metadata_lost;
 	bool complete;
 };
 
@@ -689,6 +692,8 @@ struct pmr_step {
  * struct pmr_file_plan - what is to be done to one file
  * @file: the file; its losses take the outcome
  * @backup: path of its backup, or NULL (zero fill)
+ * @backup_inode: st_ino of the backup when it was compared
+ * @backup_change_time: st_ctim of the backup when it was compared
  * @refused: why nothing will be written, static storage, or NULL. Each loss then has the state and reason.
  * @steps: in file order
  * @n_steps: how many; 0 when refused
@@ -696,6 +701,8 @@ struct pmr_step {
 struct pmr_file_plan {
 	struct pmr_file *file;
 	char *backup;
+	uint64_t backup_inode;
+	struct timespec backup_change_time;
 	const char *refused;
 	struct pmr_step *steps;
 	size_t n_steps;
