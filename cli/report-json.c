@@ -180,8 +180,9 @@ static uint64_t lost_in_step(const struct pmr_file_plan *plan, const struct pmr_
 		const struct pmr_loss *loss = &plan->file->losses[i];
 
 		/* what was never data is written along with its page, and replaces nothing */
-		if (loss->state != PMR_UNWRITTEN && loss->state != PMR_PAST_EOF)
-			bytes += common_bytes(&write, loss->offset, loss->length);
+		if (loss->state != PMR_UNWRITTEN)
+			bytes += common_bytes(&write, loss->offset,
+					      report_data_bytes(plan->file, loss));
 	}
 	return bytes;
 }

@@ -64,6 +64,13 @@ void report_release(struct report *report)
 	*report = (struct report){ 0 };
 }
 
+uint64_t report_data_bytes(const struct pmr_file *file, const struct pmr_loss *loss)
+{
+	if (loss->offset >= file->size)
+		return 0;
+	return loss->length < file->size - loss->offset ? loss->length : file->size - loss->offset;
+}
+
 void report_totals(const struct pmr_scan *scan, struct report_totals *totals)
 {
 	*totals = (struct report_totals){ 0 };
@@ -73,6 +80,7 @@ void report_totals(const struct pmr_scan *scan, struct report_totals *totals)
 
 		for (size_t j = 0; j < file->n_losses; j++) {
 			const struct pmr_loss *loss = &file->losses[j];
+			uint64_t bytes = report_data_bytes(file, loss);
 			uint64_t *sums[] = {
 				[PMR_LOST] = &totals->lost,
 				[PMR_FAILED] = &totals->lost,
@@ -84,10 +92,10 @@ void report_totals(const struct pmr_scan *scan, struct report_totals *totals)
 				[PMR_UNKNOWN] = &totals->unknown,
 			};
 
-			/* what is unwritten or past the end was never data */
-			if (!sums[loss->state])
+			/* what is unwritten or past the end was never data, whatever became of it */
+			if (!sums[loss->state] || !bytes)
 				continue;
-			*sums[loss->state] += loss->length;
+			*sums[loss->state] += bytes;
 			affected = true;
 		}
 		totals->files += affected;
@@ -208,8 +216,10 @@ static bool is_planned(const struct pmr_file_plan *plan, const struct pmr_loss *
 }
 
 static int status_of_loss(const struct report *report, const struct pmr_file_plan *plan,
-			  const struct pmr_loss *loss)
+			  const struct pmr_file *file, const struct pmr_loss *loss)
 {
+	if (loss->state != PMR_UNKNOWN && !report_data_bytes(file, loss))
+		return STATUS_OK;
 	switch (loss->state) {
 	case PMR_UNWRITTEN:
 	case PMR_PAST_EOF:
@@ -261,7 +271,7 @@ static int status_of_scan(const struct report *report)
 		if (!file->complete)
 			status |= STATUS_UNKNOWN;
 		for (size_t j = 0; j < file->n_losses; j++)
-			status |= status_of_loss(report, plan, &file->losses[j]);
+			status |= status_of_loss(report, plan, file, &file->losses[j]);
 	}
 	return status | status_of_owners(scan);
 }

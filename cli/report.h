@@ -100,7 +100,8 @@ const char *report_verb_name(enum verb verb);
 /**
  * struct report_totals - sums over all files of a scan or repair
  * @files: files that lost something, or had lost it
- * @lost: bytes that are lost and not repaired: failed, skipped and conflicting ones included
+ * @lost: bytes that are lost and not repaired: failed, skipped and conflicting ones included. Here as below only bytes
+ *        inside their file: what lies past its end is nobody's data, also when it was written along with its page
  * @cached: bytes that only the page cache still has
  * @repaired: bytes repaired
  * @zeroed: bytes zeroed
@@ -114,6 +115,9 @@ struct report_totals {
 	uint64_t zeroed;
 	uint64_t unknown;
 };
+
+/** report_data_bytes() - how many bytes of a loss lie inside the file */
+uint64_t report_data_bytes(const struct pmr_file *file, const struct pmr_loss *loss);
 
 /** report_totals() - add up a scan's losses; all zero for NULL */
 void report_totals(const struct pmr_scan *scan, struct report_totals *totals);

@@ -50,6 +50,7 @@ static void set_up(struct world *world, enum verb verb)
 	world->scan.complete = true;
 	world->files[0] = &world->file;
 	world->file.losses = world->losses;
+	world->file.size = 8192;
 	world->file.complete = true;
 	world->file_plan.file = &world->file;
 	world->file_plan.steps = &world->step;
@@ -118,6 +119,42 @@ static void test_losses(void **state)
 		if (status_of(&world) != loss_rows[i].status)
 			fail_msg("%s: %d instead of %d", loss_rows[i].name,
 				 world.report.exit_status, loss_rows[i].status);
+	}
+}
+
+/* What lies behind the end of its file is nobody's data, whatever became of it; what crosses it counts in part. */
+static void test_behind_the_end(void **state)
+{
+	static const struct {
+		enum pmr_state state;
+		uint64_t offset, lost, repaired, zeroed;
+		int status;
+	} rows[] = {
+		{ PMR_LOST, 8192, 0, 0, 0, 0 },	      { PMR_SKIPPED, 8192, 0, 0, 0, 0 },
+		{ PMR_FAILED, 12288, 0, 0, 0, 0 },    { PMR_REPAIRED, 8192, 0, 0, 0, 0 },
+		{ PMR_ZEROED, 8192, 0, 0, 0, 0 },     { PMR_CONFLICT, 8192, 0, 0, 0, 0 },
+		{ PMR_PAST_EOF, 8192, 0, 0, 0, 0 },   { PMR_UNKNOWN, 8192, 0, 0, 0, 8 },
+		{ PMR_LOST, 8092, 100, 0, 0, 4 },     { PMR_SKIPPED, 8092, 100, 0, 0, 4 },
+		{ PMR_REPAIRED, 8092, 0, 100, 0, 1 }, { PMR_ZEROED, 8092, 0, 0, 100, 4 },
+		{ PMR_REPAIRED, 7680, 0, 512, 0, 1 },
+	};
+	struct report_totals totals;
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_up(&world, VERB_REPAIR);
+		world.scan.n_files = 1;
+		world.file.n_losses = 1;
+		world.losses[0].state = rows[i].state;
+		world.losses[0].offset = rows[i].offset;
+		world.losses[0].length = 512;
+		assert_int_equal(status_of(&world), rows[i].status);
+		report_totals(&world.scan, &totals);
+		assert_int_equal(totals.lost, rows[i].lost);
+		assert_int_equal(totals.repaired, rows[i].repaired);
+		assert_int_equal(totals.zeroed, rows[i].zeroed);
+		assert_int_equal(totals.files, rows[i].status & ~STATUS_UNKNOWN ? 1 : 0);
 	}
 }
 
@@ -231,6 +268,7 @@ static void test_failures(void **state)
 	world.report.failed = true;
 	world.scan.n_files = 1;
 	world.file.n_losses = 1;
+	world.losses[0].length = 512;
 	assert_int_equal(status_of(&world), 12);
 
 	set_up(&world, VERB_LIST);
@@ -347,10 +385,11 @@ static void test_parts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_losses),	 cmocka_unit_test(test_owners),
-		cmocka_unit_test(test_lists),	 cmocka_unit_test(test_only_one_device),
-		cmocka_unit_test(test_failures), cmocka_unit_test(test_dry_runs),
-		cmocka_unit_test(test_maps),	 cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_losses),	       cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_lists),	       cmocka_unit_test(test_only_one_device),
+		cmocka_unit_test(test_failures),       cmocka_unit_test(test_dry_runs),
+		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_behind_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
