@@ -279,22 +279,34 @@ out:
 	return ret;
 }
 
-/*
- * Even a read that may not wait starts read-ahead (seen from 5.11 on), which asks the device for the very page in
- * question. So the kernel is asked first whether it has the page at all; where it does not want to tell, it says yes.
- */
-static bool is_resident(int fd, uint64_t page)
+/* Return: 1 the page cache has the page, or the kernel does not want to tell; 0 it has not; -1 it cannot be asked. */
+static int ask_resident(int fd, uint64_t page)
 {
-	unsigned char answer = 1;
+	unsigned char answer;
 	void *mapping;
+	int ret;
 
 	mapping = mmap(NULL, PMR_PAGE, PROT_NONE, MAP_SHARED, fd, (off_t)page);
 	if (mapping == MAP_FAILED)
-		return true;
-	if (mincore(mapping, PMR_PAGE, &answer))
-		answer = 1;
+		return -1;
+	ret = mincore(mapping, PMR_PAGE, &answer) ? -1 : answer & 1;
 	munmap(mapping, PMR_PAGE);
-	return answer & 1;
+	return ret;
+}
+
+/*
+ * Even a read that may not wait starts read-ahead (seen from 5.11 on), which asks the device for the very page in
+ * question. So the kernel is asked first whether it has the page at all. Of files that the caller could not write to
+ * it says that all is there (5.2): also what lies so far behind the end that no folio reaches it.
+ */
+static bool is_resident(int fd, uint64_t page)
+{
+	const uint64_t far = (uint64_t)64 << 20;
+	struct stat st;
+
+	if (ask_resident(fd, page) != 1 || fstat(fd, &st))
+		return false;
+	return ask_resident(fd, ((uint64_t)st.st_size / far + 2) * far) == 0;
 }
 
 int pmr_media_read_cached(int fd, uint64_t offset, void *buffer, size_t length)
