@@ -182,6 +182,8 @@ int pmr_backup_open(struct pmr_ctx *ctx, const char *path, const struct pmr_clai
 	if (ret)
 		goto fail;
 	b.size = (uint64_t)st.st_size;
+	b.inode = st.st_ino;
+	b.change_time = st.st_ctim;
 	b.path = strdup(path);
 	if (!b.path) {
 		ret = -ENOMEM;

@@ -20,6 +20,7 @@ struct compare {
 	char *ours; /* PMR_CHUNK bytes each */
 	char *theirs;
 	uint64_t compared; /* bytes found equal */
+	bool zeros; /* a loss would be replaced by nothing but zeros */
 	uint64_t differs_at; /* file offset of the first difference */
 };
 
@@ -192,25 +193,34 @@ out:
 	return ret;
 }
 
+static bool is_zero(const char *bytes, size_t length)
+{
+	return !length || (!bytes[0] && !memcmp(bytes, bytes + 1, length - 1));
+}
+
 /* Every byte that is to be taken from the backup can be read from it. */
 static int read_replacements(struct compare *c)
 {
 	const struct pmr_file *file = c->claim->file;
 	const struct pmr_loss *loss;
 	size_t length;
+	bool zeros;
 	int ret;
 
 	for (size_t i = 0; i < file->n_losses; i++) {
 		loss = &file->losses[i];
 		if (loss->state != PMR_LOST)
 			continue;
+		zeros = true;
 		for (uint64_t done = 0; done < loss->length; done += length) {
 			length = loss->length - done < PMR_CHUNK ? (size_t)(loss->length - done)
 								 : PMR_CHUNK;
 			ret = pmr_backup_read(c->backup, loss->offset + done, c->theirs, length);
 			if (ret)
 				return ret;
+			zeros = zeros && is_zero(c->theirs, length);
 		}
+		c->zeros = c->zeros || zeros;
 	}
 	return 0;
 }
@@ -242,6 +252,10 @@ static int judge(struct pmr_ctx *ctx, const struct compare *c, enum pmr_verify_b
 		*refused = "backup-unreadable";
 		return -EINVAL;
 	}
+	if (c->zeros)
+		pmr_say(ctx, PMR_WARNING, "backup-zeros", c->backup->path,
+			"has only zeros where %s lost bytes: is it a copy that was made after the damage?",
+			file->path);
 	if (!c->compared && how != PMR_VERIFY_NONE)
 		pmr_say(ctx, PMR_WARNING, "backup-unchecked", c->backup->path,
 			"nothing of %s around the damage can still be read to compare it with",

@@ -19,7 +19,7 @@ static bool has_open(int process, dev_t devno, uint64_t inode)
 {
 	struct dirent *entry;
 	bool found = false;
-	struct stat st;
+	struct statx sx;
 	DIR *dir;
 	int fd;
 
@@ -32,9 +32,10 @@ static bool has_open(int process, dev_t devno, uint64_t inode)
 		return false;
 	}
 	while (!found && (entry = readdir(dir)))
+		/* not synced: a file of theirs on a server that is gone must not hold us up */
 		found = isdigit((unsigned char)entry->d_name[0]) &&
-			!fstatat(fd, entry->d_name, &st, 0) && st.st_dev == devno &&
-			st.st_ino == inode;
+			!statx(fd, entry->d_name, AT_STATX_DONT_SYNC, STATX_INO, &sx) &&
+			makedev(sx.stx_dev_major, sx.stx_dev_minor) == devno && sx.stx_ino == inode;
 	closedir(dir);
 	return found;
 }

@@ -133,11 +133,25 @@ static int append_opening(struct pmr_journal *journal, const char *started)
 	return ret;
 }
 
+static int sync_parent(int directory)
+{
+	int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret = 0;
+
+	if (parent < 0)
+		return -errno;
+	if (fsync(parent) < 0)
+		ret = -errno;
+	close(parent);
+	return ret;
+}
+
 static int make_directory(struct pmr_ctx *ctx, const char *directory, int *fd)
 {
+	bool made;
 	int ret;
 
-	if (mkdir(directory, 0700) < 0 && errno != EEXIST) {
+	made = !mkdir(directory, 0700);
+	if (!made && errno != EEXIST) {
 		ret = -errno;
 		pmr_say(ctx, PMR_ERROR, "journal", directory, "cannot be made: %s", strerror(-ret));
 		return ret;
@@ -149,7 +163,11 @@ static int make_directory(struct pmr_ctx *ctx, const char *directory, int *fd)
 			strerror(-ret));
 		return ret;
 	}
-	return 0;
+	ret = made ? sync_parent(*fd) : 0;
+	if (ret)
+		pmr_say(ctx, PMR_ERROR, "journal", directory,
+			"the directory that it was made in cannot be synced: %s", strerror(-ret));
+	return ret;
 }
 
 /* The name tells when; a second run in the same second has another process number. */

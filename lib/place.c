@@ -4,6 +4,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <libmount.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,26 @@ static dev_t read_devno(int directory, const char *name)
 	return devno;
 }
 
+static bool lies_on(dev_t devno, dev_t device, unsigned int depth);
+
+/* whether @devno is a loop device whose image lies on @device */
+static bool is_image_on(dev_t devno, dev_t device, unsigned int depth)
+{
+	char path[128], *image = NULL;
+	struct stat st;
+	size_t length;
+	bool found = false;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file", major(devno),
+		 minor(devno));
+	if (!pmr_read_text(path, 8192, &image, &length)) {
+		image[strcspn(image, "\n")] = '\0';
+		found = !stat(image, &st) && lies_on(st.st_dev, device, depth + 1);
+	}
+	free(image);
+	return found;
+}
+
 /* whether @devno is, or is built on, the whole block device @device */
 static bool lies_on(dev_t devno, dev_t device, unsigned int depth)
 {
@@ -63,6 +84,8 @@ static bool lies_on(dev_t devno, dev_t device, unsigned int depth)
 			closedir(slaves);
 		return below && lies_on(below, device, depth + 1);
 	}
+	if (is_image_on(devno, device, depth))
+		return true;
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(devno), minor(devno));
 	slaves = opendir(path);
 	if (!slaves)
@@ -77,12 +100,33 @@ static bool lies_on(dev_t devno, dev_t device, unsigned int depth)
 	return found;
 }
 
+/*
+ * The block device of a mounted filesystem whose files have no block device's number, such as btrfs (of several
+ * devices the one it was mounted by); 0 where there is none, as with network filesystems.
+ */
+static dev_t mounted_device(dev_t devno)
+{
+	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
+	struct libmnt_fs *fs;
+	const char *source;
+	struct stat st;
+	dev_t found = 0;
+
+	fs = table ? mnt_table_find_devno(table, devno, MNT_ITER_BACKWARD) : NULL;
+	source = fs ? mnt_fs_get_srcpath(fs) : NULL;
+	if (source && !stat(source, &st) && S_ISBLK(st.st_mode))
+		found = st.st_rdev;
+	mnt_unref_table(table);
+	return found;
+}
+
 int pmr_place_check(struct pmr_ctx *ctx, int directory, const char *name,
 		    const struct pmr_plan *plan)
 {
 	const struct pmr_filesystem *fs;
 	struct statfs sf;
 	struct stat st;
+	dev_t below;
 
 	if (fstat(directory, &st) < 0 || fstatfs(directory, &sf) < 0) {
 		int ret = -errno;
@@ -97,11 +141,12 @@ int pmr_place_check(struct pmr_ctx *ctx, int directory, const char *name,
 				volatile_types[i].name);
 			return -EINVAL;
 		}
+	below = major(st.st_dev) ? st.st_dev : mounted_device(st.st_dev);
 	for (size_t i = 0; i < plan->n_files; i++) {
 		if (!plan->files[i].n_steps)
 			continue;
 		fs = plan->files[i].file->filesystem;
-		if (st.st_dev == fs->devno || lies_on(st.st_dev, fs->device->devno, 0)) {
+		if (st.st_dev == fs->devno || (below && lies_on(below, fs->device->devno, 0))) {
 			pmr_say(ctx, PMR_ERROR, "journal-on-target", name,
 				"lies on the damaged device %s: name a directory on another disk with --journal",
 				fs->device->name);

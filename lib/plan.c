@@ -89,7 +89,7 @@ void pmr_plan_policy(struct pmr_file *file, bool accept_offlined)
 		if (loss->shared) {
 			loss->state = PMR_SKIPPED;
 			loss->reason = "shared";
-		} else if (is_offlined(loss) && !accept_offlined) {
+		} else if (is_offlined(loss) && !(accept_offlined && file->dax)) {
 			loss->state = PMR_SKIPPED;
 		}
 	}

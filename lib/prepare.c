@@ -124,6 +124,16 @@ static int prepare_backup(struct prepare *p, const struct pmr_claim *claim, stru
 	ret = pmr_backup_path(plan->file, p->targets, p->n_targets, p->options, &plan->backup);
 	if (ret == -ENOMEM)
 		return ret;
+	if (ret == -ENOENT) {
+		pmr_say(p->ctx, PMR_ERROR, "no-backup", plan->file->path,
+			"does not lie below %s under this name: name the directory that the backup stands for "
+			"with --backup-root",
+			p->options->backup_root		     ? p->options->backup_root
+			: plan->file->filesystem->mountpoint ? plan->file->filesystem->mountpoint
+							     : "a mountpoint");
+		*refused = "no-backup";
+		return -EINVAL;
+	}
 	if (ret) {
 		pmr_say(p->ctx, PMR_ERROR, "no-backup", plan->file->path,
 			"has no backup below %s: %s", p->options->backup, strerror(-ret));
@@ -134,6 +144,8 @@ static int prepare_backup(struct prepare *p, const struct pmr_claim *claim, stru
 	if (!ret)
 		ret = pmr_backup_verify(p->ctx, &backup, claim, media, plan,
 					p->options->verify_backup, refused);
+	plan->backup_inode = backup.inode;
+	plan->backup_change_time = backup.change_time;
 	pmr_backup_close(&backup);
 	return ret;
 }

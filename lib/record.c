@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Puts a record of poison back that the kernel dropped although its bytes still cannot be read.
+ * Puts a record of poison back that the kernel dropped although its bytes are still lost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,32 +48,36 @@ static int put_back(const char *attribute, const struct pmr_ranges *missing)
 	return ret;
 }
 
-int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device,
-		    const struct pmr_ranges *unreadable)
+int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *bad)
 {
-	const char *attribute = device->badblocks.source;
 	struct pmr_ranges missing = { 0 };
+	char attribute[128];
 	int ret;
 
-	/* a list from a file, and that of a region, are not the block device's own */
-	if (device->from_file || !attribute || strncmp(attribute, "/sys/block/", 11))
+	/* other devices keep no list, or only their region does, which cannot be written */
+	if (device->mode != PMR_MODE_FSDAX && device->mode != PMR_MODE_RAW)
 		return 0;
-	ret = pmr_ranges_subtract(&missing, unreadable, &device->badblocks.ranges);
+	/* under a --badblocks file the kernel's own list was not looked at: recorded twice is recorded once */
+	if (device->from_file)
+		ret = pmr_ranges_copy(&missing, bad);
+	else
+		ret = pmr_ranges_subtract(&missing, bad, &device->badblocks.ranges);
 	if (ret || !missing.n)
 		goto out;
+	snprintf(attribute, sizeof(attribute), "/sys/block/%s/badblocks", device->name);
 	ret = put_back(attribute, &missing);
 	if (!ret)
 		ret = pmr_device_refresh(ctx, device);
 	if (ret)
 		pmr_say(ctx, PMR_ERROR, "record-dropped", device->name,
 			"the kernel dropped the record of %" PRIu64 " bytes at %" PRIu64
-			" that still cannot be read, and it could not be put back: %s; until the next scrub or "
-			"reboot no list names them",
+			" that are still lost, and it could not be put back: %s; until the next scrub or reboot "
+			"no list names them",
 			pmr_ranges_bytes(&missing), missing.v[0].offset, strerror(-ret));
-	else
+	else if (!device->from_file)
 		pmr_say(ctx, PMR_WARNING, "record-put-back", device->name,
 			"the kernel dropped the record of %" PRIu64 " bytes at %" PRIu64
-			" that still cannot be read: it was put back",
+			" that are still lost: it was put back",
 			pmr_ranges_bytes(&missing), missing.v[0].offset);
 out:
 	pmr_ranges_release(&missing);

@@ -121,37 +121,75 @@ out:
 	return reason;
 }
 
-/* One chunk into the file; the last page of a file is written whole and the file then cut to its size again. */
-static int write_chunk(struct pmr_claim *claim, uint64_t offset, size_t length, const void *buffer)
+/*
+ * One chunk into the file. On DAX page by page: what a clear that fails takes with it is then one page, and the others
+ * are still written. The first error wins.
+ */
+static int write_pages(const struct pmr_claim *claim, uint64_t offset, size_t length,
+		       const char *buffer)
 {
-	uint64_t size = claim->file->size;
-	size_t written = 0;
-	int ret, error = 0;
+	size_t piece = claim->file->dax ? PMR_PAGE : length, written;
+	int ret, first = 0;
 
-	ret = pmr_media_write_file(claim->fd, offset, buffer, length, &written);
+	for (size_t at = 0; at < length; at += piece) {
+		if (piece > length - at)
+			piece = length - at;
+		ret = pmr_media_write_file(claim->fd, offset + at, buffer + at, piece, &written);
+		if (!first)
+			first = ret;
+	}
 	/* without DAX the write clears when it is written back, and that is where it fails */
-	if (!claim->file->dax && fsync(claim->fd) < 0)
-		error = -errno;
-	if (offset + written > size && ftruncate(claim->fd, (off_t)size) < 0 && !error)
-		error = -errno;
-	if (!claim->file->dax && offset + written > size && fsync(claim->fd) < 0 && !error)
-		error = -errno;
-	if (!ret)
-		ret = error;
-	error = pmr_claim_settle(claim);
-	return ret ? ret : error;
+	if (!claim->file->dax && fsync(claim->fd) < 0 && !first)
+		first = -errno;
+	return first;
+}
+
+/* The last page of a file is written whole and the file then cut to its size again. */
+static int restore_size(const struct pmr_claim *claim)
+{
+	struct stat st;
+
+	if (fstat(claim->fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size == claim->file->size)
+		return 0;
+	if (ftruncate(claim->fd, (off_t)claim->file->size) < 0)
+		return -errno;
+	return !claim->file->dax && fsync(claim->fd) < 0 ? -errno : 0;
+}
+
+/* What a loss came to after its bytes had been verified, but not its file. */
+static void fail_step(struct pmr_file *file, const struct pmr_step *step, const char *reason)
+{
+	struct pmr_loss *loss;
+
+	for (size_t i = 0; i < step->n_losses; i++) {
+		loss = &file->losses[step->first_loss + i];
+		if (loss->state != PMR_SKIPPED && loss->state != PMR_FAILED) {
+			loss->state = PMR_FAILED;
+			loss->reason = reason;
+		}
+	}
 }
 
 /* said for each reason not to write after all */
 static const char *explain(const char *reason)
 {
-	if (!strcmp(reason, "readable"))
-		return "a listed sector can be read";
-	if (!strcmp(reason, "interrupted"))
-		return "interrupted";
-	if (!strcmp(reason, "in-use"))
-		return "another program wants to open it";
-	return "the file or its place changed since it was planned";
+	static const struct {
+		const char *reason, *text;
+	} texts[] = {
+		{ "readable", "a listed sector can be read after all: scan again" },
+		{ "interrupted", "interrupted" },
+		{ "in-use", "another program wants to open the file: stop it and repair again" },
+		{ "shared", "its blocks have come to be shared (reflink)" },
+		{ "device-error",
+		  "the device cannot be read, and not for poison: see the kernel log" },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (!strcmp(texts[i].reason, reason))
+			return texts[i].text;
+	return "the file or its place changed since it was planned: scan again";
 }
 
 /* What is listed of a chunk right now: after the write the kernel may have dropped too much of it. */
@@ -166,21 +204,46 @@ static int list_chunk(struct repair *r, const struct pmr_step *step, struct pmr_
 			       step->device_offset + (offset - step->offset), length);
 }
 
+/* Size, mode and capability are the file's as much as its bytes are. */
+static void restore_file(struct repair *r, struct pmr_claim *claim, struct pmr_file_plan *plan,
+			 const struct pmr_step *step, int size_error)
+{
+	int ret;
+
+	if (size_error) {
+		pmr_say(r->ctx, PMR_ERROR, "size", plan->file->path,
+			"has grown to a whole page and cannot be cut back to %llu bytes: %s; truncate it by hand",
+			(unsigned long long)plan->file->size, strerror(-size_error));
+		fail_step(plan->file, step, "size");
+	}
+	ret = pmr_claim_settle(claim);
+	if (!ret)
+		return;
+	pmr_say(r->ctx, PMR_ERROR, "attributes", plan->file->path,
+		"its mode %04o or file capability could not be put back after the write: %s; see chmod(1), setcap(8)",
+		(unsigned int)claim->mode, strerror(-ret));
+	r->plan->scan->complete = false;
+}
+
 static int write_and_verify(struct repair *r, const struct pmr_compose *compose,
 			    struct pmr_claim *claim, struct pmr_file_plan *plan,
 			    const struct pmr_step *step, uint64_t offset, size_t length,
 			    const void *buffer)
 {
 	struct pmr_ranges listed = { 0 };
-	int ret, error;
+	int ret, error, size_error;
 
 	ret = list_chunk(r, step, plan->file->filesystem->device, offset, length, &listed);
 	if (ret)
 		return ret;
-	error = write_chunk(claim, offset, length, buffer);
+	error = write_pages(claim, offset, length, buffer);
+	size_error = restore_size(claim);
 	ret = pmr_verify_chunk(r->ctx, compose, plan, step, offset, length, buffer, &listed);
 	pmr_ranges_release(&listed);
-	if (!ret && error)
+	restore_file(r, claim, plan, step, size_error);
+	if (ret)
+		fail_step(plan->file, step, "unverified");
+	else if (error)
 		pmr_say(r->ctx, PMR_WARNING, "write-error", plan->file->path,
 			"writing %zu bytes at byte %llu: %s", length, (unsigned long long)offset,
 			strerror(-error));
@@ -228,6 +291,8 @@ static int repair_step(struct repair *r, const struct pmr_compose *compose, stru
 		}
 		ret = repair_chunk(r, compose, claim, plan, step, step->offset + done, length,
 				   buffer);
+		if (ret < 0)
+			leave(plan->file, step, step->offset + done, "no-memory");
 		if (ret <= 0)
 			return ret;
 	}
@@ -248,9 +313,12 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 	for (size_t i = 0; !ret && i < plan->n_steps; i++)
 		if (!is_left(plan->file, &plan->steps[i]))
 			ret = repair_step(r, compose, claim, plan, &plan->steps[i], buffer);
-	if (fsync(claim->fd) < 0 && !ret)
-		pmr_say(r->ctx, PMR_ERROR, "sync", plan->file->path, "cannot be synced: %s",
-			strerror(errno));
+	if (fsync(claim->fd) < 0) {
+		pmr_say(r->ctx, PMR_ERROR, "sync", plan->file->path,
+			"cannot be synced, so what was written may not last: %s", strerror(errno));
+		for (size_t i = 0; i < plan->n_steps; i++)
+			fail_step(plan->file, &plan->steps[i], "sync");
+	}
 	if (!ret)
 		ret = pmr_journal_outcome(r->journal, plan);
 	return ret;
@@ -283,7 +351,21 @@ static int open_sources(struct repair *r, const struct pmr_file_plan *plan,
 		*refused = "no-device-access";
 		return ret;
 	}
-	return plan->backup ? pmr_backup_open(r->ctx, plan->backup, claim, backup, refused) : 0;
+	if (!plan->backup)
+		return 0;
+	ret = pmr_backup_open(r->ctx, plan->backup, claim, backup, refused);
+	if (ret)
+		return ret;
+	/* what was compared is what must be used */
+	if (backup->inode != plan->backup_inode ||
+	    backup->change_time.tv_sec != plan->backup_change_time.tv_sec ||
+	    backup->change_time.tv_nsec != plan->backup_change_time.tv_nsec) {
+		pmr_say(r->ctx, PMR_ERROR, "backup-changed", plan->backup,
+			"changed since it was compared with %s: repair again", plan->file->path);
+		*refused = "backup-changed";
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static int repair_file(struct repair *r, struct pmr_file_plan *plan, void *buffer)
@@ -379,7 +461,7 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 	if (ret)
 		goto out;
 	ret = repair_files(&r);
-	if (!ret)
+	if (!ret && !pmr_is_cancelled(ctx))
 		ret = pmr_journal_finish(r.journal);
 	free(plan->journal);
 	plan->journal = strdup(pmr_journal_path(r.journal));

@@ -120,7 +120,12 @@ bool pmr_plan_wants(const struct pmr_file *file, const struct pmr_loss *loss);
 /** pmr_plan_skip() - leave what is still wanted of a file, for one reason */
 void pmr_plan_skip(struct pmr_file *file, const char *reason);
 
-/** pmr_plan_policy() - leave what is not safe or not allowed: shared blocks, offlined pages */
+/**
+ * pmr_plan_policy() - leave what is not safe or not allowed: shared blocks, offlined pages
+ *
+ * Without DAX a write comes down as one of the block device, which oopses the kernel where the page is not mapped
+ * (6.1, 6.12), so there an offlined page is left whatever was asked.
+ */
 void pmr_plan_policy(struct pmr_file *file, bool accept_offlined);
 
 /**
@@ -141,11 +146,15 @@ int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size
  * @fd: the open backup
  * @path: its name
  * @size: its size
+ * @inode: st_ino
+ * @change_time: st_ctim
  */
 struct pmr_backup {
 	int fd;
 	char *path;
 	uint64_t size;
+	uint64_t inode;
+	struct timespec change_time;
 };
 
 /**
@@ -270,16 +279,16 @@ void pmr_journal_close(struct pmr_journal *journal);
 /* ---- record.c */
 
 /**
- * pmr_record_keep() - put records back that the kernel dropped although the bytes cannot be read
- * @unreadable: normal, device offsets of what was listed and could not be read just now
+ * pmr_record_keep() - put records back that the kernel dropped although the bytes are still lost
+ * @bad: normal, device offsets: listed before and unreadable now, or readable and not what was written
  *
  * A write to poison can drop the record and leave the page unreadable (6.1 and 6.12, a page that was offlined while
- * no program had it mapped). Without the record nobody would hear of it again.
+ * no program had it mapped), or clear more than it then writes. Without the record nobody would hear of it again, and
+ * a later repair would take what is there for data.
  *
  * Return: 0 also when it could not be done, which was said; -ENOMEM.
  */
-int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device,
-		    const struct pmr_ranges *unreadable);
+int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *bad);
 
 /* ---- verify.c */
 

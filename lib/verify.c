@@ -17,6 +17,7 @@ struct check {
 	const char *expected;
 	char *actual; /* page aligned, PMR_CHUNK bytes */
 	struct pmr_ranges dead; /* what of the device could not be read back */
+	struct pmr_ranges different; /* what could, and is not what was written */
 };
 
 static uint64_t on_device(const struct check *k, uint64_t offset)
@@ -46,20 +47,52 @@ static const char *check_file(const struct check *k, size_t at, size_t length)
 									 : "read-back-differs";
 }
 
-static const char *check_device(struct check *k, size_t at, size_t length)
+/*
+ * Sectors of the page at @at that can be read and do not hold what they should: a clear that stopped short drops the
+ * record of bytes that were then never written.
+ */
+static int add_different(struct check *k, size_t at, size_t length, const struct pmr_ranges *dead)
+{
+	uint64_t place;
+	size_t want;
+	int ret = 0;
+
+	for (size_t s = 0; !ret && s < length && at + s < k->inside; s += PMR_SECTOR) {
+		place = on_device(k, k->offset + at + s);
+		want = k->inside - at - s < PMR_SECTOR ? k->inside - at - s : PMR_SECTOR;
+		if (!pmr_ranges_overlap(dead, place, PMR_SECTOR) &&
+		    memcmp(k->actual + s, k->expected + at + s, want))
+			ret = pmr_ranges_add(&k->different, place, PMR_SECTOR);
+	}
+	return ret;
+}
+
+static int check_device(struct check *k, size_t at, size_t length, const char **reason)
 {
 	static const struct pmr_ranges none;
-	size_t before = k->dead.n, want = at >= k->inside ? 0 : k->inside - at;
+	struct pmr_ranges dead = { 0 };
+	size_t before = k->different.n;
 	int ret;
 
-	if (want > length)
-		want = length;
+	*reason = NULL;
 	ret = pmr_media_salvage(k->compose->media, on_device(k, k->offset + at), length, &none,
-				k->actual, &k->dead);
-	if (ret || k->dead.n != before ||
-	    pmr_ranges_overlap(&k->dead, on_device(k, k->offset + at), length))
-		return "read-back-error";
-	return memcmp(k->actual, k->expected + at, want) ? "read-back-differs" : NULL;
+				k->actual, &dead);
+	if (ret) {
+		/* no medium error: the device itself does not answer */
+		*reason = "read-back-error";
+		ret = ret == -ENOMEM ? ret : 0;
+		goto out;
+	}
+	ret = add_different(k, at, length, &dead);
+	for (size_t i = 0; !ret && i < dead.n; i++)
+		ret = pmr_ranges_add(&k->dead, dead.v[i].offset, dead.v[i].length);
+	if (dead.n)
+		*reason = "read-back-error";
+	else if (k->different.n != before)
+		*reason = "read-back-differs";
+out:
+	pmr_ranges_release(&dead);
+	return ret;
 }
 
 static const char *check_list(const struct check *k, size_t at, size_t length)
@@ -106,16 +139,23 @@ static void conclude(const struct check *k, struct pmr_file_plan *plan, size_t a
 	}
 }
 
-/* of what was listed before the write, what cannot be read after it */
-static int keep_records(struct pmr_ctx *ctx, const struct check *k, const struct pmr_ranges *listed)
+/*
+ * What must stay in the list: what was listed before the write and cannot be read after it, and what can be read but
+ * was not written, for the next reader would take it for data. Sectors that only fail with their page were not in it.
+ */
+static int keep_records(struct pmr_ctx *ctx, struct check *k, const struct pmr_ranges *listed)
 {
 	struct pmr_device *device = k->compose->claim->file->filesystem->device;
 	struct pmr_ranges cured = { 0 }, still = { 0 };
 	int ret;
 
+	pmr_ranges_normalize(&k->dead);
 	ret = pmr_ranges_subtract(&cured, listed, &k->dead);
 	if (!ret)
 		ret = pmr_ranges_subtract(&still, listed, &cured);
+	for (size_t i = 0; !ret && i < k->different.n; i++)
+		ret = pmr_ranges_add(&still, k->different.v[i].offset, k->different.v[i].length);
+	pmr_ranges_normalize(&still);
 	if (!ret && still.n)
 		ret = pmr_record_keep(ctx, device, &still);
 	pmr_ranges_release(&cured);
@@ -145,7 +185,9 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		if (next > length)
 			next = length;
 		reason = check_file(&k, at, next - at);
-		of_device = check_device(&k, at, next - at);
+		ret = check_device(&k, at, next - at, &of_device);
+		if (ret)
+			break;
 		if (!reason)
 			reason = of_device;
 		if (!reason)
@@ -155,6 +197,7 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 	if (!ret)
 		ret = keep_records(ctx, &k, listed);
 	pmr_ranges_release(&k.dead);
+	pmr_ranges_release(&k.different);
 	free(k.actual);
 	return ret;
 }

@@ -165,7 +165,7 @@ static void test_rows(void **state)
 	(void)state;
 	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
 		const struct row *row = &rows[r];
-		struct pmr_file file = { .size = row->size, .losses = losses };
+		struct pmr_file file = { .size = row->size, .dax = true, .losses = losses };
 
 		memcpy(losses, row->losses, sizeof(losses));
 		file.n_losses = count_losses(losses);
@@ -188,6 +188,21 @@ static void test_rows(void **state)
 					 pmr_state_name(losses[i].state));
 		free(steps);
 	}
+}
+
+/* without DAX a write comes down as the block device's, which an offlined page does not survive */
+static void test_offlined_without_dax(void **state)
+{
+	struct pmr_loss loss = { .length = 512, .reason = "page-offlined" };
+	struct pmr_file file = { .size = 4096, .losses = &loss, .n_losses = 1 };
+
+	(void)state;
+	pmr_plan_policy(&file, true);
+	assert_int_equal(loss.state, PMR_SKIPPED);
+	loss.state = PMR_LOST;
+	file.dax = true;
+	pmr_plan_policy(&file, true);
+	assert_int_equal(loss.state, PMR_LOST);
 }
 
 static void test_split_tail(void **state)
@@ -297,6 +312,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_offlined_without_dax),
 		cmocka_unit_test(test_split_tail),
 		cmocka_unit_test(test_random),
 	};
