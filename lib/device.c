@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include <daxctl/libdaxctl.h>
+#include <linux/magic.h>
 #include <linux/ndctl.h>
 #include <ndctl/libndctl.h>
 
@@ -497,12 +499,26 @@ static void ignore_daxctl_log(struct daxctl_ctx *daxctl, int priority, const cha
 	(void)daxctl, (void)priority, (void)file, (void)line, (void)fn, (void)format, (void)args;
 }
 
+int pmr_sysfs_check(struct pmr_ctx *ctx, const char *path)
+{
+	struct statfs fs;
+
+	if (statfs(path, &fs) == 0 && fs.f_type == SYSFS_MAGIC)
+		return 0;
+	pmr_say(ctx, PMR_ERROR, "no-sysfs", path,
+		"has no sysfs mounted, and without it nothing can be known of persistent memory");
+	return -ENOENT;
+}
+
 int pmr_devices_find(struct pmr_ctx *ctx, struct pmr_topology *topology)
 {
 	struct finder finder = { .ctx = ctx, .topology = topology };
 	struct ndctl_bus *ndbus;
 	int err;
 
+	err = pmr_sysfs_check(ctx, "/sys");
+	if (err)
+		return err;
 	err = ndctl_new(&topology->own->ndctl);
 	if (err)
 		return err;

@@ -324,6 +324,17 @@ int pmr_filesystem_check(struct pmr_ctx *ctx, const struct pmr_filesystem *fs, c
 	return -EOPNOTSUPP;
 }
 
+int pmr_filesystem_require(struct pmr_ctx *ctx, const struct pmr_filesystem *fs, const char *object)
+{
+	if (fs->type)
+		return 0;
+	pmr_say(ctx, PMR_ERROR, "filesystem-unknown", object,
+		"lies on %s, and neither the mount table nor a superblock that can be read tells of which type its "
+		"filesystem is: is /proc mounted?",
+		fs->source);
+	return -EOPNOTSUPP;
+}
+
 /* btrfs gives each subvolume a number of its own that no table has: the path tells. */
 static struct libmnt_fs *find_mount_of_path(struct libmnt_table *mounts, const char *path)
 {

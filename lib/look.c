@@ -304,7 +304,8 @@ int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, c
 	} else if (now.st_dev != st->st_dev) {
 		/* Replaced by a file of another filesystem since its directory was read. */
 		ret = 0;
-	} else if (!strcmp(view->filesystem->type, "xfs") && pmr_file_is_realtime(fd)) {
+	} else if (view->filesystem->type && !strcmp(view->filesystem->type, "xfs") &&
+		   pmr_file_is_realtime(fd)) {
 		pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", path,
 			"lies on the realtime device of its XFS, which cannot be followed yet");
 		ret = add_failed(scanner, view, fd, path, &now, -EOPNOTSUPP);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "scan.h"
+#include "topology.h"
 
 struct mapper {
 	struct pmr_ctx *ctx;
@@ -187,10 +188,11 @@ static int map_open(struct mapper *m, struct pmr_topology *topology, int fd, uin
 	map->size = (uint64_t)st.st_size;
 	map->complete = true;
 	ret = pmr_topology_resolve(m->ctx, topology, st.st_dev, m->path, &map->filesystem);
+	if (!ret)
+		ret = pmr_filesystem_require(m->ctx, map->filesystem, m->path);
 	if (ret)
 		return ret;
-	if (pmr_file_is_realtime(fd) && map->filesystem->type &&
-	    !strcmp(map->filesystem->type, "xfs")) {
+	if (!strcmp(map->filesystem->type, "xfs") && pmr_file_is_realtime(fd)) {
 		pmr_say(m->ctx, PMR_ERROR, "realtime-file", m->path,
 			"lies on the realtime device of its XFS, which cannot be followed yet");
 		return -EOPNOTSUPP;

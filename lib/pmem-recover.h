@@ -394,7 +394,8 @@ struct pmr_topology {
  * Opens no file or directory of any filesystem but sysfs, /dev and /proc. What could not be read is unknown in
  * the result and said through the context.
  *
- * Return: 0, -ENOMEM, or what libndctl could not be started with.
+ * Return: 0; -ENOENT: /sys is no sysfs, so nothing can be known (said through the context); -ENOMEM, or what libndctl
+ * could not be started with.
  */
 int pmr_topology_new(struct pmr_ctx *ctx, unsigned int flags, struct pmr_topology **topology);
 /** pmr_topology_free() - release; takes NULL */
@@ -419,7 +420,8 @@ struct pmr_device *pmr_topology_find(const struct pmr_topology *topology, const 
  * device of PMR_MODE_NONE with an unknown list.
  *
  * Return: 0; -EOPNOTSUPP: a layer is not understood (device mapper, md, bcache, or no block device at all as with
- * btrfs, overlay and tmpfs) and its name was said through the context; -ENODEV: no such device; -ENOMEM.
+ * btrfs, overlay and tmpfs); -ENODEV: no such device; another errno of looking it up; -ENOMEM. All but the last are said
+ * through the context.
  */
 int pmr_topology_resolve(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			 const char *object, struct pmr_filesystem **filesystem);

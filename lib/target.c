@@ -99,6 +99,8 @@ static int find_path(struct pmr_scanner *scanner, const char *name, const struct
 
 	ret = pmr_topology_resolve(scanner->ctx, scanner->scan->topology, st->st_dev, name,
 				   &filesystem);
+	if (!ret)
+		ret = pmr_filesystem_require(scanner->ctx, filesystem, name);
 	if (ret)
 		return ret == -ENOMEM ? ret : give_up(scanner);
 	if (kind == PMR_TARGET_TREE)

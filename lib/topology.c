@@ -251,6 +251,16 @@ static struct pmr_filesystem *find_filesystem(const struct pmr_topology *topolog
 	return NULL;
 }
 
+/* Return: @error */
+static int say_unfound(struct pmr_ctx *ctx, dev_t devno, const char *object, int error)
+{
+	if (error != -ENOMEM)
+		pmr_say(ctx, PMR_ERROR, "device-unknown", object,
+			"lies on block device %u:%u, which cannot be looked up below /sys: %s",
+			major(devno), minor(devno), strerror(-error));
+	return error;
+}
+
 static int resolve_block(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			 const char *object, struct pmr_filesystem **filesystem)
 {
@@ -260,7 +270,7 @@ static int resolve_block(struct pmr_ctx *ctx, struct pmr_topology *topology, dev
 
 	err = pmr_block_get(devno, &block);
 	if (err)
-		return err;
+		return say_unfound(ctx, devno, object, err);
 	err = pmr_stack_check(ctx, &block, object);
 	if (err)
 		goto out;
@@ -268,7 +278,9 @@ static int resolve_block(struct pmr_ctx *ctx, struct pmr_topology *topology, dev
 	if (*filesystem)
 		goto out;
 	err = pmr_topology_device(ctx, topology, block.disk, &device);
-	if (!err)
+	if (err)
+		say_unfound(ctx, block.disk, object, err);
+	else
 		err = pmr_filesystem_add(ctx, topology, &block, device, filesystem);
 out:
 	pmr_block_release(&block);

@@ -89,6 +89,8 @@ void pmr_badblocks_say(struct pmr_ctx *ctx, const struct pmr_device *device);
 
 /* ---- device.c */
 
+/** pmr_sysfs_check() - whether sysfs is mounted at @path, without which libndctl sees a machine without PMEM. Return: 0, -ENOENT. */
+int pmr_sysfs_check(struct pmr_ctx *ctx, const char *path);
 /** pmr_devices_find() - fill buses, regions and devices with what libndctl sees. Return: 0 or a negative errno. */
 int pmr_devices_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
 /** pmr_devices_forget() - release what device.c holds; after the devices */
@@ -226,9 +228,17 @@ int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
 /** pmr_filesystem_free() - takes NULL */
 void pmr_filesystem_free(struct pmr_filesystem *filesystem);
 
-/** pmr_filesystem_check() - refuse filesystems whose extents are no offsets on their device. Return: 0, -EOPNOTSUPP. */
+/**
+ * pmr_filesystem_check() - refuse filesystems whose extents are no offsets on their device
+ *
+ * A block device with nothing known on it passes: see pmr_filesystem_require(). Return: 0, -EOPNOTSUPP.
+ */
 int pmr_filesystem_check(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
 			 const char *object);
+
+/** pmr_filesystem_require() - refuse what may be any filesystem, where a file of it was named. Return: 0, -EOPNOTSUPP. */
+int pmr_filesystem_require(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
+			   const char *object);
 
 /** pmr_filesystem_refuse() - name the filesystem behind a number that is no block device. Return: -EOPNOTSUPP, -ENOMEM. */
 int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,

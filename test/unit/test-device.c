@@ -6,8 +6,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include <cmocka.h>
 
@@ -396,8 +398,37 @@ static void test_filesystem_check(void **state)
 		struct pmr_filesystem fs = { .type = type, .source = source };
 
 		assert_int_equal(pmr_filesystem_check(ctx, &fs, "file"), rows[i].rc);
+		/* Nothing may be on a device, but a file is on something. */
+		assert_int_equal(pmr_filesystem_require(ctx, &fs, "file"), type ? 0 : -EOPNOTSUPP);
 		free(type);
 	}
+	pmr_unref(ctx);
+}
+
+static void hear(void *data, const struct pmr_message *message)
+{
+	snprintf(data, 64, "%s", message->code);
+}
+
+static void test_lookups_say_why(void **state)
+{
+	struct pmr_topology_private own = { 0 };
+	struct pmr_topology topology = { .own = &own };
+	struct pmr_filesystem *filesystem;
+	struct pmr_ctx *ctx;
+	char code[64] = "";
+
+	(void)state;
+	assert_int_equal(pmr_new(&ctx), 0);
+	pmr_set_message_fn(ctx, hear, code);
+	assert_int_equal(pmr_sysfs_check(ctx, "/proc/self"), -ENOENT);
+	assert_string_equal(code, "no-sysfs");
+	code[0] = 0;
+	assert_int_equal(pmr_sysfs_check(ctx, "/nonexistent"), -ENOENT);
+	assert_string_equal(code, "no-sysfs");
+	assert_int_equal(pmr_topology_resolve(ctx, &topology, makedev(4095, 77), "it", &filesystem),
+			 -ENODEV);
+	assert_string_equal(code, "device-unknown");
 	pmr_unref(ctx);
 }
 
@@ -417,7 +448,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layout),		 cmocka_unit_test(test_region_window),
 		cmocka_unit_test(test_device_lists),	 cmocka_unit_test(test_filesystem_window),
-		cmocka_unit_test(test_filesystem_check), cmocka_unit_test(test_mode_names),
+		cmocka_unit_test(test_filesystem_check), cmocka_unit_test(test_lookups_say_why),
+		cmocka_unit_test(test_mode_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
