@@ -133,6 +133,45 @@ static struct json_object *new_mapping(struct json *json, const struct pmr_map *
 	return object;
 }
 
+/*
+ * A file may have more mappings than there is memory for their JSON. Where they belong the document has this byte, which
+ * no JSON text can hold; they are written one by one in its place.
+ */
+#define MAPPINGS_PLACE '\1'
+
+static int print_place(struct json_object *object, struct printbuf *buffer, int level, int flags)
+{
+	static const char place = MAPPINGS_PLACE;
+
+	(void)object;
+	(void)level;
+	(void)flags;
+	return printbuf_memappend(buffer, &place, 1);
+}
+
+static int write_mappings(const struct pmr_map *map, FILE *out)
+{
+	struct json json = { 0 };
+	int rc = 0;
+
+	fputc('[', out);
+	for (size_t i = 0; i < map->n_mappings && !rc; i++) {
+		struct json_object *mapping = new_mapping(&json, map, &map->mappings[i]);
+		const char *text = NULL;
+
+		if (!json.failed)
+			text = json_object_to_json_string_ext(
+				mapping, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
+		if (!text)
+			rc = -ENOMEM;
+		else if (fprintf(out, "%s\n          %s", i ? "," : "", text) < 0)
+			rc = -EIO;
+		json_object_put(mapping);
+	}
+	fputs(map->n_mappings ? "\n        ]" : "]", out);
+	return rc;
+}
+
 static struct json_object *new_mapped_file(struct json *json, const struct report *report)
 {
 	const struct pmr_map *map = report->map;
@@ -143,8 +182,8 @@ static struct json_object *new_mapped_file(struct json *json, const struct repor
 	json_put_number(json, object, "inode", map->inode);
 	json_put_number(json, object, "size", map->size);
 	json_put_bool(json, object, "complete", map->complete);
-	for (size_t i = 0; i < map->n_mappings; i++)
-		json_append(json, mappings, new_mapping(json, map, &map->mappings[i]));
+	if (mappings)
+		json_object_set_serializer(mappings, print_place, NULL, NULL);
 	json_put(json, object, "mappings", mappings);
 	return object;
 }
@@ -222,13 +261,13 @@ static void put_repair(struct json *json, struct json_object *document, const st
 
 /* ---- summary */
 
-/* The sum over all devices is known only where each device's number is. */
+/* The sum over all devices is known only where each device's number is, and where they could be looked for at all. */
 static void put_badblocks_sums(struct json *json, struct json_object *summary,
 			       const struct report *report)
 {
 	uint64_t count = 0;
 	uint64_t bytes = 0;
-	bool known = report->topology != NULL;
+	bool known = report->n_devices || !(report->exit_status & STATUS_UNKNOWN);
 
 	for (size_t i = 0; i < report->n_devices; i++) {
 		const struct pmr_badblocks *list = &report->devices[i]->badblocks;
@@ -291,21 +330,33 @@ static struct json_object *new_document(struct json *json, const struct report *
 	return document;
 }
 
+static int write_text(const char *text, const struct pmr_map *map, FILE *out)
+{
+	const char *place = strchr(text, MAPPINGS_PLACE);
+	int rc;
+
+	if (place) {
+		fwrite(text, 1, (size_t)(place - text), out);
+		rc = write_mappings(map, out);
+		if (rc)
+			return rc;
+		text = place + 1;
+	}
+	return fputs(text, out) == EOF || fputc('\n', out) == EOF ? -EIO : 0;
+}
+
 int report_write_json(const struct report *report, FILE *out)
 {
 	struct json json = { 0 };
 	struct json_object *document = new_document(&json, report);
 	const char *text = NULL;
-	int rc = 0;
+	int rc;
 
 	if (!json.failed)
 		text = json_object_to_json_string_ext(
 			document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
 					  JSON_C_TO_STRING_NOSLASHESCAPE);
-	if (!text)
-		rc = -ENOMEM;
-	else if (fputs(text, out) == EOF || fputc('\n', out) == EOF)
-		rc = -EIO;
+	rc = text ? write_text(text, report->map, out) : -ENOMEM;
 	json_object_put(document);
 	return rc;
 }

@@ -48,3 +48,25 @@ for type in ext4 xfs; do
 	json 'd["files"][0]["mappings"] == []'
 	unmounted "$mnt"
 done
+
+# many extents, and holes between them, take no memory each
+loop 64M
+mkfs.ext4 -q -F -b 1024 "$loop" || fail mkfs
+mounted "$loop" "$work/small"
+/usr/bin/python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT, 0o644)
+for i in range(20000):
+    os.pwrite(fd, b"x", i * 2048)' "$work/small/file" || fail "no file"
+settle "$work/small"
+run 0 map --badblocks=/dev/null "$work/small/file"
+json 'len(d["files"][0]["mappings"]) >= 39999'
+case $PMEM_RECOVER in
+*valgrind) ;;
+*)
+	# what a sanitizer keeps of freed memory is not the program's
+	memory=$(ASAN_OPTIONS=${ASAN_OPTIONS-}:quarantine_size_mb=1 /usr/bin/python3 -c 'import resource, subprocess, sys
+subprocess.check_call(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$PMEM_RECOVER" map --badblocks=/dev/null "$work/small/file")
+	[ "$memory" -lt 65536 ] || fail "40,000 mappings took $memory KiB"
+	;;
+esac
