@@ -24,6 +24,7 @@ struct cli;
  * @text: what its own help says besides the options
  * @options: its popt table
  * @min_args, @max_args: how many arguments it takes
+ * @writes: it writes to media: no second signal may kill it between a write and looking at what became of it
  * @run: does the work. Returns 0 (look at the report), CLI_USAGE, or a negative errno.
  */
 struct command {
@@ -35,6 +36,7 @@ struct command {
 	const struct poptOption *options;
 	size_t min_args;
 	size_t max_args;
+	bool writes;
 	int (*run)(struct cli *cli);
 };
 
@@ -47,7 +49,8 @@ struct command {
  * @report: the result so far
  * @badblocks: the file of --badblocks, once loaded
  * @file: @badblocks, or NULL where there is none
- * @heard_error: an error was said already
+ * @heard_warning: a warning or an error was said
+ * @heard_error: an error was said since the last step that succeeded, see cli_step()
  */
 struct cli {
 	const struct command *command;
@@ -57,6 +60,7 @@ struct cli {
 	struct report report;
 	struct pmr_badblocks_file badblocks;
 	struct pmr_badblocks_file *file;
+	bool heard_warning;
 	bool heard_error;
 };
 
@@ -80,11 +84,26 @@ void cli_note(struct cli *cli, const char *code, const char *object, const char 
 /** cli_usage() - say what is wrong with the command line. Return: CLI_USAGE. */
 int cli_usage(struct cli *cli, const char *object, const char *text);
 
+/**
+ * cli_step() - take note of how a step ended
+ *
+ * What was said during one that succeeded does not explain why a later one fails. Return: @rc.
+ */
+int cli_step(struct cli *cli, int rc);
+
 /** cli_load_badblocks() - read the file of --badblocks, if any. Return: 0, a negative errno (said). */
 int cli_load_badblocks(struct cli *cli);
 
 /** cli_look() - make the report's topology, and say so where there is no PMEM. Return: 0, a negative errno. */
 int cli_look(struct cli *cli, unsigned int flags);
+
+/**
+ * cli_listed_path() - where the device is that the file of --badblocks names; it has to name one
+ *
+ * A bare name is a namespace's or one below /dev, never a file of the working directory.
+ * Return: the path to free(), NULL without memory.
+ */
+char *cli_listed_path(const struct cli *cli);
 
 /** cli_scan() - scan the targets into the report. Return: 0, CLI_USAGE, a negative errno. */
 int cli_scan(struct cli *cli);

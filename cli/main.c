@@ -57,6 +57,7 @@ static const struct command commands[] = {
 		.options = options_repair,
 		.min_args = 1,
 		.max_args = SIZE_MAX,
+		.writes = true,
 		.run = cmd_repair,
 	},
 	{
@@ -170,13 +171,22 @@ static void on_signal(int signal)
 	cancelled = 1;
 }
 
-/* The first signal asks for an end, the second kills. What the caller ignores stays ignored. */
-static int catch_signals(void)
+/*
+ * The first signal asks for an end. The second kills, but never a command that writes: it comes to its next safe point
+ * by itself. What the caller ignores stays ignored. A reader that goes away is an error of standard output like a full
+ * disk.
+ */
+static int catch_signals(const struct command *command)
 {
-	static const int signals[] = { SIGINT, SIGTERM };
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct sigaction old;
 
+	if (!command || !command->writes)
+		action.sa_flags = (int)SA_RESETHAND;
+	if (sigaction(SIGPIPE, &ignore, NULL))
+		return -errno;
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		if (sigaction(signals[i], NULL, &old))
 			return -errno;
@@ -188,9 +198,9 @@ static int catch_signals(void)
 
 int main(int argc, char **argv)
 {
-	const struct command *command;
+	const struct command *command = argc < 2 ? NULL : find_command(argv[1]);
 
-	if (hold_standard_files() || catch_signals())
+	if (hold_standard_files() || catch_signals(command))
 		return STATUS_UNKNOWN;
 	setlocale(LC_CTYPE, "");
 	/* a message is one write, so that those of others do not get into it */
@@ -199,7 +209,6 @@ int main(int argc, char **argv)
 		print_help(stderr);
 		return STATUS_USAGE;
 	}
-	command = find_command(argv[1]);
 	if (command)
 		return cli_run(command, argc - 2, argv + 2, &cancelled);
 	if (!strcmp(argv[1], "help"))
