@@ -31,6 +31,8 @@ static void hear(void *data, const struct pmr_message *message)
 
 	if (message->level == PMR_ERROR)
 		cli->heard_error = true;
+	if (message->level <= PMR_WARNING)
+		cli->heard_warning = true;
 	if (is_printed(cli, message->level))
 		print_message(cli, message->object, message->text);
 	/* debugging text is for eyes, unless it was asked for */
@@ -80,13 +82,20 @@ int cli_usage(struct cli *cli, const char *object, const char *text)
 	return CLI_USAGE;
 }
 
+int cli_step(struct cli *cli, int rc)
+{
+	if (!rc)
+		cli->heard_error = false;
+	return rc;
+}
+
 int cli_load_badblocks(struct cli *cli)
 {
 	int rc;
 
 	if (!cli->options.badblocks)
 		return 0;
-	rc = pmr_badblocks_load(cli->ctx, cli->options.badblocks, &cli->badblocks);
+	rc = cli_step(cli, pmr_badblocks_load(cli->ctx, cli->options.badblocks, &cli->badblocks));
 	if (!rc)
 		cli->file = &cli->badblocks;
 	return rc;
@@ -95,7 +104,7 @@ int cli_load_badblocks(struct cli *cli)
 int cli_look(struct cli *cli, unsigned int flags)
 {
 	struct report *report = &cli->report;
-	int rc = pmr_topology_new(cli->ctx, flags, &report->topology);
+	int rc = cli_step(cli, pmr_topology_new(cli->ctx, flags, &report->topology));
 
 	if (rc)
 		return rc;
@@ -107,30 +116,57 @@ int cli_look(struct cli *cli, unsigned int flags)
 	return 0;
 }
 
-int cli_scan(struct cli *cli)
+char *cli_listed_path(const struct cli *cli)
+{
+	const char *name = cli->file->device;
+	const struct pmr_device *device;
+	char *path;
+
+	if (strchr(name, '/'))
+		return strdup(name);
+	device = pmr_topology_find(cli->report.topology, name);
+	if (device)
+		return strdup(device->path ? device->path : name);
+	return asprintf(&path, "/dev/%s", name) < 0 ? NULL : path;
+}
+
+static int scan_targets(struct cli *cli, const char *const *targets, size_t n_targets)
 {
 	struct report *report = &cli->report;
-	const char *const *targets = (const char *const *)cli->options.args;
-	size_t n_targets = cli->options.n_args;
-	const char *named[1];
+
+	return cli_step(cli, pmr_scan_new(cli->ctx, report->topology, targets, n_targets, cli->file,
+					  cli->options.badblocks, &report->scan));
+}
+
+static int scan_listed(struct cli *cli)
+{
+	char *path = cli_listed_path(cli);
+	const char *const targets[] = { path };
+	int rc;
+
+	rc = path ? scan_targets(cli, targets, 1) : -ENOMEM;
+	free(path);
+	return rc;
+}
+
+int cli_scan(struct cli *cli)
+{
+	const struct options *options = &cli->options;
+	bool is_listed;
 	int rc;
 
 	rc = cli_load_badblocks(cli);
 	if (rc)
 		return rc;
-	if (cli->file && n_targets == 0) {
-		if (!cli->file->device)
-			return cli_usage(cli, cli->options.badblocks,
-					 "the list names no device, so give a target");
-		named[0] = cli->file->device;
-		targets = named;
-		n_targets = 1;
-	}
+	is_listed = cli->file && options->n_args == 0;
+	if (is_listed && !cli->file->device)
+		return cli_usage(cli, options->badblocks,
+				 "the list names no device, so give a target");
 	rc = cli_look(cli, PMR_TOPOLOGY_FILESYSTEMS);
 	if (rc)
 		return rc;
-	return pmr_scan_new(cli->ctx, report->topology, targets, n_targets, cli->file,
-			    cli->options.badblocks, &report->scan);
+	return is_listed ? scan_listed(cli)
+			 : scan_targets(cli, (const char *const *)options->args, options->n_args);
 }
 
 /* ---- the way out */
@@ -139,9 +175,26 @@ static void fail(struct cli *cli, int rc)
 {
 	cli->report.failed = true;
 	/* the library said what it was, unless it had not even the memory for that */
-	if (!cli->heard_error)
+	if (rc == -ENOMEM || !cli->heard_error)
 		cli_say(cli, PMR_ERROR, rc == -ENOMEM ? "no-memory" : "failed", cli->command->name,
 			"cannot go on: %s", strerror(-rc));
+}
+
+/* No exit status has 8 without a word why. */
+static void say_untold(struct cli *cli)
+{
+	const struct report *report = &cli->report;
+
+	if (!(report->exit_status & STATUS_UNKNOWN) || cli->heard_warning)
+		return;
+	for (size_t i = 0; i < report->n_devices; i++) {
+		const struct pmr_device *device = report->devices[i];
+
+		if (!report_is_told(device))
+			cli_say(cli, PMR_WARNING, "badblocks-unknown",
+				device->path ? device->path : device->name,
+				"not all that its lists of badblocks hold can be known: try again as root");
+	}
 }
 
 static int write_report(const struct cli *cli)
@@ -161,6 +214,7 @@ static int finish(struct cli *cli)
 
 	progress_erase(&cli->progress);
 	report_finish(report);
+	say_untold(cli);
 	if (cli->options.quiet)
 		report_write_quiet(report, stderr);
 	errno = 0;

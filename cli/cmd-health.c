@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pmem-recover health: how many badblocks there are, from the lists alone. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -37,6 +38,7 @@ static int find_device(struct cli *cli, const char *name, struct pmr_device **de
 int cmd_health(struct cli *cli)
 {
 	struct pmr_device *device = NULL;
+	char *path;
 	int rc;
 
 	rc = cli_load_badblocks(cli);
@@ -49,7 +51,9 @@ int cmd_health(struct cli *cli)
 	rc = cli_look(cli, 0);
 	if (rc || !cli->file)
 		return rc;
-	rc = find_device(cli, cli->file->device, &device);
+	path = cli_listed_path(cli);
+	rc = path ? find_device(cli, path, &device) : -ENOMEM;
+	free(path);
 	if (rc)
 		return rc;
 	rc = pmr_device_use_file(cli->ctx, device, cli->options.badblocks, cli->file);

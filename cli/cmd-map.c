@@ -36,7 +36,8 @@ static int use_badblocks(struct cli *cli, const char *path)
 	/* what is wrong with the file itself is said where it is mapped */
 	if (stat(path, &st))
 		return 0;
-	rc = pmr_topology_resolve(cli->ctx, cli->report.topology, st.st_dev, path, &filesystem);
+	rc = cli_step(cli, pmr_topology_resolve(cli->ctx, cli->report.topology, st.st_dev, path,
+						&filesystem));
 	if (rc)
 		return rc;
 	return pmr_device_use_file(cli->ctx, filesystem->device, cli->options.badblocks, cli->file);

@@ -132,8 +132,8 @@ int cmd_repair(struct cli *cli)
 	/* the report then shows what is lost, which is what an interrupted scan has to tell */
 	if (pmr_is_cancelled(cli->ctx))
 		return 0;
-	rc = pmr_plan_new(cli->ctx, report->scan, (const char *const *)options->args,
-			  options->n_args, &repair, &report->plan);
+	rc = cli_step(cli, pmr_plan_new(cli->ctx, report->scan, (const char *const *)options->args,
+					options->n_args, &repair, &report->plan));
 	if (rc)
 		return rc;
 	if (pmr_is_cancelled(cli->ctx)) {

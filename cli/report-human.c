@@ -40,38 +40,18 @@ static void print_address(FILE *out, uint64_t address)
 		fprintf(out, "0x%" PRIx64, address);
 }
 
-const char *report_device_label(const struct pmr_device *device)
+/* What stands for the table where it has no rows. */
+static void write_no_devices(const struct report *report, FILE *out)
 {
-	return device->path ? device->path : device->name;
-}
-
-static void print_reason(FILE *out, const struct pmr_badblocks *list)
-{
-	if (list->reason)
-		fprintf(out, ": %s", list->reason);
-}
-
-void report_print_list(FILE *out, const struct pmr_badblocks *list, bool words)
-{
-	if (list->trust == PMR_LIST_UNKNOWN) {
-		fputs(words ? "badblocks unknown" : "unknown", out);
-		print_reason(out, list);
+	if (report->n_devices || report->failed)
+		return;
+	if (!report->topology || !report->topology->n_regions) {
+		fputs("No persistent memory.\n", out);
 		return;
 	}
-	if (list->ranges.n == 0) {
-		fputs(words ? "no badblocks" : "none", out);
-	} else {
-		if (words)
-			text_print_count(out, list->ranges.n, "badblock");
-		else
-			fprintf(out, "%zu", list->ranges.n);
-		fputs(", ", out);
-		text_print_size(out, pmr_ranges_bytes(&list->ranges));
-	}
-	if (list->trust == PMR_LIST_INCOMPLETE) {
-		fputs(", and perhaps more", out);
-		print_reason(out, list);
-	}
+	fputs("No namespace on ", out);
+	text_print_count(out, report->topology->n_regions, "region");
+	fputs(" of persistent memory.\n", out);
 }
 
 /* ---- list */
@@ -115,10 +95,7 @@ static void cell_badblocks(FILE *out, const void *row)
 	const struct pmr_device *device = ((const struct device_row *)row)->device;
 
 	report_print_list(out, &device->badblocks, false);
-	if (device->metadata_badblocks.ranges.n) {
-		fputs("; in its info block: ", out);
-		report_print_list(out, &device->metadata_badblocks, false);
-	}
+	report_print_metadata_list(out, device, "in its info block", false);
 }
 
 static void cell_type(FILE *out, const void *row)
@@ -205,9 +182,12 @@ static int write_list(const struct report *report, FILE *out)
 	if (!rc)
 		rc = table_print(table);
 	table_free(table);
-	if (!rc && report->n_devices == 0 && !report->failed)
-		fputs("No persistent memory.\n", out);
-	return rc;
+	if (rc)
+		return rc;
+	write_no_devices(report, out);
+	if (report->exit_status & STATUS_UNKNOWN)
+		fputs("This is not the whole answer, see the messages.\n", out);
+	return 0;
 }
 
 /* ---- scan and repair */
@@ -484,8 +464,7 @@ static int write_health(const struct report *report, FILE *out)
 {
 	for (size_t i = 0; i < report->n_devices; i++)
 		report_write_health_line(report->devices[i], out);
-	if (report->n_devices == 0 && !report->failed)
-		fputs("No persistent memory.\n", out);
+	write_no_devices(report, out);
 	return 0;
 }
 

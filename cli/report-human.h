@@ -14,6 +14,9 @@ const char *report_device_label(const struct pmr_device *device);
  * @words: "3 badblocks, 1.5 KiB" for a sentence, else "3, 1.5 KiB" for a column
  */
 void report_print_list(FILE *out, const struct pmr_badblocks *list, bool words);
+/** report_print_metadata_list() - the same of a namespace's metadata after "; @where: "; nothing for none */
+void report_print_metadata_list(FILE *out, const struct pmr_device *device, const char *where,
+				bool words);
 /** report_write_health_line() - one device in one line */
 void report_write_health_line(const struct pmr_device *device, FILE *out);
 

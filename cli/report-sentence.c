@@ -1,9 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Writes what takes no table: a line a device, a plan, the outcome, and what --quiet still says. */
+/* Writes what takes no table: a list, a line a device, a plan, the outcome, and what --quiet still says. */
 #include <string.h>
 
 #include "report-human.h"
 #include "text.h"
+
+const char *report_device_label(const struct pmr_device *device)
+{
+	return device->path ? device->path : device->name;
+}
+
+static void print_reason(FILE *out, const struct pmr_badblocks *list)
+{
+	if (list->reason)
+		fprintf(out, ": %s", list->reason);
+}
+
+void report_print_list(FILE *out, const struct pmr_badblocks *list, bool words)
+{
+	if (list->trust == PMR_LIST_UNKNOWN) {
+		fputs(words ? "badblocks unknown" : "unknown", out);
+		print_reason(out, list);
+		return;
+	}
+	if (list->ranges.n == 0) {
+		fputs(words ? "no badblocks" : "none", out);
+	} else {
+		if (words)
+			text_print_count(out, list->ranges.n, "badblock");
+		else
+			fprintf(out, "%zu", list->ranges.n);
+		fputs(", ", out);
+		text_print_size(out, pmr_ranges_bytes(&list->ranges));
+	}
+	if (list->trust == PMR_LIST_INCOMPLETE) {
+		fputs(", and perhaps more", out);
+		print_reason(out, list);
+	}
+}
+
+void report_print_metadata_list(FILE *out, const struct pmr_device *device, const char *where,
+				bool words)
+{
+	const struct pmr_badblocks *list = &device->metadata_badblocks;
+
+	if (!list->ranges.n && report_is_metadata_told(device))
+		return;
+	fprintf(out, "; %s: ", where);
+	report_print_list(out, list, words);
+}
 
 /* " (namespace0.0, disabled, fsdax, 512 MiB)", without the name where that is the label already */
 static void write_namespace(const struct pmr_device *device, FILE *out)
@@ -28,12 +73,7 @@ void report_write_health_line(const struct pmr_device *device, FILE *out)
 		write_namespace(device, out);
 	fputs(": ", out);
 	report_print_list(out, &device->badblocks, true);
-	if (device->metadata_badblocks.ranges.n) {
-		fputs("; in the namespace's metadata: ", out);
-		report_print_list(out, &device->metadata_badblocks, true);
-	} else if (device->metadata_badblocks.trust != PMR_LIST_COMPLETE && device->data_offset) {
-		fputs("; in the namespace's metadata: unknown", out);
-	}
+	report_print_metadata_list(out, device, "in the namespace's metadata", true);
 	fputc('\n', out);
 }
 

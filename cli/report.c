@@ -163,15 +163,18 @@ bool report_has_poison(const struct pmr_device *device)
 	return device->badblocks.ranges.n || device->metadata_badblocks.ranges.n;
 }
 
-bool report_is_told(const struct pmr_device *device)
+bool report_is_metadata_told(const struct pmr_device *device)
 {
-	if (device->badblocks.trust != PMR_LIST_COMPLETE)
-		return false;
 	if (device->metadata_badblocks.trust == PMR_LIST_INCOMPLETE)
 		return false;
 	/* without an info block there is nothing to know of it */
 	return device->from_file || device->data_offset == 0 ||
 	       device->metadata_badblocks.trust == PMR_LIST_COMPLETE;
+}
+
+bool report_is_told(const struct pmr_device *device)
+{
+	return device->badblocks.trust == PMR_LIST_COMPLETE && report_is_metadata_told(device);
 }
 
 static int status_of_devices(const struct report *report)
@@ -264,6 +267,8 @@ static int status_of_scan(const struct report *report)
 	const struct pmr_scan *scan = report->scan;
 	int status = scan->complete ? STATUS_OK : STATUS_UNKNOWN;
 
+	if (scan->metadata_lost)
+		status |= STATUS_LOST;
 	for (size_t i = 0; i < scan->n_files; i++) {
 		const struct pmr_file *file = scan->files[i];
 		const struct pmr_file_plan *plan = plan_of(report->plan, file);
@@ -313,8 +318,11 @@ void report_finish(struct report *report)
 		report->devices = &report->only;
 		report->n_devices = 1;
 	} else if (report->verb == VERB_LIST || report->verb == VERB_HEALTH) {
-		report->devices = report->topology ? report->topology->devices : NULL;
-		report->n_devices = report->topology ? report->topology->n_devices : 0;
+		/* what fails here was asked about a device that was not found */
+		bool any = report->topology && !report->failed;
+
+		report->devices = any ? report->topology->devices : NULL;
+		report->n_devices = any ? report->topology->n_devices : 0;
 	} else if (report->scan) {
 		report->devices = report->scan->devices;
 		report->n_devices = report->scan->n_devices;

@@ -94,6 +94,9 @@ bool report_has_poison(const struct pmr_device *device);
 /** report_is_told() - whether the lists say all that there is to know of a device */
 bool report_is_told(const struct pmr_device *device);
 
+/** report_is_metadata_told() - the same of its namespace's metadata alone */
+bool report_is_metadata_told(const struct pmr_device *device);
+
 /** report_verb_name() - "list", "scan", ... */
 const char *report_verb_name(enum verb verb);
 

@@ -1,11 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A machine without persistent memory: 0, and it is said.
+
+# On a machine that has some it is hidden, in a mount namespace of its own.
+if compgen -G '/sys/bus/nd/devices/region*' >/dev/null; then
+	# shellcheck disable=SC2016
+	exec unshare -m bash -c 'for i in /sys/bus/nd /sys/class/nd; do
+		[ ! -d "$i" ] || mount -t tmpfs none "$i" || exit
+	done
+	exec bash "$0"' "$0"
+fi
 . "${top_srcdir:?}/test/cli/lib.sh"
 
-if compgen -G '/sys/bus/nd/devices/region*' >/dev/null; then
-	fail "this machine has persistent memory, so that this test cannot tell anything"
-fi
 for verb in list scan health; do
 	run 0 $verb
 	json 'codes == ["no-pmem"]' 'd["devices"] == [] and d["files"] == []' \

@@ -67,6 +67,20 @@ run 4 health -q --badblocks="$work/named"
 # such a list is a target by itself
 run 4 scan --badblocks="$work/named"
 json 'd["summary"]["lost_bytes"] == 1536'
+# its device may be named without /dev, and is then no file of the working directory
+sed "s,/dev/,," "$work/named" >"$work/bare"
+mkdir "$work/cwd"
+: >"$work/cwd/${loop#/dev/}"
+cd "$work/cwd" || fail cd
+settle "$work/mnt"
+run 4 scan --badblocks="$work/bare"
+json 'd["summary"]["lost_bytes"] == 1536' 'd["devices"][0]["path"] == "'"$loop"'"'
+run 4 health --badblocks="$work/bare"
+json 'd["devices"][0]["path"] == "'"$loop"'"' 'd["summary"]["badblocks"] == 1'
+run 8 health --badblocks=<(echo '# device no-such-device')
+says '/dev/no-such-device: '
+json 'd["summary"]["badblocks"] is None' 'd["summary"]["bad_bytes"] is None'
+cd /
 
 # names that would drive a terminal
 mv "$work/mnt/file" "$work/mnt/"$'a\e[2Jb\nc'
@@ -80,12 +94,22 @@ json 'd["files"][0]["path"].endswith("/a\x1b[2Jb\nc")'
 "$PMEM_RECOVER" scan --badblocks="$work/bad" "$work/mnt" >/dev/full 2>"$work/err"
 [ $? -eq 12 ] || fail "status of a scan with a full disk under stdout"
 
-# SIGINT ends the work with a valid document: sent while the list is still being read, before any file is met.
+# a reader that goes away is said like a full disk
+{
+	sleep 0.5
+	"$PMEM_RECOVER" scan --badblocks="$work/bad" "$work/mnt" 2>"$work/err"
+	echo $? >"$work/status"
+} | true
+[ "$(cat "$work/status")" = 12 ] || fail "status of a scan whose reader went away: $(cat "$work/status")"
+says 'Broken pipe'
+
+# A signal ends the work with a valid document: sent while the list is still being read, before any file is met.
 mkdir "$work/mnt/many"
 (cd "$work/mnt/many" && seq 8000 | xargs touch)
-/usr/bin/python3 -B - "$PMEM_RECOVER" "$work" <<'PYTHON' || fail "interrupt"
+for signal in SIGINT SIGTERM SIGHUP; do
+	/usr/bin/python3 -B - "$PMEM_RECOVER" "$work" $signal <<'PYTHON' || fail "$signal"
 import os, signal, subprocess, sys, time
-program, work = sys.argv[1:]
+program, work, name = sys.argv[1:]
 # The list comes through a pipe: until it is closed the scan has not begun.
 r, w = os.pipe()
 with open(work + "/out", "w") as out, open(work + "/err", "w") as err:
@@ -98,10 +122,11 @@ with open(work + "/out", "w") as out, open(work + "/err", "w") as err:
                 break
         time.sleep(0.01)
     time.sleep(0.2)
-    p.send_signal(signal.SIGINT)
+    p.send_signal(signal.Signals[name])
     os.close(w)
     status = p.wait()
 sys.exit(0 if status & 8 and status > 0 else f"status {status}")
 PYTHON
-status=$(sed -n 's/.*"exit_status": \([0-9]*\),/\1/p' "$work/out")
-json 'not d["complete"]' 'not d["files"]' '(d["summary"]["files_seen"] or 0) < 8000'
+	status=$(sed -n 's/.*"exit_status": \([0-9]*\),/\1/p' "$work/out")
+	json 'not d["complete"]' 'not d["files"]' '(d["summary"]["files_seen"] or 0) < 8000'
+done
