@@ -70,7 +70,8 @@ static bool is_confirmed(struct cli *cli)
 }
 
 /* Also what lies past the end of a file: it is nobody's data, but its page cannot be read. */
-static bool has_losses(const struct pmr_scan *scan)
+/* Also what is no data: the plan may want to rewrite a page for it. */
+static bool has_ranges(const struct pmr_scan *scan)
 {
 	for (size_t i = 0; i < scan->n_files; i++)
 		if (scan->files[i]->n_losses)
@@ -78,16 +79,28 @@ static bool has_losses(const struct pmr_scan *scan)
 	return false;
 }
 
+static void say_nothing_to_do(struct cli *cli)
+{
+	struct report_totals totals;
+
+	report_totals(cli->report.scan, &totals);
+	if (totals.files)
+		cli_note(cli, "nothing-to-write", "repair",
+			 "nothing was written: no loss can be repaired safely");
+	else
+		cli_note(cli, "nothing-to-repair", "repair",
+			 "nothing to repair: no file of the targets is known to have lost data");
+}
+
 static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
 {
 	struct report *report = &cli->report;
 
 	progress_erase(&cli->progress);
-	if (!cli->options.quiet || !cli->options.yes)
+	if (report->plan->n_files && (!cli->options.quiet || !cli->options.yes))
 		report_write_plan(report->plan, stderr);
 	if (report->plan->n_steps == 0) {
-		cli_note(cli, "nothing-to-write", "repair",
-			 "nothing was written: no loss can be repaired safely");
+		say_nothing_to_do(cli);
 		return 0;
 	}
 	if (cli->options.dry_run) {
@@ -124,9 +137,8 @@ int cmd_repair(struct cli *cli)
 	rc = cli_scan(cli);
 	if (rc)
 		return rc;
-	if (!has_losses(report->scan)) {
-		cli_note(cli, "nothing-to-repair", "repair",
-			 "nothing to repair: no file of the targets is known to have lost data");
+	if (!has_ranges(report->scan)) {
+		say_nothing_to_do(cli);
 		return 0;
 	}
 	/* the report then shows what is lost, which is what an interrupted scan has to tell */

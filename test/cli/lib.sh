@@ -10,6 +10,8 @@ export LC_ALL=C.UTF-8 PATH=/usr/sbin:/sbin:$PATH
 : "${top_srcdir:?}" "${PMEM_RECOVER:?}"
 # not /tmp, which may be a tmpfs: a journal on one is refused
 work=$(mktemp -d -p "${TMPDIR:-/var/tmp}" pmem-recover.XXXXXX) || exit 1
+# The images are written with many syncs, and need not survive anything.
+images=$(mktemp -d -p /dev/shm pmem-recover.XXXXXX 2>/dev/null) || images=$work
 mounts=()
 loops=()
 
@@ -25,7 +27,7 @@ cleanup() {
 		losetup -d "$i"
 	done
 	chattr -R -ia "$work" 2>/dev/null
-	rm -rf "$work"
+	rm -rf "$work" "$images"
 	exit "$status"
 }
 trap cleanup EXIT
@@ -90,7 +92,7 @@ loop() {
 	local size=$1
 
 	shift
-	image=$work/image${#loops[@]}
+	image=$images/image${#loops[@]}
 	truncate -s "$size" "$image" || fail "no image"
 	loop=$(losetup -f --show "$@" "$image") || fail "no loop device"
 	loops+=("$loop")

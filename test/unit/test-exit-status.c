@@ -260,6 +260,10 @@ static void test_failures(void **state)
 	assert_int_equal(status_of(&world), 8);
 
 	set_up(&world, VERB_SCAN);
+	world.scan.metadata_lost = true;
+	assert_int_equal(status_of(&world), 4);
+
+	set_up(&world, VERB_SCAN);
 	world.scan.n_files = 1;
 	world.file.complete = false;
 	assert_int_equal(status_of(&world), 8);
