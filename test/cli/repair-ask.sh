@@ -12,12 +12,12 @@ damaged "$mnt/file" 8192
 damage=$(sha256sum <"$mnt/file")
 settle "$mnt"
 
-# on_terminal STATUS ANSWER: with a terminal on stdin and stderr
+# on_terminal STATUS ANSWER [COMMAND]: with a terminal on stdin and stderr; the command runs while the question waits
 on_terminal() {
-	/usr/bin/python3 -B - "$work" "$1" "$2" "$PMEM_RECOVER" repair --badblocks="$work/bad" --trust-badblocks \
+	/usr/bin/python3 -B - "$work" "$1" "$2" "${3-}" "$PMEM_RECOVER" repair --badblocks="$work/bad" --trust-badblocks \
 		--journal="$work/journal" --from-backup="$work/backup" "$mnt/file" <<'PYTHON' || fail "answer '$2'"
 import os, pty, select, signal, subprocess, sys
-work, status, answer, *command = sys.argv[1:]
+work, status, answer, meanwhile, *command = sys.argv[1:]
 leader, follower = pty.openpty()
 with open(work + "/out", "w") as out:
     p = subprocess.Popen(command, stdin=follower, stdout=out, stderr=follower, start_new_session=True)
@@ -37,6 +37,7 @@ while True:
     seen += chunk
     if b"[y/N]" in seen and not asked:
         asked = True
+        subprocess.check_call(["bash", "-c", meanwhile])
         if answer == "SIGINT":
             p.send_signal(signal.SIGINT)
         else:
@@ -65,3 +66,33 @@ for answer in 'y\n' 'Yes\n'; do
 	tools damage "$image" "$work/bad"
 	settle "$mnt"
 done
+
+# What changes while the question waits is left with a reason, and nothing is written.
+meanwhile() {
+	local reasons=$1 sector before
+
+	tools write "$mnt/file" 16
+	cp "$mnt/file" "$work/backup"
+	damaged "$mnt/file" 8192
+	read -r sector _ <"$work/bad"
+	before=$(dd if="$image" bs=512 skip="$sector" count=1 status=none | sha256sum)
+	on_terminal 4 'y\n' "$2"
+	json 'all(r["state"] == "skipped" for f in d["files"] for r in f["ranges"])' \
+		"[r['reason'] for f in d['files'] for r in f['ranges']] in ([x] for x in '$reasons'.split())" \
+		'd["summary"]["lost_bytes"] == 512' 'd["summary"]["repaired_bytes"] == 0'
+	says 'pmem-recover: '
+	sync -f "$mnt"
+	[ "$(dd if="$image" bs=512 skip="$sector" count=1 status=none | sha256sum)" = "$before" ] ||
+		fail "written although: $2"
+	rm -rf "${mnt:?}"/*
+}
+meanwhile changed "truncate -s 60000 '$mnt/file'"
+meanwhile changed "printf x >>'$mnt/file'"
+meanwhile changed "printf x | dd of='$mnt/file' bs=1 conv=notrunc status=none"
+meanwhile changed "cp '$mnt/file' '$mnt/new' && mv '$mnt/new' '$mnt/file'"
+meanwhile gone "mv '$mnt/file' '$mnt/elsewhere'"
+meanwhile changed "mv '$mnt/file' '$mnt/elsewhere' && ln -s elsewhere '$mnt/file'"
+meanwhile 'backup-changed stale-backup' "printf x | dd of='$work/backup' bs=1 seek=8000 conv=notrunc status=none"
+meanwhile 'backup-changed stale-backup' "cp '$work/backup' '$work/new' && mv '$work/new' '$work/backup'"
+meanwhile 'backup-short backup-changed' "truncate -s 4096 '$work/backup'"
+meanwhile 'no-backup backup-changed' "rm '$work/backup'"

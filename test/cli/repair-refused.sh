@@ -59,6 +59,16 @@ run 12 repair --badblocks="$work/bad" --trust-badblocks -y --from-backup="$work/
 says "pmem-recover: $work/no-such-backup: "
 unchanged
 
+# a clone is no second copy, nor is a clone of a clone
+cp --reflink=always "$mnt/file" "$mnt/clone"
+cp --reflink=always "$mnt/clone" "$mnt/third"
+sync -f "$mnt"
+for backup in clone third; do
+	refused shared --from-backup="$mnt/$backup"
+done
+rm "$mnt/clone" "$mnt/third"
+sync -f "$mnt"
+
 # ---- files
 chattr +i "$mnt/file"
 refused immutable --from-backup="$work/backup"
@@ -90,6 +100,21 @@ refused in-use --from-backup="$work/backup"
 kill $holder
 wait $holder 2>/dev/null
 
+# leased by somebody else, as a file server does
+/usr/bin/python3 -c 'import fcntl, signal, sys, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+f = open(sys.argv[1]); fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_RDLCK); print(flush=True); time.sleep(60)' \
+	"$mnt/file" >"$work/ready" &
+holder=$!
+until [ -s "$work/ready" ]; do sleep 0.05; done
+repair 4 -y --from-backup="$work/backup" "$mnt/file"
+json "d['files'][0]['ranges'][0]['reason'] == 'in-use'"
+says 'leased'
+kill $holder
+wait $holder 2>/dev/null
+: >"$work/ready"
+unchanged
+
 # blocks that two files share
 cp --reflink=always "$mnt/file" "$mnt/copy"
 sync -f "$mnt"
@@ -113,6 +138,19 @@ says "$work/tmpfs"
 unchanged
 run 12 repair --badblocks="$work/bad" --trust-badblocks -y --from-backup="$work/backup" --journal="$mnt/journal" "$mnt/file"
 says "$mnt/journal"
+unchanged
+# a full disk under it
+mkdir "$work/small"
+truncate -s 4M "$work/small.img"
+mkfs.ext4 -q -F -m 0 "$work/small.img" || fail mkfs
+mounted "$work/small.img" "$work/small" -o loop
+mkdir "$work/small/journal"
+dd if=/dev/zero of="$work/small/fill" bs=4k status=none 2>/dev/null
+sync -f "$work/small"
+repair 12 -y --from-backup="$work/backup" --journal="$work/small/journal" "$mnt/file"
+says "$work/small/journal"
+says 'No space left on device'
+json '"journal" in codes' 'd["summary"]["repaired_bytes"] == 0'
 unchanged
 mkdir -p /run/pmem-recover
 (
