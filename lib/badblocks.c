@@ -12,6 +12,10 @@
 
 /* The kernel keeps no more records than this for one device, and drops what comes after (MAX_BADBLOCKS). */
 #define RECORD_LIMIT 512
+/* Nor are they longer (BB_MAX_LEN). */
+#define RECORD_SECTORS 512
+/* What the kernel shows where a page has 4096 bytes, which is the least. */
+#define SHORTEST_FULL ((size_t)4095)
 /* 64 MiB of records is more than any device has; a wrong file is refused instead of read for ever. */
 #define FILE_LIMIT ((size_t)64 << 20)
 
@@ -172,22 +176,67 @@ static int parse_line(struct span line, struct pmr_badblocks_file *file)
 	return pmr_ranges_add(&file->list.ranges, record.offset, record.length);
 }
 
+/* Whether @length is all that the kernel shows of a list, with the page sizes there are. */
+static bool is_page_full(size_t length)
+{
+	static const size_t pages[] = { 4096, 16384, 65536 };
+	size_t i;
+
+	for (i = 0; i < sizeof(pages) / sizeof(*pages); i++) {
+		if (length == pages[i] - 1)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A copy of the kernel's attribute ends where the attribute ended. By hand and by other programs longer lists are
+ * made, but with an end to their last line; and only the kernel stops at just so many records of no more sectors.
+ * @length: from the first record on, without what was written ahead of it
+ */
+static const char *find_doubt(size_t length, bool cut, const struct pmr_ranges *records)
+{
+	size_t i;
+
+	if (is_page_full(length))
+		return "page-full";
+	if (cut)
+		return "cut-line";
+	for (i = 0; i < records->n; i++) {
+		if (records->v[i].length > (uint64_t)RECORD_SECTORS * PMR_SECTOR)
+			return NULL;
+	}
+	return records->n == RECORD_LIMIT ? "record-limit" : NULL;
+}
+
 int pmr_badblocks_parse(const char *text, size_t length, struct pmr_badblocks_file *file,
 			unsigned int *line)
 {
 	struct pmr_badblocks_file made = { .list.trust = PMR_LIST_COMPLETE };
 	struct span rest = { text, text + length }, one;
+	const char *begin = rest.end;
 	unsigned int number = 0;
+	bool cut = false;
 	int err;
 
 	while (next_line(&rest, &one)) {
 		number++;
-		err = parse_line(one, &made);
+		/* A short one may well have been typed without the last newline. */
+		cut = rest.at == rest.end && rest.end[-1] != '\n' &&
+		      (size_t)(rest.end - begin) >= SHORTEST_FULL;
+		err = cut ? 0 : parse_line(one, &made);
 		if (err) {
 			pmr_badblocks_file_release(&made);
 			*line = number;
 			return err;
 		}
+		if (made.list.ranges.n && begin > one.at)
+			begin = one.at;
+	}
+	made.list.reason = find_doubt(rest.end - begin, cut, &made.list.ranges);
+	if (made.list.reason) {
+		made.list.trust = PMR_LIST_INCOMPLETE;
+		*line = number;
 	}
 	pmr_ranges_normalize(&made.list.ranges);
 	*file = made;
@@ -293,6 +342,21 @@ void pmr_badblocks_file_release(struct pmr_badblocks_file *file)
 	memset(file, 0, sizeof(*file));
 }
 
+static void say_file_incomplete(struct pmr_ctx *ctx, const char *object, const char *reason,
+				unsigned int line)
+{
+	if (strcmp(reason, "record-limit") == 0)
+		pmr_say(ctx, PMR_WARNING, "badblocks-incomplete", object,
+			"has %u records up to line %u, just as many as the kernel keeps: there may be more bad sectors",
+			RECORD_LIMIT, line);
+	else
+		pmr_say(ctx, PMR_WARNING, "badblocks-incomplete", object,
+			"ends in line %u where the page ends in which the kernel shows a list%s: there may be more "
+			"bad sectors",
+			line,
+			strcmp(reason, "cut-line") == 0 ? ", and that line was left out" : "");
+}
+
 int pmr_badblocks_load(struct pmr_ctx *ctx, const char *path, struct pmr_badblocks_file *file)
 {
 	const char *object = strcmp(path, "-") == 0 ? "standard input" : path;
@@ -320,6 +384,8 @@ int pmr_badblocks_load(struct pmr_ctx *ctx, const char *path, struct pmr_badbloc
 			line);
 	if (err)
 		goto out;
+	if (made.list.reason)
+		say_file_incomplete(ctx, object, made.list.reason, line);
 	made.list.source = strdup(object);
 	if (!made.list.source) {
 		err = -ENOMEM;
@@ -436,13 +502,30 @@ static void say_incomplete(struct pmr_ctx *ctx, const char *object, const struct
 	}
 }
 
+/* What the device's own list cannot tell: the region's has it, and that may be unknown on its own. */
+static void say_of_metadata(struct pmr_ctx *ctx, const char *object,
+			    const struct pmr_device *device)
+{
+	const struct pmr_badblocks *list = &device->metadata_badblocks;
+
+	if (list->trust == PMR_LIST_INCOMPLETE)
+		pmr_say(ctx, PMR_WARNING, "badblocks-incomplete", object,
+			"whether its info block or page map has poison is not known for sure: its region's list is "
+			"not complete, or where in the region it lies may not be read (root may)");
+	else if (list->trust == PMR_LIST_UNKNOWN && device->data_offset)
+		pmr_say(ctx, PMR_WARNING, "badblocks-unknown", object,
+			"whether its info block or page map has poison is not known: its region's list cannot be read");
+}
+
 void pmr_badblocks_say(struct pmr_ctx *ctx, const struct pmr_device *device)
 {
 	const struct pmr_badblocks *list = &device->badblocks;
 	const char *object = device->path ? device->path : device->name;
 	enum pmr_level level = device->enabled ? PMR_ERROR : PMR_WARNING;
 
-	if (list->trust == PMR_LIST_INCOMPLETE)
+	if (list->trust == PMR_LIST_COMPLETE)
+		say_of_metadata(ctx, object, device);
+	else if (list->trust == PMR_LIST_INCOMPLETE)
 		say_incomplete(ctx, object, device);
 	else if (list->trust == PMR_LIST_UNKNOWN && strcmp(list->reason, "no-attribute") == 0)
 		pmr_say(ctx, level, "badblocks-unknown", object,

@@ -255,6 +255,69 @@ static void test_judge_limits(void **state)
 	}
 }
 
+/* The same as text of a file, with something ahead of it. */
+static void test_parse_limits(void **state)
+{
+	static const struct {
+		const char *ahead;
+		unsigned int lines;
+		int width;
+		size_t length; /* of the records; 0 for all */
+		const char *count, *reason;
+		size_t records;
+		unsigned int line;
+	} rows[] = {
+		{ "", 1, 4, 3, "1", NULL, 1, 0 },
+		{ "", 455, 9, 4094, "1", NULL, 455, 0 },
+		/* The page ended with a line, in a count, in a sector, and with all but the newline. */
+		{ "", 455, 9, 0, "1", "page-full", 455, 455 },
+		{ "", 600, 10, 4095, "1", "page-full", 409, 410 },
+		{ "", 600, 16, 4095, "1", "page-full", 255, 256 },
+		{ "# device pmem0\n# size 8388608\n", 600, 10, 4095, "1", "page-full", 409, 412 },
+		{ "# device pmem0\n\n", 455, 9, 0, "1", "page-full", 455, 457 },
+		{ "", 1700, 10, 16383, "1", "page-full", 1638, 1639 },
+		/* Longer, and cut all the same. */
+		{ "", 600, 10, 4096, "1", "cut-line", 409, 410 },
+		{ "", 600, 10, 5999, "1", "cut-line", 599, 600 },
+		{ "", 511, 7, 0, "1", NULL, 511, 0 },
+		{ "", 512, 7, 0, "1", "record-limit", 512, 512 },
+		{ "# size 8388608\n", 512, 10, 0, "1", "record-limit", 512, 513 },
+		/* Nothing that the kernel keeps. */
+		{ "", 513, 7, 0, "1", NULL, 513, 0 },
+		{ "", 512, 9, 0, "513", NULL, 1, 0 },
+		{ "", 1000, 10, 0, "1", NULL, 1000, 0 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		size_t ahead = strlen(rows[i].ahead), all = (size_t)rows[i].lines * rows[i].width;
+		char *text = malloc(ahead + all + 1);
+		struct pmr_badblocks_file file;
+		unsigned int j, line = 0;
+
+		assert_non_null(text);
+		strcpy(text, rows[i].ahead);
+		for (j = 0; j < rows[i].lines; j++)
+			sprintf(text + ahead + (size_t)j * rows[i].width, "%0*u %s\n",
+				rows[i].width - 2 - (int)strlen(rows[i].count), j * 8 % 128,
+				rows[i].count);
+		assert_int_equal(
+			pmr_badblocks_parse(text, ahead + (rows[i].length ? rows[i].length : all),
+					    &file, &line),
+			0);
+		assert_int_equal(file.list.trust,
+				 rows[i].reason ? PMR_LIST_INCOMPLETE : PMR_LIST_COMPLETE);
+		assert_int_equal(!file.list.reason, !rows[i].reason);
+		if (rows[i].reason)
+			assert_string_equal(file.list.reason, rows[i].reason);
+		assert_int_equal(line, rows[i].line);
+		assert_int_equal(file.list.ranges.n, rows[i].records < 16 ? rows[i].records : 16);
+		pmr_badblocks_file_release(&file);
+		free(text);
+	}
+}
+
 static void test_agree(void **state)
 {
 	static const struct {
@@ -360,6 +423,7 @@ static void test_load(void **state)
 	struct pmr_badblocks_file file;
 	struct heard heard = { 0 };
 	struct pmr_ctx *ctx;
+	char full[PAGE] = "";
 
 	(void)state;
 	assert_int_equal(pmr_new(&ctx), 0);
@@ -376,6 +440,17 @@ static void test_load(void **state)
 	load("8 99999999999999999999\n", ctx, -ERANGE, &file);
 	assert_int_equal(heard.n, 2);
 	assert_non_null(strstr(heard.text, "line 1"));
+
+	memset(full, ' ', sizeof(full) - 1);
+	memcpy(full, "8 1", 3);
+	memcpy(full + 4090, "\n9 11", 5);
+	load(full, ctx, 0, &file);
+	assert_int_equal(file.list.ranges.n, 1);
+	assert_int_equal(heard.n, 3);
+	assert_string_equal(heard.code, "badblocks-incomplete");
+	assert_non_null(strstr(heard.text, "line 2"));
+	pmr_badblocks_file_release(&file);
+	heard.n = 2;
 
 	assert_int_equal(pmr_badblocks_load(ctx, "/nonexistent/list", &file), -ENOENT);
 	assert_int_equal(heard.n, 3);
@@ -441,6 +516,54 @@ static void test_use_file(void **state)
 	}
 }
 
+/* Whatever makes an exit status 8 is said, once. */
+static void test_say(void **state)
+{
+	static char name[] = "pmem0";
+	static const struct {
+		enum pmr_trust list;
+		const char *reason;
+		enum pmr_trust metadata;
+		uint64_t data_offset;
+		const char *code;
+		const char *says;
+	} rows[] = {
+		{ PMR_LIST_COMPLETE, NULL, PMR_LIST_COMPLETE, 4096, NULL, NULL },
+		{ PMR_LIST_COMPLETE, NULL, PMR_LIST_UNKNOWN, 0, NULL, NULL },
+		{ PMR_LIST_COMPLETE, NULL, PMR_LIST_UNKNOWN, 4096, "badblocks-unknown",
+		  "info block" },
+		{ PMR_LIST_COMPLETE, NULL, PMR_LIST_INCOMPLETE, 0, "badblocks-incomplete",
+		  "info block" },
+		{ PMR_LIST_INCOMPLETE, "page-full", PMR_LIST_INCOMPLETE, 4096,
+		  "badblocks-incomplete", "fills the page" },
+		{ PMR_LIST_UNKNOWN, "no-attribute", PMR_LIST_UNKNOWN, 4096, "badblocks-unknown",
+		  "no list" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_device device = { .name = name,
+					     .enabled = true,
+					     .data_offset = rows[i].data_offset,
+					     .badblocks = { .trust = rows[i].list,
+							    .reason = rows[i].reason },
+					     .metadata_badblocks = { .trust = rows[i].metadata } };
+		struct heard heard = { 0 };
+		struct pmr_ctx *ctx;
+
+		assert_int_equal(pmr_new(&ctx), 0);
+		pmr_set_message_fn(ctx, hear, &heard);
+		pmr_badblocks_say(ctx, &device);
+		assert_int_equal(heard.n, rows[i].code != NULL);
+		if (rows[i].code) {
+			assert_string_equal(heard.code, rows[i].code);
+			assert_non_null(strstr(heard.text, rows[i].says));
+		}
+		pmr_unref(ctx);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -448,7 +571,8 @@ int main(void)
 		cmocka_unit_test(test_parse_bytes),  cmocka_unit_test(test_judge),
 		cmocka_unit_test(test_judge_limits), cmocka_unit_test(test_agree),
 		cmocka_unit_test(test_read),	     cmocka_unit_test(test_load),
-		cmocka_unit_test(test_use_file),
+		cmocka_unit_test(test_use_file),     cmocka_unit_test(test_parse_limits),
+		cmocka_unit_test(test_say),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
