@@ -81,3 +81,18 @@ run 8 scan "$work/no-such-file" "$work/neither"
 says "pmem-recover: $work/neither: "
 run 8 scan namespace77.0
 says 'pmem-recover: namespace77.0: '
+
+# A mounted filesystem whose type nobody tells: what its extents mean is not known, and that is said.
+filesystem ext4 "$work/untyped"
+tools write "$work/untyped/file" 4
+echo "$(($(tools where "$image" "$work/untyped/file" 0) / 512)) 1" >"$work/bad"
+settle "$work/untyped"
+for target in "$work/untyped/file" "$work/untyped"; do
+	# its device is hidden from libblkid, the mounts from libmount
+	unshare -m bash -c 'umount -l /proc && mount -t tmpfs none /dev || exit 99
+		exec "$0" scan --badblocks="$1" "$2"' "${PMEM_RECOVER%-valgrind}" "$work/bad" "$target" >"$work/out" 2>"$work/err"
+	status=$?
+	[ $status -eq 8 ] || fail "a filesystem of unknown type: status $status"
+	json '"filesystem-unknown" in codes' 'd["files"] == []'
+	says "pmem-recover: "
+done
