@@ -139,6 +139,8 @@ static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
 		return err;
 	mount = find_mount(topology->own->mounts, block->devno, fs->source);
 	if (mount) {
+		const char *options = mnt_fs_get_fs_options(mount);
+
 		/* The kernel's word counts: an ext3 may be mounted as ext4. */
 		err = pmr_replace(&fs->type, mnt_fs_get_fstype(mount));
 		if (!err)
@@ -146,7 +148,9 @@ static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
 		fs->devno = mnt_fs_get_devno(mount);
 		fs->dax = get_dax(mount, block->dax);
 		fs->read_only = has_option(mnt_fs_get_vfs_options(mount), "ro") ||
-				has_option(mnt_fs_get_fs_options(mount), "ro");
+				has_option(options, "ro");
+		fs->realtime = has_option(options, "rtdev");
+		fs->external_log = has_option(options, "logdev");
 	}
 	if (!err)
 		say_unprobed(ctx, topology, fs, why);
@@ -230,7 +234,8 @@ static int find_on(void *data, const struct pmr_block *block)
 	struct pmr_filesystem *fs;
 
 	finder->partitions++;
-	return add(finder->ctx, finder->topology, block, finder->device, false, &fs);
+	/* What lies in a partition is somebody's, whether or not it is known whose. */
+	return add(finder->ctx, finder->topology, block, finder->device, block->start, &fs);
 }
 
 static int find_on_disk(struct finder *finder)

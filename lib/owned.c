@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "scan.h"
@@ -169,7 +171,13 @@ static struct pmr_view *find_view(struct pmr_scanner *scanner,
 	return NULL;
 }
 
-/* The filesystem at @offset; if there is none, @until is cut where the next one begins. */
+bool pmr_is_place_on(const struct pmr_filesystem *filesystem, const struct pmr_device *device)
+{
+	return filesystem->device == device &&
+	       (filesystem->type || filesystem->mountpoint || filesystem->start);
+}
+
+/* The filesystem or partition at @offset; if there is none, @until is cut where the next one begins. */
 static const struct pmr_filesystem *find_filesystem(const struct owning *o, uint64_t offset,
 						    uint64_t *until)
 {
@@ -180,8 +188,7 @@ static const struct pmr_filesystem *find_filesystem(const struct owning *o, uint
 	for (i = 0; i < topology->n_filesystems; i++) {
 		const struct pmr_filesystem *f = topology->filesystems[i];
 
-		if (f->device != o->device || (!f->type && !f->mountpoint) ||
-		    f->start + f->size <= offset)
+		if (!pmr_is_place_on(f, o->device) || f->start + f->size <= offset)
 			continue;
 		if (f->start > offset) {
 			if (f->start < *until)
@@ -195,7 +202,7 @@ static const struct pmr_filesystem *find_filesystem(const struct owning *o, uint
 	return found;
 }
 
-/* Poison in no filesystem is a partition table's or nothing's, if there are partitions at all. */
+/* Poison in no filesystem and no partition is a partition table's or nothing's, if there are partitions at all. */
 static enum pmr_owner owner_outside(const struct owning *o)
 {
 	const struct pmr_topology *topology = o->scanner->scan->topology;
@@ -206,7 +213,7 @@ static enum pmr_owner owner_outside(const struct owning *o)
 	for (i = 0; i < topology->n_filesystems; i++) {
 		const struct pmr_filesystem *f = topology->filesystems[i];
 
-		if (f->device == o->device && f->start && (f->type || f->mountpoint))
+		if (f->device == o->device && f->start)
 			return PMR_OWNER_NAMESPACE;
 	}
 	return PMR_OWNER_UNKNOWN;
@@ -287,6 +294,21 @@ static uint64_t count(const struct owning *o, const struct pmr_filesystem *files
 	return bytes;
 }
 
+/* Of the effective ones; the kernel gives XFS's reverse map to nobody else. */
+static bool may_ask_xfs(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return !syscall(SYS_capget, &header, data) && data[0].effective >> CAP_SYS_ADMIN & 1;
+}
+
+static const char *xfs_advice(void)
+{
+	return may_ask_xfs() ? " (XFS made with rmapbt=1 would tell)"
+			     : " (CAP_SYS_ADMIN is needed: XFS tells nobody else)";
+}
+
 static void say_of_filesystem(struct owning *o, const struct pmr_view *view)
 {
 	const struct pmr_filesystem *fs = view->filesystem;
@@ -317,7 +339,7 @@ static void say_of_filesystem(struct owning *o, const struct pmr_view *view)
 		"%" PRIu64 " bad bytes, the first at device offset %" PRIu64
 		", are in no file that was met, and the filesystem "
 		"does not tell whose they are: metadata, or a file that could not be looked at%s",
-		bytes, first, xfs ? " (XFS made with rmapbt=1 would tell)" : "");
+		bytes, first, xfs ? xfs_advice() : "");
 }
 
 /* Who asked about a file or a tree alone is warned, and has lost nothing that was asked about. */

@@ -350,6 +350,8 @@ enum pmr_dax {
  * @mountpoint: first place it is mounted at in this mount namespace, or NULL
  * @dax: how it is mounted
  * @read_only: mounted read-only
+ * @realtime: an XFS mounted with a realtime device (rtdev=), where some of its files lie
+ * @external_log: an XFS mounted with its log on another device (logdev=)
  * @device: the device below
  * @start: offset of its byte 0 on @device (a partition's start)
  * @size: bytes of its block device
@@ -363,6 +365,8 @@ struct pmr_filesystem {
 	char *mountpoint;
 	enum pmr_dax dax;
 	bool read_only;
+	bool realtime;
+	bool external_log;
 	struct pmr_device *device;
 	uint64_t start;
 	uint64_t size;
@@ -622,7 +626,11 @@ struct pmr_mapping {
 	uint64_t bad_bytes;
 };
 
-/** struct pmr_map - where a file lies, holes included, sorted by offset */
+/**
+ * struct pmr_map - where a file lies, holes included, sorted by offset
+ *
+ * An extent that reaches past the end of the file and has poison there is two mappings, cut at the end.
+ */
 struct pmr_map {
 	struct pmr_filesystem *filesystem;
 	uint64_t inode;

@@ -129,6 +129,7 @@ struct pmr_exam {
  * @directories: device offsets of bad ranges in blocks of directories, in the order met
  * @is_whole: all of it was asked for
  * @is_walked: all of it was walked, and nothing kept its files back
+ * @told_beside: what of it lies on other devices was said
  */
 struct pmr_view {
 	struct pmr_filesystem *filesystem;
@@ -138,6 +139,7 @@ struct pmr_view {
 	struct pmr_ranges directories;
 	bool is_whole;
 	bool is_walked;
+	bool told_beside;
 };
 
 /** enum pmr_target_kind - what the user named */
@@ -256,6 +258,13 @@ int pmr_targets_find(struct pmr_scanner *scanner, const char *const *names, size
 int pmr_targets_run(struct pmr_scanner *scanner);
 
 /* ---- owned.c */
+
+/**
+ * pmr_is_place_on() - whether it stands for a part of the device: a filesystem that was found, or a partition
+ *
+ * A whole disk with partitions on it may have been asked about, and stands for none itself.
+ */
+bool pmr_is_place_on(const struct pmr_filesystem *filesystem, const struct pmr_device *device);
 
 /** pmr_owned_find() - say who owns each bad range of each device of the scan. Return: 0, -ENOMEM. */
 int pmr_owned_find(struct pmr_scanner *scanner);

@@ -161,25 +161,6 @@ static int find_target(struct pmr_scanner *scanner, const char *name)
 	return give_up(scanner);
 }
 
-/* Filesystems that were found, not only asked about: a whole disk with partitions stands for none itself. */
-static bool is_filesystem_of(const struct pmr_filesystem *filesystem,
-			     const struct pmr_device *device)
-{
-	return filesystem->device == device && (filesystem->type || filesystem->mountpoint);
-}
-
-static bool has_mount(const struct pmr_topology *topology, const struct pmr_device *device)
-{
-	size_t i;
-
-	for (i = 0; i < topology->n_filesystems; i++) {
-		if (is_filesystem_of(topology->filesystems[i], device) &&
-		    topology->filesystems[i]->mountpoint)
-			return true;
-	}
-	return false;
-}
-
 static int find_all(struct pmr_scanner *scanner)
 {
 	const struct pmr_topology *topology = scanner->scan->topology;
@@ -189,9 +170,8 @@ static int find_all(struct pmr_scanner *scanner)
 	for (i = 0; i < topology->n_devices; i++) {
 		struct pmr_device *device = topology->devices[i];
 
-		/* Without files on it and without a list there is nothing that could be asked. */
-		if (device->mode == PMR_MODE_NONE || !device->enabled ||
-		    (device->badblocks.trust == PMR_LIST_UNKNOWN && !has_mount(topology, device)))
+		/* One whose list is unknown stays: what cannot be asked is not clean. */
+		if (device->mode == PMR_MODE_NONE || !device->enabled)
 			continue;
 		ret = add_target(scanner, PMR_TARGET_DEVICE,
 				 device->path ? device->path : device->name, NULL, device, NULL);
@@ -268,6 +248,25 @@ static int look_at_entry(void *data, const struct pmr_walk_entry *entry)
 			   entry->st);
 }
 
+/* Whatever the device's list says, it does not speak of all that was asked about. */
+static void say_beside(struct pmr_scanner *scanner, struct pmr_view *view)
+{
+	const struct pmr_filesystem *fs = view->filesystem;
+	const char *object = fs->mountpoint ? fs->mountpoint : fs->source;
+
+	if (view->told_beside || (!fs->realtime && !fs->external_log))
+		return;
+	view->told_beside = true;
+	scanner->scan->complete = false;
+	if (fs->realtime)
+		pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", object,
+			"is an XFS with a realtime device: files that lie there cannot be followed yet, and its list "
+			"was not looked at");
+	if (fs->external_log)
+		pmr_say(scanner->ctx, PMR_WARNING, "external-log", object,
+			"is an XFS with its log on another device, whose list was not looked at");
+}
+
 static bool is_root_of(const struct stat *st, const struct pmr_filesystem *filesystem)
 {
 	struct stat root;
@@ -289,6 +288,7 @@ static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const ch
 			view->filesystem->source);
 		return give_up(scanner);
 	}
+	say_beside(scanner, view);
 	if (is_root_of(&st, view->filesystem))
 		view->is_whole = true;
 	if (!view->wide.n || view->is_walked)
@@ -310,6 +310,7 @@ static int run_filesystem(struct pmr_scanner *scanner, struct pmr_filesystem *fi
 	if (ret)
 		return ret;
 	view->is_whole = true;
+	say_beside(scanner, view);
 	if (!view->wide.n)
 		return 0;
 	/* Named by its device, it has not been asked yet whether its extents mean anything. */
@@ -338,19 +339,17 @@ static int run_device(struct pmr_scanner *scanner, const struct pmr_target *targ
 	size_t i;
 	int ret;
 
-	if (!device->badblocks.ranges.n)
-		return 0;
 	for (i = 0; i < topology->n_filesystems; i++) {
 		struct pmr_filesystem *filesystem = topology->filesystems[i];
 
-		if (!is_filesystem_of(filesystem, device))
+		if (!pmr_is_place_on(filesystem, device))
 			continue;
 		found = true;
 		ret = run_filesystem(scanner, filesystem, filesystem->source);
 		if (ret)
 			return ret;
 	}
-	if (found)
+	if (found || !device->badblocks.ranges.n)
 		return 0;
 	pmr_say(scanner->ctx, PMR_ERROR, "no-filesystem", target->name,
 		"has badblocks, but no filesystem that is known: only the program that uses it can tell what is lost");

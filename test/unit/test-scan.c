@@ -2,6 +2,7 @@
 /* What a scan says of a made-up machine: which devices are asked, and whose the poison is that no file claims. */
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -24,6 +28,7 @@ struct heard {
 	unsigned int n;
 	enum pmr_level level;
 	char codes[256]; /* each with a blank behind it */
+	char text[512]; /* the last */
 };
 
 static void hear(void *data, const struct pmr_message *message)
@@ -34,6 +39,7 @@ static void hear(void *data, const struct pmr_message *message)
 	heard->n++;
 	heard->level = message->level;
 	snprintf(heard->codes + used, sizeof(heard->codes) - used, "%s ", message->code);
+	snprintf(heard->text, sizeof(heard->text), "%s", message->text);
 }
 
 struct world {
@@ -86,6 +92,18 @@ static void set_up(struct world *w)
 
 static void tear_down(struct world *w)
 {
+	size_t i;
+
+	for (i = 0; i < w->scanner.n_views; i++) {
+		pmr_ranges_release(&w->scanner.views[i]->wide);
+		free(w->scanner.views[i]);
+	}
+	for (i = 0; i < w->scanner.n_exams; i++) {
+		free(w->scanner.exams[i]->pages.v);
+		free(w->scanner.exams[i]);
+	}
+	free(w->scanner.views);
+	free(w->scanner.exams);
 	pmr_ranges_release(&w->device.badblocks.ranges);
 	pmr_ranges_release(&w->device.metadata_badblocks.ranges);
 	free(w->scan.owned);
@@ -140,10 +158,182 @@ static void test_metadata(void **state)
 	}
 }
 
+/* ---- partitions */
+
+static void test_partitions(void **state)
+{
+	static char ext4[] = "ext4", source[] = "/dev/pmem0p1";
+	/* A partition that nothing is known of at 8192, an ext4 that is not mounted at 65536; 4096 bytes each. */
+	static const struct {
+		enum pmr_target_kind kind;
+		uint64_t bad;
+		enum pmr_owner owner;
+		const char *codes;
+		bool complete;
+	} rows[] = {
+		{ PMR_TARGET_DEVICE, 8192, PMR_OWNER_UNKNOWN, "no-filesystem ", false },
+		{ PMR_TARGET_DEVICE, 11776, PMR_OWNER_UNKNOWN, "no-filesystem ", false },
+		{ PMR_TARGET_FILESYSTEM, 8192, PMR_OWNER_UNKNOWN, "no-filesystem ", false },
+		{ PMR_TARGET_DEVICE, 65536, PMR_OWNER_UNKNOWN, "not-mounted ", false },
+		{ PMR_TARGET_FILESYSTEM, 65536, PMR_OWNER_NOT_ASKED, "", true },
+		{ PMR_TARGET_DEVICE, 512, PMR_OWNER_NAMESPACE, "outside-partitions ", true },
+		{ PMR_TARGET_DEVICE, 12288, PMR_OWNER_NAMESPACE, "outside-partitions ", true },
+		{ PMR_TARGET_FILESYSTEM, 512, PMR_OWNER_NOT_ASKED, "", true },
+	};
+	struct world w;
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		set_up(&w);
+		w.topology.n_filesystems = 2;
+		for (j = 0; j < 2; j++) {
+			w.filesystem[j].devno = makedev(4095, j + 1);
+			w.filesystem[j].start = j ? 65536 : 8192;
+			w.filesystem[j].size = 4096;
+			w.filesystem[j].source = source;
+		}
+		w.filesystem[1].type = ext4;
+		w.target.kind = rows[i].kind;
+		w.target.filesystem = &w.filesystem[0];
+		assert_int_equal(pmr_ranges_add(&w.device.badblocks.ranges, rows[i].bad, 512), 0);
+		assert_int_equal(pmr_targets_run(&w.scanner), 0);
+		ask_owners(&w);
+		assert_int_equal(w.scan.n_owned, 1);
+		assert_int_equal(w.scan.owned[0].owner, rows[i].owner);
+		assert_string_equal(w.heard.codes, rows[i].codes);
+		assert_int_equal(w.scan.complete, rows[i].complete);
+		tear_down(&w);
+	}
+}
+
+/* ---- who is asked */
+
+static void test_all_devices(void **state)
+{
+	static const struct {
+		enum pmr_mode mode;
+		bool enabled;
+		enum pmr_trust trust;
+		size_t n;
+		bool complete;
+	} rows[] = {
+		{ PMR_MODE_FSDAX, true, PMR_LIST_COMPLETE, 1, true },
+		{ PMR_MODE_DEVDAX, true, PMR_LIST_COMPLETE, 1, true },
+		{ PMR_MODE_FSDAX, true, PMR_LIST_INCOMPLETE, 1, false },
+		{ PMR_MODE_FSDAX, true, PMR_LIST_UNKNOWN, 1, false },
+		{ PMR_MODE_SECTOR, true, PMR_LIST_UNKNOWN, 1, false },
+		{ PMR_MODE_UNKNOWN, false, PMR_LIST_UNKNOWN, 0, true },
+		{ PMR_MODE_NONE, true, PMR_LIST_UNKNOWN, 0, true },
+	};
+	struct world w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		set_up(&w);
+		w.scanner.targets = NULL;
+		w.scanner.n_targets = 0;
+		w.device.mode = rows[i].mode;
+		w.device.enabled = rows[i].enabled;
+		w.device.badblocks.trust = rows[i].trust;
+		assert_int_equal(pmr_targets_find(&w.scanner, NULL, 0), 0);
+		assert_int_equal(pmr_targets_run(&w.scanner), 0);
+		assert_int_equal(w.scanner.n_targets, rows[i].n);
+		assert_int_equal(w.scan.n_devices, rows[i].n);
+		assert_int_equal(w.scan.complete, rows[i].complete);
+		if (rows[i].n) {
+			free(w.scanner.targets->name);
+			free(w.scanner.targets->path);
+		}
+		free(w.scanner.targets);
+		tear_down(&w);
+	}
+}
+
+static void test_other_devices_of_xfs(void **state)
+{
+	static char xfs[] = "xfs", nowhere[] = "/nonexistent/mount", source[] = "/dev/pmem0";
+	static const struct {
+		bool realtime, external_log;
+		const char *codes;
+	} rows[] = {
+		{ false, false, "" },
+		{ true, false, "realtime-file " },
+		{ false, true, "external-log " },
+		{ true, true, "realtime-file external-log " },
+	};
+	struct world w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		set_up(&w);
+		w.topology.n_filesystems = 1;
+		w.filesystem[0].type = xfs;
+		w.filesystem[0].mountpoint = nowhere;
+		w.filesystem[0].source = source;
+		w.filesystem[0].size = w.device.size;
+		w.filesystem[0].realtime = rows[i].realtime;
+		w.filesystem[0].external_log = rows[i].external_log;
+		w.target.kind = PMR_TARGET_DEVICE;
+		/* twice, said once */
+		assert_int_equal(pmr_targets_run(&w.scanner), 0);
+		assert_int_equal(pmr_targets_run(&w.scanner), 0);
+		assert_string_equal(w.heard.codes, rows[i].codes);
+		assert_int_equal(w.scan.complete, !*rows[i].codes);
+		tear_down(&w);
+	}
+}
+
+/* ---- what XFS would tell */
+
+/* Return: false where the process may not have it. */
+static bool change_sys_admin(bool on)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	assert_int_equal(syscall(SYS_capget, &header, data), 0);
+	if (on)
+		data[0].effective |= data[0].permitted & 1u << CAP_SYS_ADMIN;
+	else
+		data[0].effective &= ~(1u << CAP_SYS_ADMIN);
+	assert_int_equal(syscall(SYS_capset, &header, data), 0);
+	return !on || data[0].effective & 1u << CAP_SYS_ADMIN;
+}
+
+static void test_xfs_advice(void **state)
+{
+	static char xfs[] = "xfs", nowhere[] = "/nonexistent/mount", source[] = "/dev/pmem0";
+	struct world w;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2 && change_sys_admin(i); i++) {
+		set_up(&w);
+		w.topology.n_filesystems = 1;
+		w.filesystem[0].type = xfs;
+		w.filesystem[0].mountpoint = nowhere;
+		w.filesystem[0].source = source;
+		w.filesystem[0].size = w.device.size;
+		w.target.kind = PMR_TARGET_DEVICE;
+		assert_int_equal(pmr_ranges_add(&w.device.badblocks.ranges, 8192, 512), 0);
+		assert_int_equal(pmr_targets_run(&w.scanner), 0);
+		ask_owners(&w);
+		assert_non_null(strstr(w.heard.codes, "owner-unknown "));
+		assert_int_equal(!strstr(w.heard.text, "CAP_SYS_ADMIN"), i);
+		assert_int_equal(!strstr(w.heard.text, "rmapbt"), !i);
+		tear_down(&w);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_metadata),
+		cmocka_unit_test(test_metadata),    cmocka_unit_test(test_partitions),
+		cmocka_unit_test(test_all_devices), cmocka_unit_test(test_other_devices_of_xfs),
+		cmocka_unit_test(test_xfs_advice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
