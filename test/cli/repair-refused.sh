@@ -99,6 +99,7 @@ until [ -s "$work/ready" ]; do sleep 0.05; done
 refused in-use --from-backup="$work/backup"
 kill $holder
 wait $holder 2>/dev/null
+: >"$work/ready"
 
 # leased by somebody else, as a file server does
 /usr/bin/python3 -c 'import fcntl, signal, sys, time
