@@ -22,10 +22,10 @@ for fs in ext4 xfs; do
 	name="$name_of_test $fs"
 	mount_fs $fs
 	n=0
-	for mode in 0644 0400 0000 4755 2755 6711 1777; do
+	for mode in 0000 4755 2755 6711; do
 		make_file "m$mode" 30000 $((n += 1))
 		chown $((1000 + n)):$((2000 + n)) $mnt/m$mode
-		[ $((n % 2)) = 0 ] || setcap cap_net_raw,cap_net_bind_service=ep $mnt/m$mode
+		[ $n = 3 ] || setcap cap_net_raw,cap_net_bind_service=ep $mnt/m$mode
 		setfattr -n user.note -v "$mode" $mnt/m$mode 2>/dev/null
 		chmod $mode $mnt/m$mode
 		state_of $mnt/m$mode >/tmp/before.$mode
@@ -34,11 +34,12 @@ for fs in ext4 xfs; do
 	done
 	repair --from-backup=$backup $mnt
 	status_is 1 "repair"
-	for mode in 0644 0400 0000 4755 2755 6711 1777; do
+	for mode in 0000 4755 2755 6711; do
 		check "mode $mode: whole" same m$mode
 		check "mode $mode: nothing about it changed" eval 'state_of $mnt/m$mode | diff /tmp/before.$mode -'
 	done
 	unmount
+	flush_reports
 	name=$name_of_test
 done
 finish

@@ -47,12 +47,9 @@ for fs in ext4 xfs; do
 
 	module_set clear_mode ok
 	repair --from-backup=$backup --verify-backup=none --force $mnt
-	if [ "$fs" = ext4 ]; then
-		report "then what is listed is repaired" 'any(.files[].ranges[]; .offset == 84992 and .state == "repaired")'
-	else
-		report "then what is listed is repaired" 'any(.files[].ranges[]; .offset == 84992 and .state == "repaired")'
-	fi
+	report "then what is listed is repaired" 'any(.files[].ranges[]; .offset == 84992 and .state == "repaired")'
 	unmount
+	flush_reports
 	name=$name_of_test
 done
 finish

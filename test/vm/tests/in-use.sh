@@ -37,13 +37,12 @@ for fs in ext4 xfs; do
 	left_in_use "open for reading" $!
 
 	mkfifo /tmp/commands 2>/dev/null
-	xfs_io $mnt/f </tmp/commands >/tmp/mapped 2>&1 &
+	xfs_io $mnt/f </tmp/commands >/dev/null 2>&1 &
 	exec 8>/tmp/commands
 	echo 'mmap -rw 0 65536' >&8
 	echo 'mread 0 1' >&8
 	echo 'close' >&8
-	for _ in {1..100}; do
-		grep -q 00000000 /tmp/mapped && break
+	until grep -q "$mnt/f" /proc/$!/maps && [ -z "$(find /proc/$!/fd -lname "$mnt/f")" ]; do
 		sleep 0.1
 	done
 	left_in_use "mapped" $!
@@ -53,6 +52,7 @@ for fs in ext4 xfs; do
 	status_is 1 "when nobody has it open"
 	check "then it is repaired" same f
 	unmount
+	flush_reports
 	name=$name_of_test
 done
 finish
