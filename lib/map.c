@@ -77,7 +77,7 @@ static uint64_t count_bad(const struct pmr_ranges *bad, const struct pmr_extent 
 	return bytes;
 }
 
-static int add_extent(struct mapper *m, const struct pmr_extent *extent)
+static int add_piece(struct mapper *m, const struct pmr_extent *extent)
 {
 	const struct pmr_filesystem *filesystem = m->map->filesystem;
 	const struct pmr_device *device = filesystem->device;
@@ -104,6 +104,26 @@ static int add_extent(struct mapper *m, const struct pmr_extent *extent)
 	}
 	m->position = extent->offset + extent->length;
 	return add_mapping(m, &mapping);
+}
+
+/* Poison behind the end of the file takes nothing of it, so it gets a mapping of its own. */
+static int add_extent(struct mapper *m, const struct pmr_extent *extent)
+{
+	struct pmr_extent inside = *extent, behind = *extent;
+	uint64_t size = m->map->size;
+	int ret;
+
+	if (extent->offset >= size || extent->length <= size - extent->offset ||
+	    !pmr_extent_is_trusted(extent))
+		return add_piece(m, extent);
+	inside.length = size - extent->offset;
+	behind.offset = size;
+	behind.length = extent->length - inside.length;
+	if (__builtin_add_overflow(extent->physical, inside.length, &behind.physical) ||
+	    !pmr_ranges_overlap(&m->bad, behind.physical, behind.length))
+		return add_piece(m, extent);
+	ret = add_piece(m, &inside);
+	return ret ? ret : add_piece(m, &behind);
 }
 
 static int list_extents(struct mapper *m, int fd, uint64_t offset, uint64_t length)
