@@ -12,6 +12,7 @@
 #	mount_fs [FS] [MKFS-OPTION...]	make a filesystem on $PMEM and mount it at $mnt
 #	make_file NAME BYTES [SEED]	a file of reproducible bytes in $mnt, with a copy in $backup
 #	poison_file NAME OFFSET [COUNT]	poison the sectors under that byte of a file in $mnt; what they held is gone
+#	inject FILE			poison a list of sectors and counts, at once
 #	same NAME			the file is the copy again
 #	device_sector SECTOR		a sector of $PMEM, read past the cache
 #	unmount				the filesystem, and take all badblocks away where that is possible

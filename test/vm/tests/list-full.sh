@@ -16,12 +16,7 @@ base=$(file_sector f 0)
 for ((n = 0; n < 500; n++)); do
 	echo "$((base + 8 * n)) 1"
 done >/tmp/list
-if [ "$kind" = module ]; then
-	pmem_disk "$PMEM"
-	"$TREE" inject /tmp/list $pmr_parameters/inject "$(region_offset 0)"
-else
-	"$TREE" inject /tmp/list "/sys/block/${PMEM##*/}/badblocks"
-fi
+inject /tmp/list
 size=$(badblocks "$PMEM" | wc -c)
 check "the kernel's file is cut ($size bytes)" [ "$size" -ge 4095 ]
 lines=$(badblocks "$PMEM" | wc -l)

@@ -13,12 +13,7 @@ use_pmem fsdax
 TEST_DIR=1 TEST_DEV=1 QA_CHECK_FS=1 mkfs.xfs -q -f -K -d size=80m -m reflink=1 "$PMEM" >/dev/null
 mount -t xfs -o dax "$PMEM" $mnt
 $TREE make 1 $mnt /tmp/copy >/dev/null && $TREE poison 1 $mnt "$PMEM" 110 /tmp/expect >/tmp/list || exit 99
-if [ "$kind" = module ]; then
-	pmem_disk "$PMEM"
-	$TREE inject /tmp/list $pmr_parameters/inject "$(region_offset 0)"
-else
-	$TREE inject /tmp/list "/sys/block/${PMEM##*/}/badblocks"
-fi
+inject /tmp/list
 
 "$PMEM_RECOVER" scan $mnt >/tmp/right.json 2>/dev/null
 check "the scan as it is: right" $TREE check-scan /tmp/expect /tmp/right.json

@@ -20,11 +20,6 @@ tmp=/tmp/seed
 mib=80
 declare -A hits
 use_pmem fsdax
-region_base=0
-if [ "$kind" = module ]; then
-	pmem_disk "$PMEM" || exit 99
-	region_base=$(region_offset 0)
-fi
 
 make_xfs() { TEST_DIR=1 TEST_DEV=1 QA_CHECK_FS=1 mkfs.xfs -q -f -K -d size=${mib}m "$@" >/dev/null; }
 
@@ -45,15 +40,6 @@ setup() {
 	xfs) make_xfs -m reflink=$reflink "$device" ;;
 	esac || return
 	mount -t "$fs" -o dax "$device" $mnt
-}
-
-# All the sectors that tree chose, at once.
-inject() {
-	if [ "$kind" = module ]; then
-		$TREE inject $tmp/list $pmr_parameters/inject "$region_base"
-	else
-		$TREE inject $tmp/list "/sys/block/${PMEM##*/}/badblocks"
-	fi
 }
 
 # The summary of the classes that were hit, from the list's last line; counted over all seeds.
@@ -105,7 +91,7 @@ one_seed() {
 	setup "$seed" || { echo "cannot mount"; return 1; }
 	$TREE make "$seed" $mnt $tmp/backup >$tmp/made || return
 	$TREE poison "$seed" $mnt "$PMEM" 110 $tmp/expect >$tmp/list || { cat $tmp/list; return 1; }
-	inject || { echo "cannot poison"; return 1; }
+	inject $tmp/list || { echo "cannot poison"; return 1; }
 	count_hits
 	scan || return
 	repair_tree
