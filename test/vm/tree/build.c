@@ -41,7 +41,8 @@ void build_tune_ext4(const char *mount)
 		die("%s: %s", mount, strerror(errno));
 	link = must_format("/sys/dev/block/%u:%u", major(st.st_dev), minor(st.st_dev));
 	n = readlink(link, name, sizeof(name) - 1);
-	knob = must_format("/sys/fs/ext4/%s/mb_stream_req", n > 0 ? strrchr(name, '/') + 1 : "none");
+	knob = must_format("/sys/fs/ext4/%s/mb_stream_req",
+			   n > 0 ? strrchr(name, '/') + 1 : "none");
 	fd = open(knob, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		if (write(fd, "100000", 6) != 6)
@@ -130,7 +131,9 @@ static void clone_blocks(struct maker *maker, struct work *work)
 	struct work *source = work->clone_of;
 	uint64_t from = (uint64_t)work->clone_from * BLOCK, to = (uint64_t)work->clone_to * BLOCK;
 	uint64_t length = (uint64_t)work->clone_count * BLOCK;
-	struct file_clone_range range = { .src_fd = source->fd, .src_offset = from, .dest_offset = to };
+	struct file_clone_range range = { .src_fd = source->fd,
+					  .src_offset = from,
+					  .dest_offset = to };
 	uint32_t i;
 
 	if (from + length > source->size)

@@ -32,24 +32,25 @@ static int compare_wanted(const void *a, const void *b)
 
 static struct wanted *list_wanted(const struct expect *expect, size_t *n)
 {
-	struct wanted *wanted = must_alloc(expect->n_lost + expect->n_quiet, sizeof(*wanted)), *w = wanted;
+	struct wanted *wanted = must_alloc(expect->n_lost + expect->n_quiet, sizeof(*wanted)),
+		      *w = wanted;
 	size_t i;
 
 	for (i = 0; i < expect->n_lost; i++) {
 		const struct lost *lost = &expect->lost[i];
 
-		*w++ = (struct wanted){ lost->file,	       lost->offset, lost->length,
-					lost->sector * SECTOR, lost,	     NULL };
+		*w++ = (struct wanted){ lost->file,   lost->offset,
+					lost->length, lost->sector * SECTOR,
+					lost,	      NULL };
 	}
 	for (i = 0; i < expect->n_quiet; i++) {
 		const struct quiet *quiet = &expect->quiet[i];
 
-		*w++ = (struct wanted){ quiet->file,
-					quiet->offset,
-					quiet->length,
-					quiet->sector * SECTOR + quiet->offset % SECTOR,
-					NULL,
-					quiet };
+		*w++ = (struct wanted){
+			quiet->file,   quiet->offset,
+			quiet->length, quiet->sector * SECTOR + quiet->offset % SECTOR,
+			NULL,	       quiet
+		};
 	}
 	*n = (size_t)(w - wanted);
 	qsort(wanted, *n, sizeof(*wanted), compare_wanted);
@@ -71,23 +72,27 @@ static const char *state_of(const struct wanted *wanted, bool repaired)
 	return wanted->quiet->shared ? "skipped" : "repaired";
 }
 
-static void compare_one(const struct expect *expect, const struct wanted *wanted, const struct told *told,
-			bool repaired, unsigned int *faults)
+static void compare_one(const struct expect *expect, const struct wanted *wanted,
+			const struct told *told, bool repaired, unsigned int *faults)
 {
 	const struct file *file = &expect->files[wanted->file];
 	const char *state = state_of(wanted, repaired);
 
 	if (told->length != wanted->length || told->device_offset != wanted->device_offset)
-		fault(faults, "%s: at %lu the report has %u bytes at %lu of the device, not %u at %lu", file->path,
-		      wanted->offset, told->length, told->device_offset, wanted->length, wanted->device_offset);
+		fault(faults,
+		      "%s: at %lu the report has %u bytes at %lu of the device, not %u at %lu",
+		      file->path, wanted->offset, told->length, told->device_offset, wanted->length,
+		      wanted->device_offset);
 	if (strcmp(told->state, state) != 0)
-		fault(faults, "%s: at %lu the report says \"%s\" \"%s\", not \"%s\"", file->path, wanted->offset,
-		      told->state, told->reason, state);
+		fault(faults, "%s: at %lu the report says \"%s\" \"%s\", not \"%s\"", file->path,
+		      wanted->offset, told->state, told->reason, state);
 	else if (strcmp(state, "skipped") == 0 && strcmp(told->reason, "shared") != 0)
-		fault(faults, "%s: at %lu skipped because of \"%s\", not \"shared\"", file->path, wanted->offset,
-		      told->reason);
-	else if (strcmp(state, "repaired") == 0 && wanted->lost && strcmp(told->source, "backup") != 0)
-		fault(faults, "%s: at %lu repaired from \"%s\"", file->path, wanted->offset, told->source);
+		fault(faults, "%s: at %lu skipped because of \"%s\", not \"shared\"", file->path,
+		      wanted->offset, told->reason);
+	else if (strcmp(state, "repaired") == 0 && wanted->lost &&
+		 strcmp(told->source, "backup") != 0)
+		fault(faults, "%s: at %lu repaired from \"%s\"", file->path, wanted->offset,
+		      told->source);
 }
 
 /* Both lists are sorted: walk them side by side. */
@@ -102,19 +107,22 @@ static void compare_ranges(const struct expect *expect, const struct report *rep
 		int order = w == n_wanted ? 1 : t == report->n_told ? -1 : 0;
 
 		if (!order)
-			order = compare_wanted(&wanted[w], &(struct wanted){ told->file, told->offset, 0, 0, NULL,
-									     NULL });
+			order = compare_wanted(
+				&wanted[w],
+				&(struct wanted){ told->file, told->offset, 0, 0, NULL, NULL });
 		if (!order) {
 			compare_one(expect, &wanted[w++], told, repaired, faults);
 			t++;
 		} else if (order < 0) {
 			fault(faults, "%s: nothing is said of %lu+%u (%s, sector %lu)",
-			      expect->files[wanted[w].file].path, wanted[w].offset, wanted[w].length,
-			      state_of(&wanted[w], repaired), wanted[w].device_offset / SECTOR);
+			      expect->files[wanted[w].file].path, wanted[w].offset,
+			      wanted[w].length, state_of(&wanted[w], repaired),
+			      wanted[w].device_offset / SECTOR);
 			w++;
 		} else {
-			fault(faults, "%s: %lu+%u is said to be %s, and is not", expect->files[told->file].path,
-			      told->offset, told->length, told->state);
+			fault(faults, "%s: %lu+%u is said to be %s, and is not",
+			      expect->files[told->file].path, told->offset, told->length,
+			      told->state);
 			t++;
 		}
 	}
@@ -135,23 +143,26 @@ static const char *owner_of(const struct expect *expect, uint64_t sector)
 }
 
 /* The report's list of the device: every sector that was poisoned, once, with its owner. */
-static void compare_owners(const struct expect *expect, const struct report *report, unsigned int *faults)
+static void compare_owners(const struct expect *expect, const struct report *report,
+			   unsigned int *faults)
 {
 	const char *owner;
 	size_t i;
 
 	for (i = 0; i < expect->n_bad && i < report->n_owners; i++) {
 		if (report->owners[i].sector != expect->bad[i]) {
-			fault(faults, "bad sector %zu is %lu, not %lu", i, report->owners[i].sector, expect->bad[i]);
+			fault(faults, "bad sector %zu is %lu, not %lu", i, report->owners[i].sector,
+			      expect->bad[i]);
 			return;
 		}
 		owner = owner_of(expect, expect->bad[i]);
 		if (strcmp(report->owners[i].owner, owner) != 0)
-			fault(faults, "sector %lu belongs to \"%s\", not \"%s\"", expect->bad[i], owner,
-			      report->owners[i].owner);
+			fault(faults, "sector %lu belongs to \"%s\", not \"%s\"", expect->bad[i],
+			      owner, report->owners[i].owner);
 	}
 	if (expect->n_bad != report->n_owners)
-		fault(faults, "%zu bad sectors are told of, not %zu", report->n_owners, expect->n_bad);
+		fault(faults, "%zu bad sectors are told of, not %zu", report->n_owners,
+		      expect->n_bad);
 }
 
 /* What lies behind the end of a file is nobody's data and does not count, though it is written with its page. */
@@ -168,11 +179,11 @@ static void compare_sums(const struct report *report, int status, uint64_t lost,
 			 unsigned int *faults)
 {
 	if (report->exit_status != status || !report->complete)
-		fault(faults, "exit_status %d, complete %d: not %d and 1", report->exit_status, report->complete,
-		      status);
+		fault(faults, "exit_status %d, complete %d: not %d and 1", report->exit_status,
+		      report->complete, status);
 	if (report->lost_bytes != lost || report->repaired_bytes != repaired)
-		fault(faults, "the summary says %lu bytes lost and %lu repaired: not %lu and %lu", report->lost_bytes,
-		      report->repaired_bytes, lost, repaired);
+		fault(faults, "the summary says %lu bytes lost and %lu repaired: not %lu and %lu",
+		      report->lost_bytes, report->repaired_bytes, lost, repaired);
 }
 
 int verb_check_scan(int argc, char **argv)
@@ -194,8 +205,8 @@ int verb_check_scan(int argc, char **argv)
 		compare_sums(&report, lost ? 4 : 0, lost, 0, &faults);
 		report_release(&report);
 	}
-	printf("scan: bad=%zu lost=%zu lost_bytes=%lu quiet=%zu free=%zu faults=%u\n", expect.n_bad, expect.n_lost, lost,
-	       expect.n_quiet, expect.n_free, faults);
+	printf("scan: bad=%zu lost=%zu lost_bytes=%lu quiet=%zu free=%zu faults=%u\n", expect.n_bad,
+	       expect.n_lost, lost, expect.n_quiet, expect.n_free, faults);
 	return faults ? 1 : 0;
 }
 
@@ -252,18 +263,20 @@ static bool is_page_left(const struct expect *expect, uint32_t file, uint64_t pa
 	size_t i;
 
 	for (i = 0; i < expect->n_lost; i++) {
-		if (expect->lost[i].file == file && expect->lost[i].shared && expect->lost[i].offset / BLOCK == page)
+		if (expect->lost[i].file == file && expect->lost[i].shared &&
+		    expect->lost[i].offset / BLOCK == page)
 			return true;
 	}
 	for (i = 0; i < expect->n_quiet; i++) {
-		if (expect->quiet[i].file == file && expect->quiet[i].tail && expect->quiet[i].shared &&
-		    expect->quiet[i].offset / BLOCK == page)
+		if (expect->quiet[i].file == file && expect->quiet[i].tail &&
+		    expect->quiet[i].shared && expect->quiet[i].offset / BLOCK == page)
 			return true;
 	}
 	return false;
 }
 
-static void check_pages(const struct expect *expect, uint32_t index, int fd, int backup, unsigned int *faults)
+static void check_pages(const struct expect *expect, uint32_t index, int fd, int backup,
+			unsigned int *faults)
 {
 	const struct file *file = &expect->files[index];
 	unsigned char *ours = must_alloc(2, BLOCK), *theirs = ours + BLOCK;
@@ -276,11 +289,13 @@ static void check_pages(const struct expect *expect, uint32_t index, int fd, int
 		n = pread(fd, ours, length, (off_t)at);
 		if (is_page_left(expect, index, at / BLOCK)) {
 			if (n >= 0)
-				fault(faults, "%s: the page at %lu was left, and yet can be read", file->path, at);
+				fault(faults, "%s: the page at %lu was left, and yet can be read",
+				      file->path, at);
 			continue;
 		}
 		if (n < 0 || (size_t)n != length) {
-			fault(faults, "%s: cannot read at %lu: %s", file->path, at, n < 0 ? strerror(errno) : "short");
+			fault(faults, "%s: cannot read at %lu: %s", file->path, at,
+			      n < 0 ? strerror(errno) : "short");
 			continue;
 		}
 		must_pread(backup, file->path, theirs, length, at);
@@ -290,7 +305,8 @@ static void check_pages(const struct expect *expect, uint32_t index, int fd, int
 	free(ours);
 }
 
-static void check_attributes(const struct file *file, const char *path, int fd, unsigned int *faults)
+static void check_attributes(const struct file *file, const char *path, int fd,
+			     unsigned int *faults)
 {
 	unsigned char capability[64];
 	char text[sizeof(capability) * 2 + 1] = "";
@@ -299,9 +315,10 @@ static void check_attributes(const struct file *file, const char *path, int fd, 
 
 	if (fstat(fd, &st))
 		die("%s: %s", path, strerror(errno));
-	if ((uint64_t)st.st_size != file->size || (st.st_mode & 07777) != file->mode || st.st_uid != file->uid)
-		fault(faults, "%s: size %ld mode %o owner %u: not %lu %o %u", file->path, st.st_size,
-		      st.st_mode & 07777, st.st_uid, file->size, file->mode, file->uid);
+	if ((uint64_t)st.st_size != file->size || (st.st_mode & 07777) != file->mode ||
+	    st.st_uid != file->uid)
+		fault(faults, "%s: size %ld mode %o owner %u: not %lu %o %u", file->path,
+		      st.st_size, st.st_mode & 07777, st.st_uid, file->size, file->mode, file->uid);
 	if (st.st_ino != file->inode || st.st_nlink != file->n_links + 1)
 		fault(faults, "%s: another file, or other links", file->path);
 	n = fgetxattr(fd, "security.capability", capability, sizeof(capability));
@@ -312,7 +329,8 @@ static void check_attributes(const struct file *file, const char *path, int fd, 
 		      file->capability ? file->capability : "");
 }
 
-static void check_file(const struct expect *expect, uint32_t index, const char *backup_root, unsigned int *faults)
+static void check_file(const struct expect *expect, uint32_t index, const char *backup_root,
+		       unsigned int *faults)
 {
 	const struct file *file = &expect->files[index];
 	char *path = must_format("%s/%s", expect->mount, file->path);
@@ -345,7 +363,8 @@ static void check_device(const struct expect *expect, const struct left *left, u
 
 			n = pread(fd, buffer, SECTOR, (off_t)(sector * SECTOR));
 			if (bad == (n >= 0))
-				fault(faults, "sector %lu %s", sector, bad ? "can be read again" : "became bad");
+				fault(faults, "sector %lu %s", sector,
+				      bad ? "can be read again" : "became bad");
 		}
 	}
 	free(buffer);
@@ -388,6 +407,7 @@ int verb_check_repair(int argc, char **argv)
 	for (i = 0; i < expect.n_files; i++)
 		check_file(&expect, i, argv[0], &faults);
 	check_device(&expect, &left, &faults);
-	printf("repair: repaired_bytes=%lu left_bytes=%lu left_sectors=%zu faults=%u\n", lost, shared, left.n, faults);
+	printf("repair: repaired_bytes=%lu left_bytes=%lu left_sectors=%zu faults=%u\n", lost,
+	       shared, left.n, faults);
 	return faults ? 1 : 0;
 }

@@ -42,7 +42,8 @@ static void must_write(int fd, const char *device, const void *bytes, size_t n, 
 		die("%s: cannot write: %s", device, strerror(errno));
 }
 
-static void write_mbr(int fd, const char *device, unsigned char type, uint64_t first, uint64_t count)
+static void write_mbr(int fd, const char *device, unsigned char type, uint64_t first,
+		      uint64_t count)
 {
 	unsigned char mbr[SECTOR] = { 0 };
 
@@ -53,8 +54,8 @@ static void write_mbr(int fd, const char *device, unsigned char type, uint64_t f
 	must_write(fd, device, mbr, sizeof(mbr), 0);
 }
 
-static void write_gpt_header(int fd, const char *device, const unsigned char *table, uint64_t here, uint64_t other,
-			     uint64_t table_at)
+static void write_gpt_header(int fd, const char *device, const unsigned char *table, uint64_t here,
+			     uint64_t other, uint64_t table_at)
 {
 	uint64_t last = here > other ? here : other;
 	unsigned char header[SECTOR] = "EFI PART";
@@ -101,7 +102,8 @@ int verb_partition(int argc, char **argv)
 		die("%s: no block device: %s", device, strerror(errno));
 	sectors /= SECTOR;
 	/* DAX wants whole pages, and no more. */
-	first = argc > 3 ? strtoull(argv[3], NULL, 0) << 11 : 2048 + SECTORS_IN_BLOCK * prng_below(&prng, 5000);
+	first = argc > 3 ? strtoull(argv[3], NULL, 0) << 11
+			 : 2048 + SECTORS_IN_BLOCK * prng_below(&prng, 5000);
 	if (first + count + 64 > sectors)
 		die("%s: too small", device);
 	if (gpt)
@@ -109,7 +111,8 @@ int verb_partition(int argc, char **argv)
 	else
 		write_mbr(fd, device, 0x83, first, count);
 	if (fsync(fd) || ioctl(fd, BLKRRPART))
-		die("%s: the kernel does not read the partition table: %s", device, strerror(errno));
+		die("%s: the kernel does not read the partition table: %s", device,
+		    strerror(errno));
 	close(fd);
 	printf("%s at sector %lu\n", gpt ? "gpt" : "mbr", first);
 	return 0;
@@ -147,8 +150,8 @@ int verb_inject(int argc, char **argv)
 		die("%s: cannot open: %s", argv[0], strerror(errno));
 	/* The last line is a comment. */
 	while (fscanf(list, "%lu %lu", &sector, &count) == 2) {
-		line = argc > 2 ? must_format("%lu,%lu", offset + sector * SECTOR, count * SECTOR) :
-				  must_format("%lu %lu", sector, count);
+		line = argc > 2 ? must_format("%lu,%lu", offset + sector * SECTOR, count * SECTOR)
+				: must_format("%lu %lu", sector, count);
 		if (pwrite(knob, line, strlen(line), 0) < 0)
 			die("%s: cannot write %s: %s", argv[1], line, strerror(errno));
 		free(line);

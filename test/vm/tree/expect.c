@@ -19,8 +19,8 @@ static void write_file(FILE *f, const struct file *file)
 	char *path = encode_path(file->path);
 	size_t i;
 
-	fprintf(f, "file %c %lu %lu %o %u %s %s\n", kinds[file->kind].letter, file->inode, file->size, file->mode,
-		file->uid, file->capability ? file->capability : "-", path);
+	fprintf(f, "file %c %lu %lu %o %u %s %s\n", kinds[file->kind].letter, file->inode,
+		file->size, file->mode, file->uid, file->capability ? file->capability : "-", path);
 	free(path);
 	for (i = 0; i < file->n_links; i++) {
 		path = encode_path(file->links[i]);
@@ -42,14 +42,14 @@ void expect_write(const struct expect *expect, const char *path)
 	for (i = 0; i < expect->n_lost; i++) {
 		const struct lost *lost = &expect->lost[i];
 
-		fprintf(f, "lost %u %lu %u %lu %d\n", lost->file, lost->offset, lost->length, lost->sector,
-			lost->shared);
+		fprintf(f, "lost %u %lu %u %lu %d\n", lost->file, lost->offset, lost->length,
+			lost->sector, lost->shared);
 	}
 	for (i = 0; i < expect->n_quiet; i++) {
 		const struct quiet *quiet = &expect->quiet[i];
 
-		fprintf(f, "quiet %u %lu %u %lu %d %d %d\n", quiet->file, quiet->offset, quiet->length, quiet->sector,
-			quiet->past_eof, quiet->tail, quiet->shared);
+		fprintf(f, "quiet %u %lu %u %lu %d %d %d\n", quiet->file, quiet->offset,
+			quiet->length, quiet->sector, quiet->past_eof, quiet->tail, quiet->shared);
 	}
 	for (i = 0; i < expect->n_free; i++)
 		fprintf(f, "free %lu\n", expect->free[i]);
@@ -65,11 +65,12 @@ static bool read_file(struct expect *expect, char *text)
 	struct file *file;
 	int at = 0;
 
-	expect->files = must_grow(expect->files, expect->n_files, &expect->files_alloc, sizeof(*file));
+	expect->files =
+		must_grow(expect->files, expect->n_files, &expect->files_alloc, sizeof(*file));
 	file = &expect->files[expect->n_files++];
 	*file = (struct file){ .path = NULL };
-	if (sscanf(text, "%c %lu %lu %o %u %150s %n", &letter, &file->inode, &file->size, &file->mode, &file->uid,
-		   capability, &at) != 6 ||
+	if (sscanf(text, "%c %lu %lu %o %u %150s %n", &letter, &file->inode, &file->size,
+		   &file->mode, &file->uid, capability, &at) != 6 ||
 	    !at)
 		return false;
 	for (file->kind = 0; kinds[file->kind].letter != letter;) {
@@ -103,7 +104,8 @@ static bool read_lost(struct expect *expect, const char *text)
 
 	expect->lost = must_grow(expect->lost, expect->n_lost, &expect->lost_alloc, sizeof(*lost));
 	lost = &expect->lost[expect->n_lost++];
-	if (sscanf(text, "%u %lu %u %lu %d", &lost->file, &lost->offset, &lost->length, &lost->sector, &shared) != 5)
+	if (sscanf(text, "%u %lu %u %lu %d", &lost->file, &lost->offset, &lost->length,
+		   &lost->sector, &shared) != 5)
 		return false;
 	lost->shared = shared;
 	return lost->file < expect->n_files;
@@ -114,10 +116,11 @@ static bool read_quiet(struct expect *expect, const char *text)
 	struct quiet *quiet;
 	int past_eof, tail, shared;
 
-	expect->quiet = must_grow(expect->quiet, expect->n_quiet, &expect->quiet_alloc, sizeof(*quiet));
+	expect->quiet =
+		must_grow(expect->quiet, expect->n_quiet, &expect->quiet_alloc, sizeof(*quiet));
 	quiet = &expect->quiet[expect->n_quiet++];
-	if (sscanf(text, "%u %lu %u %lu %d %d %d", &quiet->file, &quiet->offset, &quiet->length, &quiet->sector,
-		   &past_eof, &tail, &shared) != 7)
+	if (sscanf(text, "%u %lu %u %lu %d %d %d", &quiet->file, &quiet->offset, &quiet->length,
+		   &quiet->sector, &past_eof, &tail, &shared) != 7)
 		return false;
 	quiet->past_eof = past_eof;
 	quiet->tail = tail;

@@ -16,17 +16,22 @@ enum { FILES = 200, DOOMED = 24, BATCH = 28, MAX_DIRS = 24 };
 
 /* How many files of each kind; where blocks cannot be shared, REFLINKED and TWICE become SHUFFLED and SPARSE. */
 static const unsigned int counts[N_KINDS] = {
-	[KIND_PLAIN] = 34,    [KIND_SHUFFLED] = 34, [KIND_INTERLEAVED] = 32, [KIND_SPARSE] = 22, [KIND_UNWRITTEN] = 18,
-	[KIND_AHEAD] = 14,    [KIND_REFLINKED] = 20, [KIND_TWICE] = 8,	     [KIND_LINKED] = 12, [KIND_EMPTY] = 6,
+	[KIND_PLAIN] = 34,     [KIND_SHUFFLED] = 34, [KIND_INTERLEAVED] = 32, [KIND_SPARSE] = 22,
+	[KIND_UNWRITTEN] = 18, [KIND_AHEAD] = 14,    [KIND_REFLINKED] = 20,   [KIND_TWICE] = 8,
+	[KIND_LINKED] = 12,    [KIND_EMPTY] = 6,
 };
 
 /* Ends of names. Not UTF-8, control characters, what a shell or JSON would have to quote. */
 static const char *const odd_ends[] = {
-	"\xff\xfe", "new\nline", "\"double\"", "it's", "back\\slash", "sp ace ", "tab\tbed", "\xc3\xa9t\xc3\xa9",
-	"\x01\x1b[31m", "half-\xc3", "*?[", "%41", "\x7f", "-n", "\xed\xa0\x80",
+	"\xff\xfe",	"new\nline", "\"double\"",   "it's",
+	"back\\slash",	"sp ace ",   "tab\tbed",     "\xc3\xa9t\xc3\xa9",
+	"\x01\x1b[31m", "half-\xc3", "*?[",	     "%41",
+	"\x7f",		"-n",	     "\xed\xa0\x80",
 };
 
-static const unsigned int modes[] = { 0644, 0644, 0644, 0600, 0755, 0444, 04755, 02755, 06711, 01644 };
+static const unsigned int modes[] = {
+	0644, 0644, 0644, 0600, 0755, 0444, 04755, 02755, 06711, 01644
+};
 
 static void add_op(struct work *work, enum op_kind kind, uint32_t block, uint32_t count)
 {
@@ -49,7 +54,8 @@ static void make_dirs(struct maker *maker)
 		/* Half of them one below the other, so that some lie deep. */
 		if (i > MAX_DIRS / 2)
 			parent = maker->dirs[prng_below(&maker->prng, maker->n_dirs)];
-		path = must_format("%sd%zu%s/", parent, i, prng_below(&maker->prng, 4) ? "" : odd_ends[i % 15]);
+		path = must_format("%sd%zu%s/", parent, i,
+				   prng_below(&maker->prng, 4) ? "" : odd_ends[i % 15]);
 		for (top = 0; top < 2; top++) {
 			char *full = must_format("%s/%s", top ? maker->backup : maker->mount, path);
 
@@ -73,11 +79,13 @@ static uint64_t random_size(struct prng *prng, uint32_t blocks)
 	case 1:
 		return whole + SECTOR * prng_between(prng, 1, SECTORS_IN_BLOCK - 1);
 	default:
-		return whole + SECTOR * prng_below(prng, SECTORS_IN_BLOCK) + prng_between(prng, TAG_BYTES, SECTOR - 1);
+		return whole + SECTOR * prng_below(prng, SECTORS_IN_BLOCK) +
+		       prng_between(prng, TAG_BYTES, SECTOR - 1);
 	}
 }
 
-static void plan_runs(struct maker *maker, struct work *work, uint32_t first, uint32_t end, uint32_t longest)
+static void plan_runs(struct maker *maker, struct work *work, uint32_t first, uint32_t end,
+		      uint32_t longest)
 {
 	uint32_t count;
 
@@ -110,7 +118,8 @@ static void plan_unwritten(struct maker *maker, struct work *work)
 	for (block = (uint32_t)prng_below(&maker->prng, 3); block < blocks; block += count) {
 		count = (uint32_t)prng_between(&maker->prng, 1, 3);
 		if (prng_below(&maker->prng, 3) == 0)
-			add_op(work, OP_WRITE, block, count < blocks - block ? count : blocks - block);
+			add_op(work, OP_WRITE, block,
+			       count < blocks - block ? count : blocks - block);
 	}
 }
 
@@ -127,7 +136,8 @@ static void plan_clone(struct maker *maker, struct work *work)
 	} else {
 		/* A part of it, into a file that has data of its own. */
 		work->clone_from = (uint32_t)prng_below(&maker->prng, blocks - 2);
-		work->clone_count = (uint32_t)prng_between(&maker->prng, 1, blocks - 2 - work->clone_from);
+		work->clone_count =
+			(uint32_t)prng_between(&maker->prng, 1, blocks - 2 - work->clone_from);
 		work->clone_to = (uint32_t)prng_between(&maker->prng, 1, 4);
 		work->size = random_size(&maker->prng, work->clone_to + work->clone_count + 3);
 		plan_runs(maker, work, 0, work->clone_to, 4);
@@ -173,7 +183,8 @@ static void plan_ops(struct maker *maker, struct work *work)
 	case KIND_AHEAD:
 		work->size = random_size(prng, (uint32_t)prng_between(prng, 2, 8));
 		plan_runs(maker, work, 0, blocks_of(work), 8);
-		add_op(work, OP_ALLOCATE_AHEAD, blocks_of(work), (uint32_t)prng_between(prng, 1, 6));
+		add_op(work, OP_ALLOCATE_AHEAD, blocks_of(work),
+		       (uint32_t)prng_between(prng, 1, 6));
 		break;
 	case KIND_REFLINKED:
 		work->size = random_size(prng, (uint32_t)prng_between(prng, 4, 12));
@@ -196,7 +207,8 @@ static char *random_name(struct maker *maker, char letter, size_t number)
 {
 	const char *odd = prng_below(&maker->prng, 4) ? "" : odd_ends[prng_below(&maker->prng, 15)];
 
-	return must_format("%s%c%zu%s", maker->dirs[prng_below(&maker->prng, maker->n_dirs)], letter, number, odd);
+	return must_format("%s%c%zu%s", maker->dirs[prng_below(&maker->prng, maker->n_dirs)],
+			   letter, number, odd);
 }
 
 static void plan_file(struct maker *maker, struct work *work, enum kind kind, bool second)
@@ -245,7 +257,8 @@ static void plan_files(struct maker *maker)
 	prng_shuffle(&maker->prng, list, n, sizeof(*list));
 	maker->works = must_alloc(FILES + DOOMED, sizeof(*maker->works));
 	for (i = 0; i < n; i++) {
-		plan_file(maker, &maker->works[maker->n_works], list[i] == N_KINDS ? KIND_SHUFFLED : list[i], false);
+		plan_file(maker, &maker->works[maker->n_works],
+			  list[i] == N_KINDS ? KIND_SHUFFLED : list[i], false);
 		maker->works[maker->n_works++].doomed = list[i] == N_KINDS;
 		if (list[i] == KIND_REFLINKED) {
 			plan_file(maker, &maker->works[maker->n_works], list[i], true);
@@ -320,7 +333,8 @@ int verb_make(int argc, char **argv)
 	make_dirs(&maker);
 	plan_files(&maker);
 	for (i = 0; i < maker.n_works; i += BATCH)
-		build_batch(&maker, maker.works + i, maker.n_works - i < BATCH ? maker.n_works - i : BATCH);
+		build_batch(&maker, maker.works + i,
+			    maker.n_works - i < BATCH ? maker.n_works - i : BATCH);
 	build_finish(&maker);
 	if (setxattr(maker.mount, NOTE_NAME, &maker.note, sizeof(maker.note), 0))
 		die("%s: cannot set an attribute: %s", maker.mount, strerror(errno));

@@ -59,12 +59,14 @@ static int meet(const char *path, const struct stat *st, int type, struct FTW *f
 	for (i = 0; i < oracle->n_files; i++) {
 		file = &oracle->files[i];
 		if (file->inode == st->st_ino) {
-			file->links = realloc(file->links, (file->n_links + 1) * sizeof(*file->links));
+			file->links =
+				realloc(file->links, (file->n_links + 1) * sizeof(*file->links));
 			file->links[file->n_links++] = must_format("%s", below);
 			return 0;
 		}
 	}
-	oracle->files = must_grow(oracle->files, oracle->n_files, &oracle->files_alloc, sizeof(*file));
+	oracle->files =
+		must_grow(oracle->files, oracle->n_files, &oracle->files_alloc, sizeof(*file));
 	file = &oracle->files[oracle->n_files++];
 	*file = (struct file){
 		.path = must_format("%s", below),
@@ -105,8 +107,8 @@ static void read_file(struct oracle *oracle, uint32_t index, int fd, unsigned ch
 			length = n - at < SECTOR ? n - at : SECTOR;
 			if (!tag)
 				continue;
-			oracle->shown = must_grow(oracle->shown, oracle->n_shown, &oracle->shown_alloc,
-						  sizeof(*oracle->shown));
+			oracle->shown = must_grow(oracle->shown, oracle->n_shown,
+						  &oracle->shown_alloc, sizeof(*oracle->shown));
 			oracle->shown[oracle->n_shown++] =
 				(struct shown){ index, base + at, (uint32_t)length, tag->serial };
 			oracle->owners[tag->serial]++;
@@ -141,7 +143,8 @@ static void read_device(struct oracle *oracle, int fd, unsigned char *buffer)
 	size_t n;
 
 	for (base = 0; base < bytes; base += n) {
-		n = must_pread(fd, oracle->device, buffer, bytes - base < CHUNK ? bytes - base : CHUNK, base);
+		n = must_pread(fd, oracle->device, buffer,
+			       bytes - base < CHUNK ? bytes - base : CHUNK, base);
 		if (!n)
 			die("%s: shorter than it was", oracle->device);
 		for (at = 0; at < n; at += SECTOR) {
@@ -169,7 +172,8 @@ static void find_extent(struct oracle *oracle, int device)
 		die("%s: %s", oracle->mount, strerror(errno));
 	oracle->xfs = fs.f_type == XFS_SUPER_MAGIC;
 	if (mount.st_dev != dev.st_rdev) {
-		path = must_format("/sys/dev/block/%u:%u/start", major(mount.st_dev), minor(mount.st_dev));
+		path = must_format("/sys/dev/block/%u:%u/start", major(mount.st_dev),
+				   minor(mount.st_dev));
 		f = fopen(path, "re");
 		if (!f || fscanf(f, "%lu", &oracle->start) != 1)
 			die("%s: where does it lie on %s?", path, oracle->device);
@@ -205,7 +209,8 @@ static int compare_quiet(const void *a, const void *b)
 
 	if (x->sector != y->sector)
 		return x->sector < y->sector ? -1 : 1;
-	return x->file != y->file ? (x->file < y->file ? -1 : 1) : (x->offset > y->offset) - (x->offset < y->offset);
+	return x->file != y->file ? (x->file < y->file ? -1 : 1)
+				  : (x->offset > y->offset) - (x->offset < y->offset);
 }
 
 /* The rest of a page whose file ends inside it: allocated, but no part of the file. */
@@ -226,7 +231,8 @@ static void learn_tails(struct oracle *oracle)
 		sector = oracle->sector_of[last->serial];
 		if (sector >= AMBIGUOUS)
 			continue;
-		tail = quiet_add(oracle, last->file, end, sector * SECTOR + (end - last->offset), BLOCK - end % BLOCK);
+		tail = quiet_add(oracle, last->file, end, sector * SECTOR + (end - last->offset),
+				 BLOCK - end % BLOCK);
 		for (; tail < oracle->quiet + oracle->n_quiet; tail++) {
 			tail->tail = true;
 			tail->shared = oracle->owners[last->serial] > 1;

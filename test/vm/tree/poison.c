@@ -93,13 +93,15 @@ static uint64_t sector_of(const struct chooser *chooser, const struct shown *sho
 }
 
 /* The sector a number of bytes further in the same file, if it holds data. */
-static const struct shown *in_file(const struct chooser *chooser, const struct shown *shown, int64_t by)
+static const struct shown *in_file(const struct chooser *chooser, const struct shown *shown,
+				   int64_t by)
 {
 	const struct oracle *oracle = chooser->oracle;
 	const struct shown *other;
 	ptrdiff_t step = by < 0 ? -1 : 1;
 
-	for (other = shown + step; other >= oracle->shown && other < oracle->shown + oracle->n_shown; other += step) {
+	for (other = shown + step;
+	     other >= oracle->shown && other < oracle->shown + oracle->n_shown; other += step) {
 		if (other->file != shown->file)
 			break;
 		if ((int64_t)(other->offset - shown->offset) == by)
@@ -112,23 +114,27 @@ static const struct shown *in_file(const struct chooser *chooser, const struct s
 
 static bool is_shuffled(const struct chooser *chooser, const struct shown *shown)
 {
-	const struct shown *next = in_file(chooser, shown, BLOCK), *previous = in_file(chooser, shown, -(int64_t)BLOCK);
+	const struct shown *next = in_file(chooser, shown, BLOCK),
+			   *previous = in_file(chooser, shown, -(int64_t)BLOCK);
 	uint64_t sector = sector_of(chooser, shown);
 
-	return (next && sector_of(chooser, next) < sector) || (previous && sector_of(chooser, previous) > sector);
+	return (next && sector_of(chooser, next) < sector) ||
+	       (previous && sector_of(chooser, previous) > sector);
 }
 
 static bool is_interleaved(const struct chooser *chooser, const struct shown *shown)
 {
 	uint64_t next = sector_of(chooser, shown) + SECTORS_IN_BLOCK;
 
-	return next < chooser->oracle->n_sectors && chooser->at[next] && chooser->at[next]->file != shown->file;
+	return next < chooser->oracle->n_sectors && chooser->at[next] &&
+	       chooser->at[next]->file != shown->file;
 }
 
 static bool is_odd(const char *path)
 {
 	for (; *path; path++) {
-		if ((unsigned char)*path < 0x20 || (unsigned char)*path > 0x7e || strchr("\"\\'", *path))
+		if ((unsigned char)*path < 0x20 || (unsigned char)*path > 0x7e ||
+		    strchr("\"\\'", *path))
 			return true;
 	}
 	return false;
@@ -200,10 +206,12 @@ static void choose_shown(struct chooser *chooser, enum hit hit)
 	for (tries = 0; n < hits[hit].quota && tries < TRIES; tries++) {
 		shown = any_shown(chooser);
 		sector = sector_of(chooser, shown);
-		if (!is_safe(chooser, sector) || chooser->bad[sector] || !(classify(chooser, shown) & 1u << hit))
+		if (!is_safe(chooser, sector) || chooser->bad[sector] ||
+		    !(classify(chooser, shown) & 1u << hit))
 			continue;
 		/* Shared blocks stay bad after a repair: no more of them than were asked for. */
-		if (hit != HIT_REFLINKED && hit != HIT_TWICE && chooser->oracle->owners[shown->serial] > 1)
+		if (hit != HIT_REFLINKED && hit != HIT_TWICE &&
+		    chooser->oracle->owners[shown->serial] > 1)
 			continue;
 		take(chooser, sector);
 		n++;
@@ -216,7 +224,8 @@ static void choose_quiet(struct chooser *chooser, bool past_eof, unsigned int qu
 	unsigned int n = 0, tries;
 
 	for (tries = 0; oracle->n_quiet && n < quota && tries < TRIES; tries++) {
-		const struct quiet *quiet = &oracle->quiet[prng_below(&chooser->prng, oracle->n_quiet)];
+		const struct quiet *quiet =
+			&oracle->quiet[prng_below(&chooser->prng, oracle->n_quiet)];
 
 		if (quiet->past_eof != past_eof || chooser->bad[quiet->sector])
 			continue;
@@ -232,7 +241,8 @@ static void choose_free(struct chooser *chooser, unsigned int quota)
 
 	for (tries = 0; n < quota && tries < TRIES; tries++) {
 		/* Any tag that was written, whether or not a file still shows it. */
-		sector = chooser->oracle->sector_of[prng_below(&chooser->prng, chooser->oracle->note.serials)];
+		sector = chooser->oracle->sector_of[prng_below(&chooser->prng,
+							       chooser->oracle->note.serials)];
 		if (sector >= AMBIGUOUS || chooser->bad[sector] || !is_free(chooser, sector))
 			continue;
 		take(chooser, sector);
@@ -245,7 +255,8 @@ static bool is_border(const struct chooser *chooser, uint64_t sector)
 {
 	const struct shown *before, *after;
 
-	if (sector % SECTORS_IN_BLOCK || !sector || !chooser->at[sector] || !chooser->at[sector - 1])
+	if (sector % SECTORS_IN_BLOCK || !sector || !chooser->at[sector] ||
+	    !chooser->at[sector - 1])
 		return false;
 	before = chooser->at[sector - 1];
 	after = chooser->at[sector];
@@ -278,7 +289,8 @@ static void choose_pages(struct chooser *chooser, unsigned int quota)
 	for (tries = 0; n < quota && tries < TRIES; tries++) {
 		shown = any_shown(chooser);
 		sector = sector_of(chooser, shown);
-		if (sector >= AMBIGUOUS || shown->offset % BLOCK || chooser->oracle->owners[shown->serial] > 1)
+		if (sector >= AMBIGUOUS || shown->offset % BLOCK ||
+		    chooser->oracle->owners[shown->serial] > 1)
 			continue;
 		for (i = 0; i < SECTORS_IN_BLOCK && is_safe(chooser, sector + i); i++)
 			take(chooser, sector + i);
@@ -303,7 +315,8 @@ static void choose(struct chooser *chooser, unsigned int wanted)
 	for (tries = 0; chooser->n_bad < wanted && tries < TRIES; tries++) {
 		const struct shown *shown = any_shown(chooser);
 
-		if (is_safe(chooser, sector_of(chooser, shown)) && chooser->oracle->owners[shown->serial] == 1)
+		if (is_safe(chooser, sector_of(chooser, shown)) &&
+		    chooser->oracle->owners[shown->serial] == 1)
 			take(chooser, sector_of(chooser, shown));
 	}
 }
@@ -340,9 +353,11 @@ static void expect_files(struct chooser *chooser, struct expect *expect)
 		bits = classify(chooser, shown);
 		for (hit = 0; hit < N_HITS; hit++)
 			chooser->count[hit] += bits >> hit & 1;
-		expect->lost = must_grow(expect->lost, expect->n_lost, &expect->lost_alloc, sizeof(*expect->lost));
-		expect->lost[expect->n_lost++] = (struct lost){ shown->file, shown->offset, shown->length, sector,
-								oracle->owners[shown->serial] > 1 };
+		expect->lost = must_grow(expect->lost, expect->n_lost, &expect->lost_alloc,
+					 sizeof(*expect->lost));
+		expect->lost[expect->n_lost++] =
+			(struct lost){ shown->file, shown->offset, shown->length, sector,
+				       oracle->owners[shown->serial] > 1 };
 	}
 	for (i = 0; i < oracle->n_quiet; i++) {
 		const struct quiet *quiet = &oracle->quiet[i];
@@ -350,7 +365,8 @@ static void expect_files(struct chooser *chooser, struct expect *expect)
 		if (!chooser->bad[quiet->sector])
 			continue;
 		chooser->count[quiet->past_eof ? HIT_PAST_EOF : HIT_UNWRITTEN]++;
-		expect->quiet = must_grow(expect->quiet, expect->n_quiet, &expect->quiet_alloc, sizeof(*quiet));
+		expect->quiet = must_grow(expect->quiet, expect->n_quiet, &expect->quiet_alloc,
+					  sizeof(*quiet));
 		expect->quiet[expect->n_quiet++] = *quiet;
 	}
 }
@@ -362,17 +378,20 @@ static void expect_sectors(struct chooser *chooser, struct expect *expect)
 	for (sector = 0; sector < chooser->oracle->n_sectors; sector++) {
 		if (!chooser->bad[sector])
 			continue;
-		expect->bad = must_grow(expect->bad, expect->n_bad, &expect->bad_alloc, sizeof(uint64_t));
+		expect->bad =
+			must_grow(expect->bad, expect->n_bad, &expect->bad_alloc, sizeof(uint64_t));
 		expect->bad[expect->n_bad++] = sector;
 		if (!is_free(chooser, sector))
 			continue;
 		chooser->count[HIT_FREE]++;
-		expect->free = must_grow(expect->free, expect->n_free, &expect->free_alloc, sizeof(uint64_t));
+		expect->free = must_grow(expect->free, expect->n_free, &expect->free_alloc,
+					 sizeof(uint64_t));
 		expect->free[expect->n_free++] = sector;
 	}
 }
 
-static void print_list(const struct expect *expect, const struct chooser *chooser, const char *expect_path)
+static void print_list(const struct expect *expect, const struct chooser *chooser,
+		       const char *expect_path)
 {
 	unsigned int records = 0;
 	enum hit hit;
@@ -412,20 +431,23 @@ static void start(struct chooser *chooser, struct oracle *oracle)
 	for (i = 0; i < oracle->n_shown; i++) {
 		sector = sector_of(chooser, &oracle->shown[i]);
 		if (sector == NO_SECTOR)
-			die("%s: its data at %lu is nowhere on %s", oracle->files[oracle->shown[i].file].path,
-			    oracle->shown[i].offset, oracle->device);
+			die("%s: its data at %lu is nowhere on %s",
+			    oracle->files[oracle->shown[i].file].path, oracle->shown[i].offset,
+			    oracle->device);
 		if (sector != AMBIGUOUS && !chooser->at[sector])
 			chooser->at[sector] = &oracle->shown[i];
 	}
 	for (i = 0; i < oracle->n_quiet; i++) {
 		if (oracle->quiet[i].sector < oracle->n_sectors)
-			chooser->quiet[oracle->quiet[i].sector] |= oracle->quiet[i].offset % SECTOR == 0;
+			chooser->quiet[oracle->quiet[i].sector] |=
+				oracle->quiet[i].offset % SECTOR == 0;
 	}
 	for (i = 0; i < oracle->n_quiet; i++) {
 		sector = oracle->quiet[i].sector;
-		if (oracle->quiet[i].offset < oracle->files[oracle->quiet[i].file].size && chooser->at[sector])
-			die("%s: unwritten at %lu, yet it shows data", oracle->files[oracle->quiet[i].file].path,
-			    oracle->quiet[i].offset);
+		if (oracle->quiet[i].offset < oracle->files[oracle->quiet[i].file].size &&
+		    chooser->at[sector])
+			die("%s: unwritten at %lu, yet it shows data",
+			    oracle->files[oracle->quiet[i].file].path, oracle->quiet[i].offset);
 	}
 }
 

@@ -8,7 +8,8 @@
 #include "tree.h"
 
 /* Sector by sector, so that every piece has one answer; the end of the file may cut a sector in two. */
-struct quiet *quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t physical, uint64_t length)
+struct quiet *quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t physical,
+			uint64_t length)
 {
 	uint64_t size = oracle->files[file].size, end = offset + length, next;
 	size_t first = oracle->n_quiet;
@@ -17,8 +18,8 @@ struct quiet *quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, u
 		next = offset - offset % SECTOR + SECTOR;
 		if (offset < size && size < next)
 			next = size;
-		oracle->quiet =
-			must_grow(oracle->quiet, oracle->n_quiet, &oracle->quiet_alloc, sizeof(*oracle->quiet));
+		oracle->quiet = must_grow(oracle->quiet, oracle->n_quiet, &oracle->quiet_alloc,
+					  sizeof(*oracle->quiet));
 		oracle->quiet[oracle->n_quiet++] = (struct quiet){
 			.file = file,
 			.offset = offset,
@@ -70,7 +71,8 @@ void quiet_learn_xfs(struct oracle *oracle, uint32_t file, int fd)
 		if (!(map[i].bmv_oflags & BMV_OF_PREALLOC) || map[i].bmv_block < 0)
 			continue;
 		quiet_add(oracle, file, (uint64_t)map[i].bmv_offset * SECTOR,
-			  oracle->start + (uint64_t)map[i].bmv_block * SECTOR, (uint64_t)map[i].bmv_length * SECTOR);
+			  oracle->start + (uint64_t)map[i].bmv_block * SECTOR,
+			  (uint64_t)map[i].bmv_length * SECTOR);
 	}
 	free(map);
 }
@@ -104,7 +106,8 @@ enum {
 
 static void read_ext4(const struct ext4 *fs, void *buffer, size_t length, uint64_t at)
 {
-	if (must_pread(fs->device, fs->oracle->device, buffer, length, fs->oracle->start + at) != length)
+	if (must_pread(fs->device, fs->oracle->device, buffer, length, fs->oracle->start + at) !=
+	    length)
 		die("%s: ext4 points past its end", fs->oracle->device);
 }
 
@@ -119,14 +122,16 @@ static void learn_node(const struct ext4 *fs, uint32_t file, const unsigned char
 		die("%s: no extent tree", fs->oracle->files[file].path);
 	for (i = 0; i < entries; i++, entry += 12) {
 		if (depth) {
-			read_ext4(fs, child, sizeof(child), ((uint64_t)le16(entry + 8) << 32 | le32(entry + 4)) * BLOCK);
+			read_ext4(fs, child, sizeof(child),
+				  ((uint64_t)le16(entry + 8) << 32 | le32(entry + 4)) * BLOCK);
 			learn_node(fs, file, child);
 			continue;
 		}
 		length = le16(entry + 4);
 		block = (uint64_t)le16(entry + 6) << 32 | le32(entry + 8);
 		if (length > EXT4_WRITTEN_MAX)
-			quiet_add(fs->oracle, file, (uint64_t)le32(entry) * BLOCK, fs->oracle->start + block * BLOCK,
+			quiet_add(fs->oracle, file, (uint64_t)le32(entry) * BLOCK,
+				  fs->oracle->start + block * BLOCK,
 				  (uint64_t)(length - EXT4_WRITTEN_MAX) * BLOCK);
 	}
 }
@@ -139,7 +144,8 @@ void quiet_learn_ext4(struct oracle *oracle, int device)
 	uint32_t i;
 
 	read_ext4(&fs, super, sizeof(super), 1024);
-	if (le16(super + 0x38) != EXT4_MAGIC || le32(super + 0x18) != 2 || le32(super + 0x60) & EXT4_META_BG)
+	if (le16(super + 0x38) != EXT4_MAGIC || le32(super + 0x18) != 2 ||
+	    le32(super + 0x60) & EXT4_META_BG)
 		die("%s: no ext4 that this test understands", oracle->device);
 	fs.inodes_per_group = le32(super + 0x28);
 	fs.inode_size = le16(super + 0x58);
@@ -152,7 +158,8 @@ void quiet_learn_ext4(struct oracle *oracle, int device)
 		table = le32(descriptor + 0x8);
 		if (fs.descriptor_size >= 64)
 			table |= (uint64_t)le32(descriptor + 0x28) << 32;
-		read_ext4(&fs, inode, sizeof(inode), table * BLOCK + number % fs.inodes_per_group * fs.inode_size);
+		read_ext4(&fs, inode, sizeof(inode),
+			  table * BLOCK + number % fs.inodes_per_group * fs.inode_size);
 		if (!(le32(inode + 0x20) & EXT4_EXTENTS))
 			die("%s: no extents", oracle->files[i].path);
 		learn_node(&fs, i, inode + 0x28);

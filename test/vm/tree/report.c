@@ -42,7 +42,8 @@ static uint64_t get_number(struct json_object *object, const char *key, unsigned
 	struct json_object *value = get(object, key);
 
 	if (!json_object_is_type(value, json_type_int)) {
-		fault(faults, "no number \"%s\" in %.200s", key, json_object_to_json_string(object));
+		fault(faults, "no number \"%s\" in %.200s", key,
+		      json_object_to_json_string(object));
 		return 0;
 	}
 	return json_object_get_uint64(value);
@@ -55,7 +56,8 @@ static size_t length_of(struct json_object *array)
 
 static char *decode_base64(const char *text)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char *bytes = must_alloc(strlen(text) + 1, 1), *out = bytes;
 	unsigned int bits = 0, value = 0;
 	const char *digit;
@@ -102,7 +104,8 @@ static bool has_name(const struct file *file, const char *path)
 }
 
 /* All of a file's names, each once, and none that it has not. */
-static bool has_names(const struct file *file, const char *path, struct json_object *links, const char *mount)
+static bool has_names(const struct file *file, const char *path, struct json_object *links,
+		      const char *mount)
 {
 	size_t n = length_of(links), i;
 	bool right = n == file->n_links;
@@ -129,10 +132,11 @@ static const struct file *find_file(const struct expect *expect, const char *pat
 	return NULL;
 }
 
-static void read_range(struct report *report, const struct file *file, uint32_t index, struct json_object *range,
-		       unsigned int *faults)
+static void read_range(struct report *report, const struct file *file, uint32_t index,
+		       struct json_object *range, unsigned int *faults)
 {
-	uint64_t offset = get_number(range, "offset", faults), end = offset + get_number(range, "length", faults);
+	uint64_t offset = get_number(range, "offset", faults),
+		 end = offset + get_number(range, "length", faults);
 	uint64_t at = get_number(range, "device_offset", faults), next;
 
 	if (offset >= end)
@@ -144,7 +148,8 @@ static void read_range(struct report *report, const struct file *file, uint32_t 
 		/* A sector that the end of the file divides has two parts, whether or not they are two ranges. */
 		if (offset < file->size && file->size < next)
 			next = file->size;
-		report->told = must_grow(report->told, report->n_told, &report->told_alloc, sizeof(*report->told));
+		report->told = must_grow(report->told, report->n_told, &report->told_alloc,
+					 sizeof(*report->told));
 		report->told[report->n_told++] = (struct told){
 			.file = index,
 			.offset = offset,
@@ -157,8 +162,8 @@ static void read_range(struct report *report, const struct file *file, uint32_t 
 	}
 }
 
-static void read_told_file(struct report *report, const struct expect *expect, struct json_object *object,
-			   unsigned int *faults)
+static void read_told_file(struct report *report, const struct expect *expect,
+			   struct json_object *object, unsigned int *faults)
 {
 	struct json_object *ranges = get(object, "ranges");
 	char *path = get_path(object, expect->mount);
@@ -166,17 +171,19 @@ static void read_told_file(struct report *report, const struct expect *expect, s
 	size_t i;
 
 	if (!file) {
-		fault(faults, "a file that is not of the tree: %.200s", json_object_to_json_string(object));
+		fault(faults, "a file that is not of the tree: %.200s",
+		      json_object_to_json_string(object));
 		return;
 	}
-	if (get_number(object, "inode", faults) != file->inode || get_number(object, "size", faults) != file->size)
+	if (get_number(object, "inode", faults) != file->inode ||
+	    get_number(object, "size", faults) != file->size)
 		fault(faults, "%s: wrong inode number or size", path);
 	if (!has_names(file, path, get(object, "links"), expect->mount))
 		fault(faults, "%s: it has %zu other names, not %s", path, file->n_links,
 		      json_object_to_json_string(get(object, "links")));
 	for (i = 0; i < length_of(ranges); i++)
-		read_range(report, file, (uint32_t)(file - expect->files), json_object_array_get_idx(ranges, i),
-			   faults);
+		read_range(report, file, (uint32_t)(file - expect->files),
+			   json_object_array_get_idx(ranges, i), faults);
 	free(path);
 }
 
@@ -190,10 +197,11 @@ static int compare_told(const void *a, const void *b)
 }
 
 /* The bad sectors of a device, with their owners. */
-static void read_device(struct report *report, const struct expect *expect, struct json_object *device,
-			unsigned int *faults)
+static void read_device(struct report *report, const struct expect *expect,
+			struct json_object *device, unsigned int *faults)
 {
-	struct json_object *badblocks = get(device, "badblocks"), *ranges = get(badblocks, "ranges"), *range;
+	struct json_object *badblocks = get(device, "badblocks"),
+			   *ranges = get(badblocks, "ranges"), *range;
 	uint64_t at, end;
 	size_t i;
 
@@ -207,9 +215,10 @@ static void read_device(struct report *report, const struct expect *expect, stru
 		end = at + get_number(range, "length", faults);
 		/* A sector may be told in two parts: the first decides. */
 		for (at = (at + SECTOR - 1) / SECTOR; at < (end + SECTOR - 1) / SECTOR; at++) {
-			report->owners = must_grow(report->owners, report->n_owners, &report->owners_alloc,
-						   sizeof(*report->owners));
-			report->owners[report->n_owners++] = (struct told_owner){ at, get_text(range, "owner") };
+			report->owners = must_grow(report->owners, report->n_owners,
+						   &report->owners_alloc, sizeof(*report->owners));
+			report->owners[report->n_owners++] =
+				(struct told_owner){ at, get_text(range, "owner") };
 		}
 	}
 }

@@ -108,7 +108,8 @@ size_t must_pread(int fd, const char *what, void *buffer, size_t length, uint64_
 	while (done < length) {
 		n = pread(fd, (char *)buffer + done, length - done, (off_t)(offset + done));
 		if (n < 0)
-			die("%s: cannot read at %llu: %s", what, (unsigned long long)(offset + done), strerror(errno));
+			die("%s: cannot read at %llu: %s", what,
+			    (unsigned long long)(offset + done), strerror(errno));
 		if (!n)
 			break;
 		done += (size_t)n;
@@ -127,7 +128,8 @@ int must_open(const char *path, int flags)
 
 static bool is_tame(unsigned char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("/._-", c);
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       strchr("/._-", c);
 }
 
 char *encode_path(const char *path)

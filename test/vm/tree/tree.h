@@ -140,7 +140,8 @@ struct oracle {
 	size_t n_shown, shown_alloc;
 	struct quiet *quiet; /* sorted by device sector */
 	size_t n_quiet, quiet_alloc;
-	uint64_t *sector_of; /* by serial; NO_SECTOR where the tag is nowhere, AMBIGUOUS at more than one place */
+	uint64_t *
+		sector_of; /* by serial; NO_SECTOR where the tag is nowhere, AMBIGUOUS at more than one place */
 	uint64_t *serial_of; /* by device sector; NO_SECTOR where there is no tag */
 	uint64_t n_sectors; /* of the device */
 	uint32_t *owners; /* by serial: how many shown sectors have it */
@@ -154,7 +155,8 @@ void oracle_learn(struct oracle *oracle, const char *mount, const char *device);
 void quiet_learn_xfs(struct oracle *oracle, uint32_t file, int fd);
 void quiet_learn_ext4(struct oracle *oracle, int device);
 /* Returns the first piece; they follow each other up to n_quiet. */
-struct quiet *quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t physical, uint64_t length);
+struct quiet *quiet_add(struct oracle *oracle, uint32_t file, uint64_t offset, uint64_t physical,
+			uint64_t length);
 
 /* ---- expect.c */
 
