@@ -85,7 +85,8 @@ static void ars_status(struct nd_cmd_ars_status *ars, unsigned int length)
 	ars->length = size;
 	ars->type = ND_ARS_PERSISTENT;
 	mutex_lock(&media_lock);
-	for_each_set_bitrange(first, end, media, sectors) {
+	for_each_set_bitrange(first, end, media, sectors)
+	{
 		if (ars->num_records == max)
 			break;
 		ars->records[ars->num_records++] = (struct nd_ars_record){
@@ -119,8 +120,8 @@ static int clear_error(struct nd_cmd_clear_error *clear)
 	return 0;
 }
 
-static int bus_command(struct nvdimm_bus_descriptor *desc, struct nvdimm *nvdimm, unsigned int cmd, void *buf,
-		       unsigned int length, int *cmd_rc)
+static int bus_command(struct nvdimm_bus_descriptor *desc, struct nvdimm *nvdimm, unsigned int cmd,
+		       void *buf, unsigned int length, int *cmd_rc)
 {
 	int rc = 0;
 
@@ -148,7 +149,8 @@ static int bus_command(struct nvdimm_bus_descriptor *desc, struct nvdimm *nvdimm
 }
 
 static struct nvdimm_bus_descriptor bus_desc = {
-	.cmd_mask = BIT(ND_CMD_ARS_CAP) | BIT(ND_CMD_ARS_START) | BIT(ND_CMD_ARS_STATUS) | BIT(ND_CMD_CLEAR_ERROR),
+	.cmd_mask = BIT(ND_CMD_ARS_CAP) | BIT(ND_CMD_ARS_START) | BIT(ND_CMD_ARS_STATUS) |
+		    BIT(ND_CMD_CLEAR_ERROR),
 	.module = THIS_MODULE,
 	.provider_name = "pmr_test.0",
 	.ndctl = bus_command,
@@ -222,7 +224,8 @@ static int machine_check_set(const char *text, const struct kernel_param *kp)
 	if (rc)
 		return rc;
 	pfn = PHYS_PFN(start + offset);
-	pr_info("pmr_test: machine check at offset %#llx: memory_failure() says %d\n", offset, memory_failure(pfn, 0));
+	pr_info("pmr_test: machine check at offset %#llx: memory_failure() says %d\n", offset,
+		memory_failure(pfn, 0));
 	return unmap_page(pfn);
 }
 
@@ -244,7 +247,8 @@ static int clear_mode_get(char *buf, const struct kernel_param *kp)
 	return sysfs_emit(buf, "%s\n", clear_modes[clear_mode]);
 }
 
-static const struct kernel_param_ops clear_mode_ops = { .set = clear_mode_set, .get = clear_mode_get };
+static const struct kernel_param_ops clear_mode_ops = { .set = clear_mode_set,
+							.get = clear_mode_get };
 module_param_cb(clear_mode, &clear_mode_ops, NULL, 0644);
 
 static int add_region(void)
