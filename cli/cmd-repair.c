@@ -69,8 +69,7 @@ static bool is_confirmed(struct cli *cli)
 	return false;
 }
 
-/* Also what lies past the end of a file: it is nobody's data, but its page cannot be read. */
-/* Also what is no data: the plan may want to rewrite a page for it. */
+/* Also what lies behind the end of a file: it is nobody's data, but the plan may want to rewrite its page. */
 static bool has_ranges(const struct pmr_scan *scan)
 {
 	for (size_t i = 0; i < scan->n_files; i++)
