@@ -17,7 +17,7 @@ from=$2
 to=$3
 name="seeds $fs $kernel $kind"
 tmp=/tmp/seed
-mib=80
+mib=48
 declare -A hits
 use_pmem fsdax
 

@@ -164,24 +164,24 @@ static void plan_ops(struct maker *maker, struct work *work)
 
 	switch (work->kind) {
 	case KIND_SHUFFLED:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 6, 20));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 4, 12));
 		plan_runs(maker, work, 0, blocks_of(work), 1);
 		prng_shuffle(prng, work->ops, work->n_ops, sizeof(*work->ops));
 		break;
 	case KIND_INTERLEAVED:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 4, 14));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 3, 9));
 		plan_runs(maker, work, 0, blocks_of(work), 2);
 		break;
 	case KIND_SPARSE:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 12, 80));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 12, 48));
 		plan_sparse(maker, work);
 		break;
 	case KIND_UNWRITTEN:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 6, 24));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 5, 14));
 		plan_unwritten(maker, work);
 		break;
 	case KIND_AHEAD:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 2, 8));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 2, 6));
 		plan_runs(maker, work, 0, blocks_of(work), 8);
 		add_op(work, OP_ALLOCATE_AHEAD, blocks_of(work),
 		       (uint32_t)prng_between(prng, 1, 6));
@@ -197,7 +197,7 @@ static void plan_ops(struct maker *maker, struct work *work)
 	case KIND_EMPTY:
 		break;
 	default:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 1, 16));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 1, 10));
 		plan_runs(maker, work, 0, blocks_of(work), 16);
 		break;
 	}

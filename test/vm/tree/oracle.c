@@ -184,7 +184,7 @@ static void find_extent(struct oracle *oracle, int device)
 	if (ioctl(device, BLKGETSIZE64, &bytes))
 		die("%s: no block device: %s", oracle->device, strerror(errno));
 	/* statfs leaves the log and the inode tables out. */
-	used = oracle->start + (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize + (32u << 20);
+	used = oracle->start + (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize + (16u << 20);
 	oracle->n_sectors = (bytes < used ? bytes : used) / SECTOR;
 }
 
