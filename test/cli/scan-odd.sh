@@ -88,8 +88,9 @@ tools write "$work/untyped/file" 4
 echo "$(($(tools where "$image" "$work/untyped/file" 0) / 512)) 1" >"$work/bad"
 settle "$work/untyped"
 for target in "$work/untyped/file" "$work/untyped"; do
-	# its device is hidden from libblkid, the mounts from libmount; and without /proc no leak can be looked for
-	ASAN_OPTIONS=detect_leaks=0 unshare -m bash -c 'umount -l /proc && mount -t tmpfs none /dev || exit 99
+	# its device is hidden from libblkid, the mounts from libmount
+	unshare -m bash -c 'mount --bind /dev/null /proc/$$/mountinfo && mount --bind /dev/null /proc/$$/mounts &&
+			mount -t tmpfs none /dev || exit 99
 		exec "$0" scan --badblocks="$1" "$2"' "${PMEM_RECOVER%-valgrind}" "$work/bad" "$target" >"$work/out" 2>"$work/err"
 	status=$?
 	[ $status -eq 8 ] || fail "a filesystem of unknown type: status $status"
