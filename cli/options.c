@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The popt tables, and the only use of popt. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,14 @@ enum option {
 	OPT_JOURNAL,
 	OPT_YES,
 	OPT_DRY_RUN,
+	OPT_METHOD,
+	OPT_RECOVERY_FLAG,
+	OPT_RANGES,
+	OPT_OUTPUT,
+	OPT_MAPFILE,
+	OPT_FILL,
+	OPT_ADDRESS,
+	OPT_ACKNOWLEDGE,
 };
 
 #define TABLE(table, title)                                                         \
@@ -58,6 +67,39 @@ static const struct poptOption badblocks_table[] = {
 	POPT_TABLEEND
 };
 
+static const struct poptOption flag_table[] = {
+	VALUE("recovery-flag", OPT_RECOVERY_FLAG,
+	      "the bit that means RWF_RECOVERY_DATA; auto, the default, asks the kernel",
+	      "auto|never|BIT"),
+	POPT_TABLEEND
+};
+
+static const struct poptOption locate_table[] = {
+	VALUE("address", OPT_ADDRESS,
+	      "a physical address in hexadecimal, as the kernel's log prints it, in place of DEVICE and OFFSET",
+	      "PHYSICAL"),
+	POPT_TABLEEND
+};
+
+static const struct poptOption salvage_table[] = {
+	{ "output", 'o', POPT_ARG_STRING, NULL, OPT_OUTPUT, "the file to make", "OUT" },
+	VALUE("mapfile", OPT_MAPFILE,
+	      "keep a map of what was rescued, in GNU ddrescue's format, and resume from it",
+	      "MAP"),
+	VALUE("fill", OPT_FILL, "write this byte where bytes are lost; without it they are holes",
+	      "BYTE"),
+	FLAG("force", '\0', OPT_FORCE,
+	     "replace an output that exists, and allow one on the damaged filesystem"),
+	POPT_TABLEEND
+};
+
+static const struct poptOption health_table[] = {
+	VALUE("acknowledge", OPT_ACKNOWLEDGE,
+	      "no longer tell of records that vanished: an ID as the report shows it, or a device",
+	      "ID"),
+	POPT_TABLEEND
+};
+
 static const struct poptOption repair_table[] = {
 	VALUE("from-backup", OPT_FROM_BACKUP, "take what is lost from this file or directory",
 	      "PATH"),
@@ -72,6 +114,12 @@ static const struct poptOption repair_table[] = {
 	     "replace whole pages that a machine check took offline"),
 	FLAG("trust-badblocks", '\0', OPT_TRUST_BADBLOCKS,
 	     "write listed sectors even where they can be read; loop devices only"),
+	VALUE("method", OPT_METHOD,
+	      "how to write; auto, the default, is the best that works in place",
+	      "auto|flag|write|punch"),
+	VALUE("ranges", OPT_RANGES,
+	      "also repair what this earlier report says is lost and no list knows any more",
+	      "REPORT"),
 	VALUE("journal", OPT_JOURNAL,
 	      "where to keep the journal; /var/lib/pmem-recover is the default", "DIR"),
 	FLAG("yes", 'y', OPT_YES, "do not ask"),
@@ -81,14 +129,29 @@ static const struct poptOption repair_table[] = {
 
 const struct poptOption options_plain[] = { TABLE(common_table, "Options:"), POPT_TABLEEND };
 
+const struct poptOption options_locate[] = { TABLE(locate_table, "Locate options:"),
+					     TABLE(badblocks_table, "Options:"),
+					     TABLE(common_table, "Common options:"),
+					     POPT_TABLEEND };
+
+const struct poptOption options_salvage[] = {
+	TABLE(salvage_table, "Salvage options:"), TABLE(badblocks_table, "Options:"),
+	TABLE(flag_table, NULL), TABLE(common_table, "Common options:"), POPT_TABLEEND
+};
+
+const struct poptOption options_health[] = { TABLE(health_table, "Health options:"),
+					     TABLE(badblocks_table, "Options:"),
+					     TABLE(common_table, "Common options:"),
+					     POPT_TABLEEND };
+
 const struct poptOption options_badblocks[] = { TABLE(badblocks_table, "Options:"),
 						TABLE(common_table, "Common options:"),
 						POPT_TABLEEND };
 
-const struct poptOption options_repair[] = { TABLE(repair_table, "Repair options:"),
-					     TABLE(badblocks_table, "Options:"),
-					     TABLE(common_table, "Common options:"),
-					     POPT_TABLEEND };
+const struct poptOption options_repair[] = {
+	TABLE(repair_table, "Repair options:"), TABLE(badblocks_table, "Options:"),
+	TABLE(flag_table, NULL), TABLE(common_table, "Common options:"), POPT_TABLEEND
+};
 
 /* Where an option without a value of its own goes. */
 static bool *flag_of(struct options *options, int option)
@@ -130,6 +193,14 @@ static char **string_of(struct options *options, int option)
 		return &options->backup_root;
 	case OPT_JOURNAL:
 		return &options->journal;
+	case OPT_RANGES:
+		return &options->ranges;
+	case OPT_OUTPUT:
+		return &options->output;
+	case OPT_MAPFILE:
+		return &options->mapfile;
+	case OPT_ACKNOWLEDGE:
+		return &options->acknowledge;
 	default:
 		return NULL;
 	}
@@ -167,6 +238,76 @@ static int set_verify(struct options *options, const char *value)
 	return -EINVAL;
 }
 
+static int set_method(struct options *options, const char *value)
+{
+	for (int i = PMR_METHOD_AUTO; i <= PMR_METHOD_PUNCH; i++) {
+		if (!strcmp(value, pmr_method_name((enum pmr_method)i))) {
+			options->method = (enum pmr_method)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* A number in C's notation, all of it. */
+static int parse_number(const char *value, int base, uint64_t *number)
+{
+	char *end;
+
+	if (!isxdigit((unsigned char)*value))
+		return -EINVAL;
+	errno = 0;
+	*number = strtoull(value, &end, base);
+	return errno || *end ? -EINVAL : 0;
+}
+
+static int set_recovery_flag(struct options *options, const char *value)
+{
+	uint64_t bit = PMR_FLAG_AUTO;
+
+	if (!strcmp(value, "never"))
+		bit = PMR_FLAG_NEVER;
+	else if (strcmp(value, "auto") &&
+		 (parse_number(value, 0, &bit) || bit == 0 || bit > INT32_MAX))
+		return -EINVAL;
+	options->recovery_flag = (uint32_t)bit;
+	return 0;
+}
+
+static int set_fill(struct options *options, const char *value)
+{
+	uint64_t byte;
+
+	if (parse_number(value, 0, &byte) || byte > UINT8_MAX)
+		return -EINVAL;
+	options->fill = (uint8_t)byte;
+	options->has_fill = true;
+	return 0;
+}
+
+static int set_address(struct options *options, const char *value)
+{
+	if (parse_number(value, 16, &options->address))
+		return -EINVAL;
+	options->has_address = true;
+	return 0;
+}
+
+/* What is no file name, how it is understood, and what it is when it cannot be. */
+static const struct value {
+	enum option option;
+	int (*set)(struct options *options, const char *value);
+	const char *complaint;
+} values[] = {
+	{ OPT_FORMAT, set_format, "no such format: it is json or human" },
+	{ OPT_VERIFY_BACKUP, set_verify, "--verify-backup is window, full or none" },
+	{ OPT_METHOD, set_method, "--method is auto, flag, write or punch" },
+	{ OPT_RECOVERY_FLAG, set_recovery_flag,
+	  "--recovery-flag is auto, never or one bit such as 0x20" },
+	{ OPT_FILL, set_fill, "--fill is a byte, 0 to 255 or 0x00 to 0xff" },
+	{ OPT_ADDRESS, set_address, "--address is a hexadecimal number" },
+};
+
 /* @value is ours to keep or to free. */
 static int set_value(const char *name, struct options *options, int option, char *value)
 {
@@ -183,14 +324,13 @@ static int set_value(const char *name, struct options *options, int option, char
 	if (string) {
 		complain(name, "option", "a file name cannot be empty");
 		rc = -EINVAL;
-	} else if (option == OPT_FORMAT) {
-		rc = set_format(options, value);
+	}
+	for (size_t i = 0; !string && i < sizeof(values) / sizeof(values[0]); i++) {
+		if ((int)values[i].option != option)
+			continue;
+		rc = values[i].set(options, value);
 		if (rc)
-			complain(name, value, "no such format: it is json or human");
-	} else {
-		rc = set_verify(options, value);
-		if (rc)
-			complain(name, value, "--verify-backup is window, full or none");
+			complain(name, value, values[i].complaint);
 	}
 	free(value);
 	return rc;
@@ -269,6 +409,10 @@ void options_release(struct options *options)
 	free(options->from_backup);
 	free(options->backup_root);
 	free(options->journal);
+	free(options->ranges);
+	free(options->output);
+	free(options->mapfile);
+	free(options->acknowledge);
 	*options = (struct options){ 0 };
 }
 

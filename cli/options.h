@@ -31,14 +31,27 @@ struct options {
 	bool yes;
 	bool dry_run;
 	bool force;
+	enum pmr_method method;
+	uint32_t recovery_flag;
+	char *ranges;
+	char *output;
+	char *mapfile;
+	bool has_fill;
+	uint8_t fill;
+	bool has_address;
+	uint64_t address;
+	char *acknowledge;
 	char **args;
 	size_t n_args;
 };
 
 /* The tables of the commands. */
 extern const struct poptOption options_plain[]; /* list */
-extern const struct poptOption options_badblocks[]; /* scan, map, health */
+extern const struct poptOption options_badblocks[]; /* scan, map */
+extern const struct poptOption options_locate[];
+extern const struct poptOption options_salvage[];
 extern const struct poptOption options_repair[];
+extern const struct poptOption options_health[];
 
 /**
  * options_parse() - parse what follows the verb

@@ -9,8 +9,9 @@
 const char *report_verb_name(enum verb verb)
 {
 	static const char *const names[] = {
-		[VERB_LIST] = "list",	  [VERB_SCAN] = "scan",	    [VERB_MAP] = "map",
-		[VERB_REPAIR] = "repair", [VERB_HEALTH] = "health",
+		[VERB_LIST] = "list",	  [VERB_SCAN] = "scan",	      [VERB_MAP] = "map",
+		[VERB_LOCATE] = "locate", [VERB_SALVAGE] = "salvage", [VERB_REPAIR] = "repair",
+		[VERB_HEALTH] = "health",
 	};
 
 	return names[verb];

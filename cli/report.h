@@ -25,6 +25,8 @@ enum verb {
 	VERB_LIST,
 	VERB_SCAN,
 	VERB_MAP,
+	VERB_LOCATE,
+	VERB_SALVAGE,
 	VERB_REPAIR,
 	VERB_HEALTH,
 };
@@ -44,11 +46,16 @@ struct report_message {
  * @failed: the work could not be done, or was not allowed to be
  * @dry_run: a repair that writes nothing
  * @zero_fill: a repair with zeros
+ * @recovery: what the kernel offers against poison, see pmr_get_recovery(); NULL before it was asked
  * @topology: the machine, or NULL when it could not be looked at
  * @only: where the answer is about one device alone, this one
  * @scan: of scan and repair, or NULL
  * @map: of map, or NULL
  * @map_path: the file of @map; belongs to the caller
+ * @location: of locate, or NULL
+ * @salvage: of salvage, or NULL; its scan counts as the report's
+ * @salvage_options: what @salvage was asked for
+ * @memory: of health, or NULL
  * @plan: of repair, or NULL
  * @messages: everything that was said
  * @lost_message: a message was dropped for want of memory
@@ -61,11 +68,16 @@ struct report {
 	bool failed;
 	bool dry_run;
 	bool zero_fill;
+	const struct pmr_recovery *recovery;
 	struct pmr_topology *topology;
 	struct pmr_device *only;
 	struct pmr_scan *scan;
 	struct pmr_map *map;
 	const char *map_path;
+	struct pmr_location *location;
+	struct pmr_salvage *salvage;
+	const struct pmr_salvage_options *salvage_options;
+	struct pmr_memory *memory;
 	struct pmr_plan *plan;
 	struct report_message *messages;
 	size_t n_messages;

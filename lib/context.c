@@ -14,6 +14,7 @@ struct pmr_ctx {
 	pmr_progress_fn progress_fn;
 	void *progress_data;
 	const volatile sig_atomic_t *cancel;
+	struct pmr_rwf rwf;
 };
 
 int pmr_new(struct pmr_ctx **ctx)
@@ -46,6 +47,11 @@ void pmr_set_progress_fn(struct pmr_ctx *ctx, pmr_progress_fn fn, void *data)
 void pmr_set_cancel(struct pmr_ctx *ctx, const volatile sig_atomic_t *flag)
 {
 	ctx->cancel = flag;
+}
+
+struct pmr_rwf *pmr_ctx_rwf(struct pmr_ctx *ctx)
+{
+	return &ctx->rwf;
 }
 
 bool pmr_is_cancelled(const struct pmr_ctx *ctx)

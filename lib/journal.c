@@ -60,7 +60,7 @@ static int write_all(int fd, const void *bytes, size_t length, uint64_t offset)
 {
 	size_t written;
 
-	return pmr_media_write_file(fd, offset, bytes, length, &written);
+	return pmr_media_write_file(fd, 0, offset, bytes, length, &written);
 }
 
 static uint32_t crc(const void *bytes, size_t length)

@@ -359,15 +359,18 @@ int pmr_media_read_file_direct(int fd, uint64_t offset, void *buffer, size_t len
 	return ret;
 }
 
-int pmr_media_write_file(int fd, uint64_t offset, const void *buffer, size_t length,
+int pmr_media_write_file(int fd, uint32_t flag, uint64_t offset, const void *buffer, size_t length,
 			 size_t *written)
 {
+	struct iovec iov;
 	size_t done = 0;
 	ssize_t n = 0;
 	int ret = 0;
 
 	while (done < length) {
-		n = pwrite(fd, (const char *)buffer + done, length - done, (off_t)(offset + done));
+		iov.iov_base = (char *)(uintptr_t)buffer + done;
+		iov.iov_len = length - done;
+		n = pwritev2(fd, &iov, 1, (off_t)(offset + done), (int)flag);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -380,4 +383,15 @@ int pmr_media_write_file(int fd, uint64_t offset, const void *buffer, size_t len
 		ret = -EIO;
 	*written = done;
 	return ret;
+}
+
+int pmr_media_punch_file(int fd, uint64_t offset, uint64_t length)
+{
+	int ret;
+
+	do
+		ret = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+				(off_t)length);
+	while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : 0;
 }

@@ -166,6 +166,55 @@ int pmr_ranges_clip(struct pmr_ranges *out, const struct pmr_ranges *in, uint64_
 int pmr_ranges_subtract(struct pmr_ranges *out, const struct pmr_ranges *a,
 			const struct pmr_ranges *b);
 
+/* ---- recovery ----------------------------------------------------------------------------------- */
+
+/** enum pmr_capability - how this kernel lets poison under a DAX file be overwritten in place */
+enum pmr_capability {
+	PMR_CAPABILITY_UNKNOWN, /* it could not be asked */
+	PMR_CAPABILITY_NONE, /* not at all (before 5.19): only rewriting elsewhere after a punch */
+	PMR_CAPABILITY_WRITE, /* a plain write of whole pages does it (5.19) */
+	PMR_CAPABILITY_FLAG, /* pwritev2(2) with RWF_RECOVERY_DATA does it */
+};
+
+/** pmr_capability_name() - the report's word: "unknown", "none", "write", "flag" */
+const char *pmr_capability_name(enum pmr_capability capability);
+
+/**
+ * struct pmr_recovery - what is known of this kernel's recovery reads and writes
+ * @capability: the best that it offers
+ * @flag: the bit of RWF_RECOVERY_DATA where it is real, else 0: it is then sent to nothing
+ * @evidence: how that is known: "memfd-probe", "flagged-read" (a flagged read of known poison behaved as recovery),
+ *            "symbol" (the kernel has dax_recovery_write), "release" (the kernel's version), "tried" (a write told);
+ *            NULL when unknown; static storage
+ */
+struct pmr_recovery {
+	enum pmr_capability capability;
+	uint32_t flag;
+	const char *evidence;
+};
+
+/** PMR_FLAG_AUTO, PMR_FLAG_NEVER - for pmr_set_recovery_flag(): find out, or do without */
+#define PMR_FLAG_AUTO 0u
+#define PMR_FLAG_NEVER UINT32_MAX
+
+/**
+ * pmr_set_recovery_flag() - say which bit of preadv2(2) and pwritev2(2) is RWF_RECOVERY_DATA
+ * @flag: PMR_FLAG_AUTO (the default: the bit of the headers this was built with, else 0x20, and only if the kernel
+ *        shows that it means recovery), PMR_FLAG_NEVER, or one bit, which counts only after a flagged read of known
+ *        poison behaved as recovery (0x20: also where the memfd probe says so)
+ *
+ * Return: 0; -EINVAL: not one bit, or one that the kernel gave another meaning; said through the context.
+ */
+int pmr_set_recovery_flag(struct pmr_ctx *ctx, uint32_t flag);
+
+/**
+ * pmr_get_recovery() - what this kernel offers; asked once in a context
+ *
+ * Touches no disk: a memfd decides about bit 0x20, which is RWF_NOAPPEND since 6.9. May grow better founded while the
+ * context works ("flagged-read", "tried").
+ */
+const struct pmr_recovery *pmr_get_recovery(struct pmr_ctx *ctx);
+
 /* ---- badblocks ---------------------------------------------------------------------------------- */
 
 /** enum pmr_trust - how far a list of badblocks can be trusted */
@@ -476,7 +525,8 @@ const char *pmr_state_name(enum pmr_state state);
  * @state: what it is, or what became of it
  * @reason: why, for programs ("page-offlined", "stale-backup", "in-use", ...), static storage; or NULL
  * @source: where the bytes came from: "backup", "zero", "page-cache"; NULL before a repair
- * @method: how they were written: "write"; NULL before a repair
+ * @method: how they were written: "flag", "write", "punch"; NULL before a repair
+ * @vanished: it is in no list any more: an earlier report said so, and file, size and place still match it
  * @shared: the block belongs to more than one owner (FIEMAP's SHARED)
  * @unwritten: the block was never written (FIEMAP's UNWRITTEN), inside the file or past its end
  */
@@ -488,6 +538,7 @@ struct pmr_loss {
 	const char *reason;
 	const char *source;
 	const char *method;
+	bool vanished;
 	bool shared;
 	bool unwritten;
 };
@@ -654,6 +705,218 @@ int pmr_map_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *
 /** pmr_map_free() - release; takes NULL */
 void pmr_map_free(struct pmr_map *map);
 
+/* ---- locate ------------------------------------------------------------------------------------- */
+
+/**
+ * struct pmr_place - a part of what pmr_locate_new() was asked for that has one owner
+ * @device: the device, or NULL where no namespace has the bytes
+ * @offset: device offset; of namespace metadata: offset from the namespace's first byte; without a device: region offset
+ * @length: bytes
+ * @region_offset: offset in the region, or PMR_NO_ADDRESS
+ * @address: physical address, or PMR_NO_ADDRESS
+ * @filesystem: what lies there, or NULL
+ * @owner: PMR_OWNER_FILE: see @file; PMR_OWNER_NAMESPACE: info block, page map or partition table;
+ *         PMR_OWNER_NOT_ASKED: outside every namespace or filesystem
+ * @file: the file, belongs to the location, or NULL; a block that several own is as many places
+ * @file_offset: first byte in @file
+ * @kind: data, or unwritten
+ * @past_eof: behind the end of @file
+ * @shared: FIEMAP's SHARED
+ * @bad_bytes: how many of the bytes are listed bad
+ */
+struct pmr_place {
+	struct pmr_device *device;
+	uint64_t offset;
+	uint64_t length;
+	uint64_t region_offset;
+	uint64_t address;
+	struct pmr_filesystem *filesystem;
+	enum pmr_owner owner;
+	struct pmr_file *file;
+	uint64_t file_offset;
+	enum pmr_extent_kind kind;
+	bool past_eof;
+	bool shared;
+	uint64_t bad_bytes;
+};
+
+/**
+ * struct pmr_location - who owns bytes of a device: the inverse of struct pmr_map
+ * @region: the region, or NULL for a device that is no PMEM
+ * @places: sorted by device offset, covering all that was asked for
+ * @n_places: how many
+ * @complete: false when an owner could not be found for certain
+ * @own: the library's own
+ */
+struct pmr_location {
+	struct pmr_region *region;
+	struct pmr_place *places;
+	size_t n_places;
+	bool complete;
+	void *own;
+};
+
+/**
+ * pmr_locate_new() - who owns a range of a device
+ * @topology: made with PMR_TOPOLOGY_FILESYSTEMS
+ * @device: a namespace, a block device or a partition, in whose own offsets @offset is
+ * @offset: first byte
+ * @length: bytes, at least 1
+ * @location: result; release with pmr_location_free() before the topology
+ *
+ * Reads no media, whatever is listed. Return: 0 (look at @complete); -ENODEV, -EOPNOTSUPP as pmr_topology_resolve();
+ * -ERANGE: past the device's end; other errno; all said through the context. -ENOMEM.
+ */
+int pmr_locate_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *device,
+		   uint64_t offset, uint64_t length, struct pmr_location **location);
+
+/**
+ * pmr_locate_address_new() - the same for a physical address, as the kernel's log prints it
+ *
+ * Return: as pmr_locate_new(); -ERANGE: in no PMEM region; -EACCES: the regions' addresses may not be read (root only).
+ */
+int pmr_locate_address_new(struct pmr_ctx *ctx, struct pmr_topology *topology, uint64_t address,
+			   uint64_t length, struct pmr_location **location);
+/** pmr_location_free() - release; takes NULL */
+void pmr_location_free(struct pmr_location *location);
+
+/* ---- salvage ------------------------------------------------------------------------------------ */
+
+/**
+ * struct pmr_salvage_options - how to copy what can be read
+ * @output: the file to make
+ * @mapfile: where to keep a GNU ddrescue mapfile, and resume from it where it exists; NULL for none
+ * @fill: a byte (0-255) to write where bytes are lost; -1 leaves holes
+ * @force: allow an output on the damaged filesystem, and replace one that exists
+ */
+struct pmr_salvage_options {
+	const char *output;
+	const char *mapfile;
+	int fill;
+	bool force;
+};
+
+/**
+ * struct pmr_salvage - what became of it
+ * @scan: of the one file; its losses say exactly what is lost in the output, and why
+ * @size: of the file
+ * @rescued: bytes of data that are in the output, earlier runs included; holes are none
+ * @lost: bytes that could not be read
+ * @remaining: bytes not tried: the run was stopped
+ * @resumed: it went on from a mapfile
+ * @complete: every byte was tried, and everything about it is known
+ */
+struct pmr_salvage {
+	struct pmr_scan *scan;
+	uint64_t size;
+	uint64_t rescued;
+	uint64_t lost;
+	uint64_t remaining;
+	bool resumed;
+	bool complete;
+};
+
+/**
+ * pmr_salvage_new() - copy every readable byte of a file
+ * @topology: made with PMR_TOPOLOGY_FILESYSTEMS
+ * @path: a regular file
+ * @badblocks, @badblocks_path: as pmr_scan_new()
+ * @salvage: result, also where it did not get to the end; release with pmr_salvage_free()
+ *
+ * Holes and unwritten extents stay holes. Of a page with poison the good sectors are read through the block device;
+ * without the right to do so the whole page is lost, which is said. Writes nothing but output and mapfile.
+ *
+ * Return: 0 (look at @complete and @lost); a negative errno, said through the context.
+ */
+int pmr_salvage_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *path,
+		    const struct pmr_badblocks_file *badblocks, const char *badblocks_path,
+		    const struct pmr_salvage_options *options, struct pmr_salvage **salvage);
+/** pmr_salvage_free() - release; takes NULL */
+void pmr_salvage_free(struct pmr_salvage *salvage);
+
+/* ---- earlier reports ---------------------------------------------------------------------------- */
+
+struct pmr_earlier;
+
+/**
+ * pmr_earlier_parse() - take the lost ranges of files from a report that scan or repair wrote before
+ * @text: one JSON document, need not end in NUL
+ * @length: its length in bytes
+ * @name: what to call it in messages
+ * @earlier: result; release with pmr_earlier_free()
+ *
+ * Return: 0; -EINVAL: not such a report; -EXDEV: of another host; both said through the context; -ENOMEM.
+ */
+int pmr_earlier_parse(struct pmr_ctx *ctx, const char *text, size_t length, const char *name,
+		      struct pmr_earlier **earlier);
+/** pmr_earlier_load() - read and parse one, "-" for standard input. Return: as pmr_earlier_parse(), or of reading. */
+int pmr_earlier_load(struct pmr_ctx *ctx, const char *path, struct pmr_earlier **earlier);
+/** pmr_earlier_paths() - the files it names; NULL-terminated, belongs to @earlier */
+const char *const *pmr_earlier_paths(const struct pmr_earlier *earlier);
+/** pmr_earlier_free() - release; takes NULL */
+void pmr_earlier_free(struct pmr_earlier *earlier);
+
+/**
+ * pmr_scan_add_earlier() - add to a scan's files what an earlier report says they lost and no list knows any more
+ * @scan: of the same targets; files that it does not name are taken in
+ *
+ * Only where the file still is the one of the report: filesystem UUID, inode, generation, size, change time, and for
+ * each range its place on the device. A file that is not becomes one that is not complete, and why is said. Losses
+ * that were added are @vanished.
+ *
+ * Return: 0; -ENOMEM.
+ */
+int pmr_scan_add_earlier(struct pmr_ctx *ctx, struct pmr_scan *scan,
+			 const struct pmr_earlier *earlier);
+
+/* ---- memory ------------------------------------------------------------------------------------- */
+
+/**
+ * struct pmr_vanished - records that were in a device's list, are not any more, and no repair accounts for
+ * @device: the device
+ * @range: device offsets
+ * @id: for pmr_memory_acknowledge(), e.g. "pmem0@1048576"
+ * @seen: when a list last had it
+ */
+struct pmr_vanished {
+	struct pmr_device *device;
+	struct pmr_range range;
+	char *id;
+	time_t seen;
+};
+
+struct pmr_memory;
+
+/** PMR_STATE_DIRECTORY - where journals and the memory are kept */
+#define PMR_STATE_DIRECTORY "/var/lib/pmem-recover"
+
+/**
+ * pmr_memory_new() - compare the lists of all namespaces with those seen last, and remember them
+ * @directory: the state directory
+ * @memory: result; release with pmr_memory_free() before the topology
+ *
+ * Namespaces are known by their UUID. Lists that are not complete only add to what is remembered. Where nothing
+ * changed nothing is written. Where the directory cannot be written the comparison is still made, and
+ * pmr_memory_is_kept() says so.
+ *
+ * Return: 0; -ENOMEM. What is wrong with the directory is said through the context.
+ */
+int pmr_memory_new(struct pmr_ctx *ctx, const struct pmr_topology *topology, const char *directory,
+		   struct pmr_memory **memory);
+/** pmr_memory_vanished() - what vanished, sorted by device and offset. Return: how many. */
+size_t pmr_memory_vanished(const struct pmr_memory *memory, const struct pmr_vanished **vanished);
+/** pmr_memory_is_kept() - whether the lists could be remembered */
+bool pmr_memory_is_kept(const struct pmr_memory *memory);
+/**
+ * pmr_memory_acknowledge() - forget what vanished
+ * @id: of one record, or a device's name for all of its
+ *
+ * Return: 0; -ENOENT: nothing such is remembered; other errno of writing.
+ */
+int pmr_memory_acknowledge(struct pmr_memory *memory, const char *id);
+/** pmr_memory_free() - release; takes NULL */
+void pmr_memory_free(struct pmr_memory *memory);
+
 /* ---- repair ------------------------------------------------------------------------------------- */
 
 /** enum pmr_verify_backup - how closely a backup is compared with what can still be read of the file */
@@ -663,6 +926,16 @@ enum pmr_verify_backup {
 	PMR_VERIFY_NONE,
 };
 
+/** enum pmr_method - how to overwrite poison under a file */
+enum pmr_method {
+	PMR_METHOD_AUTO, /* the best that works in place: flag, else write */
+	PMR_METHOD_FLAG, /* pwritev2(2) with RWF_RECOVERY_DATA */
+	PMR_METHOD_WRITE, /* plain writes of whole pages */
+	PMR_METHOD_PUNCH, /* punch a hole and write again: moves the block and leaves the poison in free space */
+};
+/** pmr_method_name() - the word of --method and of a loss's @method; "auto", "flag", "write", "punch" */
+const char *pmr_method_name(enum pmr_method method);
+
 /**
  * struct pmr_repair_options - what a repair may do
  * @backup: file or directory of replacement bytes; NULL with @zero_fill
@@ -671,7 +944,8 @@ enum pmr_verify_backup {
  * @accept_offlined: take whole offlined pages from the source
  * @trust_badblocks: believe the list where a read succeeds; refused except on loop devices
  * @verify_backup: how closely to compare
- * @journal: directory of the journal; NULL for "/var/lib/pmem-recover"
+ * @method: how to write
+ * @journal: directory of the journal; NULL for PMR_STATE_DIRECTORY
  */
 struct pmr_repair_options {
 	const char *backup;
@@ -680,6 +954,7 @@ struct pmr_repair_options {
 	bool accept_offlined;
 	bool trust_badblocks;
 	enum pmr_verify_backup verify_backup;
+	enum pmr_method method;
 	const char *journal;
 };
 
@@ -707,6 +982,7 @@ struct pmr_step {
  * @backup: path of its backup, or NULL (zero fill)
  * @backup_inode: st_ino of the backup when it was compared
  * @backup_change_time: st_ctim of the backup when it was compared
+ * @method: how its steps are to be written, never PMR_METHOD_AUTO; without DAX always PMR_METHOD_WRITE or _PUNCH
  * @refused: why nothing will be written, static storage, or NULL. Each loss then has the state and reason.
  * @steps: in file order
  * @n_steps: how many; 0 when refused
@@ -716,6 +992,7 @@ struct pmr_file_plan {
 	char *backup;
 	uint64_t backup_inode;
 	struct timespec backup_change_time;
+	enum pmr_method method;
 	const char *refused;
 	struct pmr_step *steps;
 	size_t n_steps;

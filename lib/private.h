@@ -21,6 +21,47 @@ void pmr_say(struct pmr_ctx *ctx, enum pmr_level level, const char *code, const 
 void pmr_tell_progress(struct pmr_ctx *ctx, const char *phase, const char *object, uint64_t done,
 		       uint64_t total);
 
+/** pmr_ctx_rwf() - the context's own record of the kernel, for rwf.c alone */
+struct pmr_rwf *pmr_ctx_rwf(struct pmr_ctx *ctx);
+
+/* ---- rwf.c: what this kernel means by RWF_RECOVERY_DATA */
+
+/**
+ * struct pmr_rwf - what was found out in a context
+ * @wanted: see pmr_set_recovery_flag()
+ * @asked: pmr_get_recovery() ran
+ * @candidate: a bit that may be the flag and was not yet shown to be; 0 for none
+ * @recovery: what is known
+ */
+struct pmr_rwf {
+	uint32_t wanted;
+	bool asked;
+	uint32_t candidate;
+	struct pmr_recovery recovery;
+};
+
+/** pmr_rwf_flag() - the bit to send to a DAX file, 0 for none */
+uint32_t pmr_rwf_flag(struct pmr_ctx *ctx);
+
+/** pmr_rwf_wants_trial() - whether a candidate waits to be shown by pmr_rwf_try() */
+bool pmr_rwf_wants_trial(struct pmr_ctx *ctx);
+
+/**
+ * pmr_rwf_try() - does a flagged read of known poison behave as recovery?
+ * @fd: a DAX file
+ * @good: page aligned offset of a readable page of the file
+ * @bad: page aligned offset of a page with listed poison, in the same extent, right behind @good's page
+ *
+ * It does where a plain read of both pages fails without a byte and the flagged one returns the first page (short), or
+ * both (filled with zeros). A candidate that the kernel does not know (EOPNOTSUPP, EINVAL) is given up.
+ *
+ * Return: whether it was shown.
+ */
+bool pmr_rwf_try(struct pmr_ctx *ctx, int fd, uint64_t good, uint64_t bad);
+
+/** pmr_rwf_learn() - a write told what the kernel can do: "tried" becomes the evidence */
+void pmr_rwf_learn(struct pmr_ctx *ctx, enum pmr_capability capability);
+
 /* ---- text.c: small files and growing arrays */
 
 /**
@@ -294,15 +335,36 @@ int pmr_media_read_file(int fd, uint64_t offset, void *buffer, size_t length, si
 int pmr_media_read_file_direct(int fd, uint64_t offset, void *buffer, size_t length, size_t *got);
 
 /**
+ * pmr_media_recover_file() - read as much of a range of a file as can be read from its start on
+ * @flag: pmr_rwf_flag() on a DAX file, else 0
+ * @got: bytes read; with a flag some of them may be zeros in the place of poison (a kernel that fills): what is listed
+ *       bad is not read, whatever this says
+ *
+ * With a flag one read takes all that precedes the first bad page; without, a failing read is tried again in halves, down
+ * to the page. Return: 0 (short only at the end of the file), or why it stopped, with @got at the edge of a page.
+ */
+int pmr_media_recover_file(int fd, uint32_t flag, uint64_t offset, void *buffer, size_t length,
+			   size_t *got);
+
+/**
  * pmr_media_write_file() - write a range of a file through the filesystem
+ * @flag: pmr_rwf_flag() for a recovery write by RWF_RECOVERY_DATA, else 0
  * @buffer: private memory that is present: pmem_recovery_write() (5.19) drops the poison record even when the copy
  *          from user memory stops
  * @written: bytes written before the error
  *
  * On a DAX file, page aligned at both ends, this clears poison (5.19). What it returns proves nothing: read back.
  */
-int pmr_media_write_file(int fd, uint64_t offset, const void *buffer, size_t length,
+int pmr_media_write_file(int fd, uint32_t flag, uint64_t offset, const void *buffer, size_t length,
 			 size_t *written);
+
+/**
+ * pmr_media_punch_file() - give the blocks of whole pages of a file back, keeping its size
+ *
+ * What was in them is lost to the file: a kernel without recovery writes (before 5.19) then takes new bytes in other
+ * blocks. Return: 0, -errno.
+ */
+int pmr_media_punch_file(int fd, uint64_t offset, uint64_t length);
 
 /** pmr_media_is_error() - whether a negative errno is one by which a driver or DAX reports bad media */
 bool pmr_media_is_error(int error);

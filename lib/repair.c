@@ -10,8 +10,6 @@
 
 #include "repair.h"
 
-#define JOURNAL_DIRECTORY "/var/lib/pmem-recover"
-
 struct repair {
 	struct pmr_ctx *ctx;
 	struct pmr_plan *plan;
@@ -134,7 +132,7 @@ static int write_pages(const struct pmr_claim *claim, uint64_t offset, size_t le
 	for (size_t at = 0; at < length; at += piece) {
 		if (piece > length - at)
 			piece = length - at;
-		ret = pmr_media_write_file(claim->fd, offset + at, buffer + at, piece, &written);
+		ret = pmr_media_write_file(claim->fd, 0, offset + at, buffer + at, piece, &written);
 		if (!first)
 			first = ret;
 	}
@@ -456,7 +454,8 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		return -ENOMEM;
 	ret = lock_devices(&r, locks, &n_locks);
 	if (!ret)
-		ret = pmr_journal_open(ctx, options->journal ? options->journal : JOURNAL_DIRECTORY,
+		ret = pmr_journal_open(ctx,
+				       options->journal ? options->journal : PMR_STATE_DIRECTORY,
 				       plan, &r.journal);
 	if (ret)
 		goto out;
