@@ -40,6 +40,15 @@ for type in ext4 xfs; do
 	run 0 map --badblocks=<(echo "$((place / 512)) 1") "$mnt/file"
 	json 'sum(m["bad_bytes"] for m in d["files"][0]["mappings"]) == 512'
 
+	# the last page of a file: poison inside it, and behind its end
+	tools write "$mnt/tail" 2 $((RANDOM))
+	settle "$mnt"
+	place=$(tools where "$image" "$mnt/tail" 4096)
+	truncate -s 5000 "$mnt/tail"
+	run 4 map --badblocks=<(echo "$((place / 512 + 1)) 1") "$mnt/tail"
+	run 0 map --badblocks=<(echo "$((place / 512 + 4)) 1") "$mnt/tail"
+	json '[m["offset"] for m in d["files"][0]["mappings"] if m["bad_bytes"]] == [5000]'
+
 	run 0 map -u --badblocks=/dev/null "$mnt/file"
 	prints "$mnt/file: inode "
 	prints hole

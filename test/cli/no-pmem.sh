@@ -24,3 +24,14 @@ for verb in list scan health; do
 	run 0 $verb -q
 	is_silent
 done
+
+# Without sysfs nothing can be known, which is not the same as a machine without.
+if [ "$(id -u)" -eq 0 ]; then
+	for verb in list scan health; do
+		# shellcheck disable=SC2016
+		status=0
+		unshare -m bash -c 'umount -l /sys && exec "$@"' bash "$PMEM_RECOVER" $verb >"$work/out" 2>"$work/err" || status=$?
+		[ $status = 8 ] || fail "$verb without /sys: exit status $status"
+		json 'codes == ["no-sysfs"]' 'd["exit_status"] == 8'
+	done
+fi

@@ -23,6 +23,8 @@ report "list: two sectors of metadata" ".devices[0].metadata_badblocks | .comple
 report "list: and none of the device" '.devices[0].badblocks.count == 0'
 recover health
 status_is 4 "health"
+recover scan "$PMEM"
+status_is 4 "scan of the device"
 recover scan $mnt
 report "scan: no file is said to have lost anything" 'all(.files[]; .ranges == [])'
 report "scan: it is said" 'any(.messages[]; .code == "namespace-metadata")'

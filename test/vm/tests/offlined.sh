@@ -12,6 +12,16 @@ here=$(cd "$(dirname "$0")" && pwd)
 use_pmem fsdax
 file=f
 
+# is_listed SECTOR: of $device, in its disk's list.
+is_listed() {
+	local start=0 first count
+	[ "$device" = "$PMEM" ] || start=$(<"/sys/class/block/${device##*/}/start")
+	while read -r first count; do
+		[ $((start + $1)) -lt "$first" ] || [ $((start + $1)) -ge $((first + count)) ] || return 0
+	done < <(badblocks "$PMEM")
+	return 1
+}
+
 # take WHAT OFFSET: a machine check at OFFSET of the file, and what becomes of it.
 take() {
 	local what=$1 page=$2 sector
@@ -40,6 +50,7 @@ take() {
 		status_is 4 "$what: --accept-offlined fails on this kernel"
 		report "$what: --accept-offlined: it is said to have failed" "any(.files[].ranges[]; .state == \"failed\") and all(.files[].ranges[]; .state != \"repaired\")"
 		check "$what: --accept-offlined: and it did" eval '! same $file'
+		check "$what: --accept-offlined: the record is in the list, whoever dropped it" is_listed "$sector"
 		;;
 	esac
 }
