@@ -27,14 +27,43 @@ struct pmr_rwf *pmr_ctx_rwf(struct pmr_ctx *ctx);
 /* ---- rwf.c: what this kernel means by RWF_RECOVERY_DATA */
 
 /**
+ * struct pmr_rwf_kernel - the kernel's ways to answer, or what a test puts in their place
+ * @memfd: a new memfd or a negative errno
+ * @pwritev2: of the memfd: as the system call, -errno in place of errno
+ * @read: one read of a file, see pmr_media_read_once()
+ * @release: "6.1.0-13-amd64" into the buffer; 0 or a negative errno
+ * @symbols: a descriptor of what /proc/kallsyms holds, or a negative errno
+ */
+struct pmr_rwf_kernel {
+	int (*memfd)(void);
+	ssize_t (*pwritev2)(int fd, const void *buffer, size_t length, off_t offset, uint32_t flag);
+	ssize_t (*read)(int fd, uint32_t flag, uint64_t offset, void *buffer, size_t length);
+	int (*release)(char *buffer, size_t size);
+	int (*symbols)(void);
+};
+
+/** enum pmr_rwf_probe - what a memfd said about bit 0x20 */
+enum pmr_rwf_probe {
+	PMR_PROBE_NOT_ASKED,
+	PMR_PROBE_SILENT, /* there was no memfd, or an answer that is none of the three */
+	PMR_PROBE_ABSENT, /* no such bit (EOPNOTSUPP): up to 6.8 */
+	PMR_PROBE_NOAPPEND, /* it is RWF_NOAPPEND (6.9) */
+	PMR_PROBE_RECOVERY,
+};
+
+/**
  * struct pmr_rwf - what was found out in a context
+ * @kernel: who is asked; NULL for the kernel
  * @wanted: see pmr_set_recovery_flag()
+ * @probe: what the memfd said; it is asked once, since its question sends the bit
  * @asked: pmr_get_recovery() ran
  * @candidate: a bit that may be the flag and was not yet shown to be; 0 for none
  * @recovery: what is known
  */
 struct pmr_rwf {
+	const struct pmr_rwf_kernel *kernel;
 	uint32_t wanted;
+	enum pmr_rwf_probe probe;
 	bool asked;
 	uint32_t candidate;
 	struct pmr_recovery recovery;
@@ -59,7 +88,11 @@ bool pmr_rwf_wants_trial(struct pmr_ctx *ctx);
  */
 bool pmr_rwf_try(struct pmr_ctx *ctx, int fd, uint64_t good, uint64_t bad);
 
-/** pmr_rwf_learn() - a write told what the kernel can do: "tried" becomes the evidence */
+/**
+ * pmr_rwf_learn() - a write told what the kernel can do: "tried" becomes the evidence
+ * @capability: PMR_CAPABILITY_FLAG: a flagged write did it; _WRITE: a plain one did (nothing new where the flag works);
+ *              _NONE: the best that was thought to work does not. The flag is then given up, and a _WRITE may follow
+ */
 void pmr_rwf_learn(struct pmr_ctx *ctx, enum pmr_capability capability);
 
 /* ---- text.c: small files and growing arrays */
@@ -335,13 +368,22 @@ int pmr_media_read_file(int fd, uint64_t offset, void *buffer, size_t length, si
 int pmr_media_read_file_direct(int fd, uint64_t offset, void *buffer, size_t length, size_t *got);
 
 /**
+ * pmr_media_read_once() - one preadv2(2), no matter what it answers
+ * @flag: 0 or an RWF bit
+ *
+ * Return: bytes read, a negative errno.
+ */
+ssize_t pmr_media_read_once(int fd, uint32_t flag, uint64_t offset, void *buffer, size_t length);
+
+/**
  * pmr_media_recover_file() - read as much of a range of a file as can be read from its start on
  * @flag: pmr_rwf_flag() on a DAX file, else 0
  * @got: bytes read; with a flag some of them may be zeros in the place of poison (a kernel that fills): what is listed
  *       bad is not read, whatever this says
  *
  * With a flag one read takes all that precedes the first bad page; without, a failing read is tried again in halves, down
- * to the page. Return: 0 (short only at the end of the file), or why it stopped, with @got at the edge of a page.
+ * to the page; also where a kernel accepts the flag and then refuses what a plain read returns. Return: 0 (short only at
+ * the end of the file), or why it stopped, with @got at the edge of a page.
  */
 int pmr_media_recover_file(int fd, uint32_t flag, uint64_t offset, void *buffer, size_t length,
 			   size_t *got);

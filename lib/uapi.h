@@ -13,9 +13,17 @@
 #ifndef RWF_NOAPPEND
 #define RWF_NOAPPEND 0x00000020 /* 6.9 */
 #endif
-/* Never in a released kernel; the same bit as RWF_NOAPPEND, so ask the kernel which of the two it means. */
+/*
+ * Proposed in 2021, never in a released kernel: a header that has it is a vendor's, and knows the bit. The proposal's own
+ * bit is RWF_NOAPPEND since 6.9, so in any case ask the kernel which of the two it means.
+ */
 #ifndef RWF_RECOVERY_DATA
 #define RWF_RECOVERY_DATA 0x00000020
+#endif
+
+/* linux/memfd.h: memfd_create(2) */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* 6.3 */
 #endif
 
 /* linux/stat.h: statx(2) */
