@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "report-human.h"
 #include "text.h"
 
 static void print_message(struct cli *cli, const char *object, const char *text)
@@ -197,6 +198,17 @@ static void say_untold(struct cli *cli)
 	}
 }
 
+/* At the end, when all that could be learned of it was. */
+static void say_recovery(struct cli *cli)
+{
+	char text[128];
+
+	if (!cli->report.recovery || !cli->options.verbose)
+		return;
+	report_describe_recovery(cli->report.recovery, text, sizeof(text));
+	cli_say(cli, PMR_INFO, "recovery", "this kernel", "%s", text);
+}
+
 static int write_report(const struct cli *cli)
 {
 	if (cli->options.quiet)
@@ -214,6 +226,7 @@ static int finish(struct cli *cli)
 
 	progress_erase(&cli->progress);
 	report_finish(report);
+	say_recovery(cli);
 	say_untold(cli);
 	if (cli->options.quiet)
 		report_write_quiet(report, stderr);
@@ -243,6 +256,9 @@ static int start(struct cli *cli, const volatile sig_atomic_t *cancel)
 	pmr_set_message_fn(cli->ctx, hear, cli);
 	pmr_set_progress_fn(cli->ctx, progress_update, &cli->progress);
 	pmr_set_cancel(cli->ctx, cancel);
+	if (pmr_set_recovery_flag(cli->ctx, cli->options.recovery_flag))
+		return CLI_USAGE;
+	cli->report.recovery = pmr_get_recovery(cli->ctx);
 	return cli->command->run(cli);
 }
 

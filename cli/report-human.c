@@ -171,6 +171,16 @@ static int add_device(struct libscols_table *table, const struct pmr_topology *t
 	return rc;
 }
 
+static void write_recovery(const struct pmr_recovery *recovery, FILE *out)
+{
+	char text[128];
+
+	if (!recovery)
+		return;
+	report_describe_recovery(recovery, text, sizeof(text));
+	fprintf(out, "This kernel: %s\n", text);
+}
+
 static int write_list(const struct report *report, FILE *out)
 {
 	struct libscols_table *table = NULL;
@@ -185,6 +195,8 @@ static int write_list(const struct report *report, FILE *out)
 	if (rc)
 		return rc;
 	write_no_devices(report, out);
+	if (report->n_devices)
+		write_recovery(report->recovery, out);
 	if (report->exit_status & STATUS_UNKNOWN)
 		fputs("This is not the whole answer, see the messages.\n", out);
 	return 0;

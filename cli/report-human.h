@@ -17,6 +17,8 @@ void report_print_list(FILE *out, const struct pmr_badblocks *list, bool words);
 /** report_print_metadata_list() - the same of a namespace's metadata after "; @where: "; nothing for none */
 void report_print_metadata_list(FILE *out, const struct pmr_device *device, const char *where,
 				bool words);
+/** report_describe_recovery() - what the kernel offers against poison, without a full stop; 128 bytes are enough */
+void report_describe_recovery(const struct pmr_recovery *recovery, char *text, size_t size);
 /** report_write_health_line() - one device in one line */
 void report_write_health_line(const struct pmr_device *device, FILE *out);
 

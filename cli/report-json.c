@@ -319,6 +319,7 @@ static struct json_object *new_document(struct json *json, const struct report *
 	put_time(json, document, "started_at", report->started);
 	json_put_number(json, document, "exit_status", (uint64_t)report->exit_status);
 	json_put_bool(json, document, "complete", !(report->exit_status & STATUS_UNKNOWN));
+	report_json_put_recovery(json, document, report->recovery);
 	if (report->verb == VERB_LIST)
 		report_json_put_buses(json, document, report->topology);
 	json_put(json, document, "devices", report_json_new_devices(json, report));

@@ -13,5 +13,8 @@ struct json_object *report_json_new_devices(struct json *json, const struct repo
 /** report_json_put_buses() - "buses" and "regions"; empty where @topology is NULL */
 void report_json_put_buses(struct json *json, struct json_object *document,
 			   const struct pmr_topology *topology);
+/** report_json_put_recovery() - "recovery"; unknown where @recovery is NULL */
+void report_json_put_recovery(struct json *json, struct json_object *document,
+			      const struct pmr_recovery *recovery);
 
 #endif

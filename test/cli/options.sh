@@ -80,7 +80,8 @@ for cmd in $cmds; do
 		*'|'*) ;;
 		*) continue ;;
 		esac
-		echo "${values//|/ }" | tr ' ' '\n' | sort >"$work/values"
+		# a word in capitals stands for a value
+		echo "${values//|/ }" | tr ' ' '\n' | grep -vx '[A-Z]*' | sort >"$work/values"
 		complete_line "pmem-recover $cmd $name=" | sort >"$work/completed"
 		diff -u "$work/values" "$work/completed" || complain "$cmd $name: completion of its values"
 		while read -r value; do
