@@ -202,7 +202,7 @@ static int take_wide(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
 			    wide, untrusted);
 	if (ret || !wide->n)
 		return ret;
-	if (!dax)
+	if (!dax && !scanner->is_locating)
 		ret = pmr_scanner_refresh(scanner, view->exam, &changed);
 	if (!ret && fstat(fd, &now))
 		ret = -errno;
@@ -241,6 +241,23 @@ static bool is_tail_unreadable(const struct pmr_losses *losses, uint64_t size)
 	return false;
 }
 
+/* What is really lost of what the widened list gave. Where a place was asked about, its list is exact already. */
+static int make_exact(struct pmr_scanner *scanner, struct pmr_view *view, int fd, bool dax,
+		      const struct stat *st, struct pmr_losses *wide, struct pmr_losses *exact)
+{
+	int ret;
+
+	if (scanner->is_locating) {
+		*exact = *wide;
+		*wide = (struct pmr_losses){ 0 };
+		return 0;
+	}
+	ret = pmr_examine(scanner, view->exam, wide, exact);
+	if (!ret && !dax)
+		ret = pmr_examine_cache(fd, (uint64_t)st->st_size, exact);
+	return ret;
+}
+
 static int look_at_open(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
 			const char *path, struct stat *st)
 {
@@ -260,16 +277,14 @@ static int look_at_open(struct pmr_scanner *scanner, struct pmr_view *view, int 
 		goto out;
 	}
 	scanner->scan->files_seen++;
-	ret = pmr_examine(scanner, view->exam, &wide, &exact);
-	if (!ret && !dax)
-		ret = pmr_examine_cache(fd, (uint64_t)st->st_size, &exact);
+	ret = make_exact(scanner, view, fd, dax, st, &wide, &exact);
 	if (ret)
 		goto out;
 	if (untrusted)
 		pmr_say(scanner->ctx, PMR_ERROR, "untrusted-extent", path,
 			"has data whose place on the device is not known (%s), so not all of it could be checked",
 			pmr_untrusted_name(untrusted));
-	if (is_tail_unreadable(&exact, (uint64_t)st->st_size))
+	if (!scanner->is_locating && is_tail_unreadable(&exact, (uint64_t)st->st_size))
 		pmr_say(scanner->ctx, PMR_WARNING, "tail-unreadable", path,
 			"has poison behind its end: nothing of it is lost, but its last page cannot be read until repair "
 			"has rewritten it");
@@ -306,12 +321,18 @@ int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, c
 		ret = 0;
 	} else if (view->filesystem->type && !strcmp(view->filesystem->type, "xfs") &&
 		   pmr_file_is_realtime(fd)) {
+		/* It has nothing of the device that its filesystem was found on. */
+		if (scanner->is_locating) {
+			ret = 0;
+			goto out;
+		}
 		pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", path,
 			"lies on the realtime device of its XFS, which cannot be followed yet");
 		ret = add_failed(scanner, view, fd, path, &now, -EOPNOTSUPP);
 	} else {
 		ret = look_at_open(scanner, view, fd, path, &now);
 	}
+out:
 	close(fd);
 	return ret;
 }
@@ -331,6 +352,10 @@ int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, in
 		ret = ret == -ENOMEM || ret == -ECANCELED ? ret : 0;
 		goto out;
 	}
+	for (i = 0; i < wide.n && !ret && scanner->is_locating; i++)
+		ret = pmr_ranges_add(&view->directories, wide.v[i].device_offset, wide.v[i].length);
+	if (ret || scanner->is_locating)
+		goto out;
 	/* Only what is listed counts: reading the siblings says nothing of a directory that its reading would not. */
 	for (i = 0; i < wide.n && !ret; i++) {
 		wide.v[i].state = PMR_UNWRITTEN;

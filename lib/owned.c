@@ -177,18 +177,17 @@ bool pmr_is_place_on(const struct pmr_filesystem *filesystem, const struct pmr_d
 	       (filesystem->type || filesystem->mountpoint || filesystem->start);
 }
 
-/* The filesystem or partition at @offset; if there is none, @until is cut where the next one begins. */
-static const struct pmr_filesystem *find_filesystem(const struct owning *o, uint64_t offset,
-						    uint64_t *until)
+struct pmr_filesystem *pmr_filesystem_at(const struct pmr_topology *topology,
+					 const struct pmr_device *device, uint64_t offset,
+					 uint64_t *until)
 {
-	const struct pmr_topology *topology = o->scanner->scan->topology;
-	const struct pmr_filesystem *found = NULL;
+	struct pmr_filesystem *found = NULL;
 	size_t i;
 
 	for (i = 0; i < topology->n_filesystems; i++) {
-		const struct pmr_filesystem *f = topology->filesystems[i];
+		struct pmr_filesystem *f = topology->filesystems[i];
 
-		if (!pmr_is_place_on(f, o->device) || f->start + f->size <= offset)
+		if (!pmr_is_place_on(f, device) || f->start + f->size <= offset)
 			continue;
 		if (f->start > offset) {
 			if (f->start < *until)
@@ -227,7 +226,7 @@ static int ask_rest(struct owning *o, const struct pmr_range *range)
 
 	for (; from < end; from = to) {
 		to = end;
-		filesystem = find_filesystem(o, from, &to);
+		filesystem = pmr_filesystem_at(o->scanner->scan->topology, o->device, from, &to);
 		o->view = filesystem ? find_view(o->scanner, filesystem) : NULL;
 		if (!filesystem)
 			ret = add_owned(o, from, to - from, owner_outside(o));
@@ -303,8 +302,10 @@ static bool may_ask_xfs(void)
 	return !syscall(SYS_capget, &header, data) && data[0].effective >> CAP_SYS_ADMIN & 1;
 }
 
-static const char *xfs_advice(void)
+const char *pmr_owner_advice(const struct pmr_filesystem *filesystem)
 {
+	if (!filesystem->type || strcmp(filesystem->type, "xfs") != 0)
+		return "";
 	return may_ask_xfs() ? " (XFS made with rmapbt=1 would tell)"
 			     : " (CAP_SYS_ADMIN is needed: XFS tells nobody else)";
 }
@@ -339,7 +340,7 @@ static void say_of_filesystem(struct owning *o, const struct pmr_view *view)
 		"%" PRIu64 " bad bytes, the first at device offset %" PRIu64
 		", are in no file that was met, and the filesystem "
 		"does not tell whose they are: metadata, or a file that could not be looked at%s",
-		bytes, first, xfs ? xfs_advice() : "");
+		bytes, first, pmr_owner_advice(fs));
 }
 
 /* Who asked about a file or a tree alone is warned, and has lost nothing that was asked about. */

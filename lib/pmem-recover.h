@@ -707,31 +707,42 @@ void pmr_map_free(struct pmr_map *map);
 
 /* ---- locate ------------------------------------------------------------------------------------- */
 
+/** enum pmr_base - what the offset of a place counts from */
+enum pmr_base {
+	PMR_BASE_DEVICE, /* the device's first byte */
+	PMR_BASE_NAMESPACE, /* the namespace's: where it has no device, and what lies ahead of or behind the device */
+	PMR_BASE_REGION, /* the region's: what lies in no namespace */
+};
+
 /**
  * struct pmr_place - a part of what pmr_locate_new() was asked for that has one owner
  * @device: the device, or NULL where no namespace has the bytes
- * @offset: device offset; of namespace metadata: offset from the namespace's first byte; without a device: region offset
+ * @base: what @offset counts from
+ * @offset: of the first byte
  * @length: bytes
  * @region_offset: offset in the region, or PMR_NO_ADDRESS
  * @address: physical address, or PMR_NO_ADDRESS
  * @filesystem: what lies there, or NULL
  * @owner: PMR_OWNER_FILE: see @file; PMR_OWNER_NAMESPACE: info block, page map or partition table;
  *         PMR_OWNER_NOT_ASKED: outside every namespace or filesystem
- * @file: the file, belongs to the location, or NULL; a block that several own is as many places
- * @file_offset: first byte in @file
+ * @inode: of the file, 0 where it is not known; known without @file for a file that no walk can meet
+ * @file: the file, without losses; belongs to the location, or NULL; a block that several own is as many places
+ * @file_offset: first byte in @file, or PMR_NO_ADDRESS
  * @kind: data, or unwritten
  * @past_eof: behind the end of @file
  * @shared: FIEMAP's SHARED
- * @bad_bytes: how many of the bytes are listed bad
+ * @bad_bytes: how many of the bytes are listed bad, or PMR_NO_ADDRESS where the list is unknown
  */
 struct pmr_place {
 	struct pmr_device *device;
+	enum pmr_base base;
 	uint64_t offset;
 	uint64_t length;
 	uint64_t region_offset;
 	uint64_t address;
 	struct pmr_filesystem *filesystem;
 	enum pmr_owner owner;
+	uint64_t inode;
 	struct pmr_file *file;
 	uint64_t file_offset;
 	enum pmr_extent_kind kind;
@@ -743,7 +754,7 @@ struct pmr_place {
 /**
  * struct pmr_location - who owns bytes of a device: the inverse of struct pmr_map
  * @region: the region, or NULL for a device that is no PMEM
- * @places: sorted by device offset, covering all that was asked for
+ * @places: sorted by place, covering all that was asked for
  * @n_places: how many
  * @complete: false when an owner could not be found for certain
  * @own: the library's own
@@ -874,15 +885,19 @@ int pmr_scan_add_earlier(struct pmr_ctx *ctx, struct pmr_scan *scan,
 /**
  * struct pmr_vanished - records that were in a device's list, are not any more, and no repair accounts for
  * @device: the device
- * @range: device offsets
- * @id: for pmr_memory_acknowledge(), e.g. "pmem0@1048576"
+ * @metadata: it was in the list of the namespace's metadata
+ * @range: device offsets; of @metadata: offsets from the namespace's first byte
+ * @id: for pmr_memory_acknowledge(), e.g. "pmem0@1048576"; of @metadata "namespace0.0@4096"
  * @seen: when a list last had it
+ * @list: the file that remembers it, with all that is remembered of the device: good for --badblocks
  */
 struct pmr_vanished {
 	struct pmr_device *device;
+	bool metadata;
 	struct pmr_range range;
 	char *id;
 	time_t seen;
+	const char *list;
 };
 
 struct pmr_memory;
@@ -895,9 +910,11 @@ struct pmr_memory;
  * @directory: the state directory
  * @memory: result; release with pmr_memory_free() before the topology
  *
- * Namespaces are known by their UUID. Lists that are not complete only add to what is remembered. Where nothing
- * changed nothing is written. Where the directory cannot be written the comparison is still made, and
- * pmr_memory_is_kept() says so.
+ * Namespaces are known by their UUID, else by name and size. Lists that are not complete only add to what is
+ * remembered, unknown ones change nothing, and what is disabled or not there keeps its memory. Where nothing changed
+ * nothing is written, but that a file takes the time at which its records were seen again. Where something did, the
+ * lists are read once more, since a repair may have been at work. Where the directory cannot be written the comparison
+ * is still made, and pmr_memory_is_kept() says so.
  *
  * Return: 0; -ENOMEM. What is wrong with the directory is said through the context.
  */
@@ -905,13 +922,17 @@ int pmr_memory_new(struct pmr_ctx *ctx, const struct pmr_topology *topology, con
 		   struct pmr_memory **memory);
 /** pmr_memory_vanished() - what vanished, sorted by device and offset. Return: how many. */
 size_t pmr_memory_vanished(const struct pmr_memory *memory, const struct pmr_vanished **vanished);
+/** pmr_memory_is_known() - whether all that was remembered could be read, so that pmr_memory_vanished() is the answer */
+bool pmr_memory_is_known(const struct pmr_memory *memory);
+/** pmr_memory_is_lost() - whether it was there and was damaged, so that records may have vanished and nobody knows */
+bool pmr_memory_is_lost(const struct pmr_memory *memory);
 /** pmr_memory_is_kept() - whether the lists could be remembered */
 bool pmr_memory_is_kept(const struct pmr_memory *memory);
 /**
  * pmr_memory_acknowledge() - forget what vanished
- * @id: of one record, or a device's name for all of its
+ * @id: of one record, or a device's name, path or namespace for all of its
  *
- * Return: 0; -ENOENT: nothing such is remembered; other errno of writing.
+ * Return: 0; -ENOENT: nothing such vanished; other errno of writing: nothing was forgotten. Says nothing.
  */
 int pmr_memory_acknowledge(struct pmr_memory *memory, const char *id);
 /** pmr_memory_free() - release; takes NULL */

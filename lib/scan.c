@@ -138,8 +138,10 @@ bool pmr_scanner_interrupted(struct pmr_scanner *scanner)
 		return false;
 	scanner->scan->complete = false;
 	if (!scanner->is_interrupted)
-		pmr_say(scanner->ctx, PMR_ERROR, "interrupted", "scan",
-			"stopped early: there may be more losses than shown");
+		pmr_say(scanner->ctx, PMR_ERROR, "interrupted",
+			scanner->is_locating ? "locate" : "scan",
+			"stopped early: there may be more %s than shown",
+			scanner->is_locating ? "owners" : "losses");
 	scanner->is_interrupted = true;
 	return true;
 }
@@ -170,7 +172,7 @@ static void keep_inode(void *file)
 	(void)file; /* the scan's */
 }
 
-static void release(struct pmr_scanner *scanner)
+void pmr_scanner_release(struct pmr_scanner *scanner)
 {
 	size_t i;
 
@@ -218,7 +220,7 @@ int pmr_scan_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char 
 	if (!ret)
 		ret = pmr_owned_find(&scanner);
 	pmr_scanner_interrupted(&scanner);
-	release(&scanner);
+	pmr_scanner_release(&scanner);
 	if (ret)
 		pmr_scan_free(scanner.scan);
 	else

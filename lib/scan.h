@@ -172,6 +172,8 @@ struct pmr_target {
  * struct pmr_scanner - a scan being made
  * @inodes: tsearch() tree of the files in @scan
  * @is_interrupted: cancelled, and said so
+ * @is_locating: the lists of its views are bytes asked about, and no poison: no media is read for them, and nothing is
+ *               said of losses. The views are the caller's, and have no exam.
  */
 struct pmr_scanner {
 	struct pmr_ctx *ctx;
@@ -190,7 +192,11 @@ struct pmr_scanner {
 	size_t alloc_owned;
 	void *inodes;
 	bool is_interrupted;
+	bool is_locating;
 };
+
+/** pmr_scanner_release() - free all but the scan */
+void pmr_scanner_release(struct pmr_scanner *scanner);
 
 /** pmr_scanner_view() - the view of a filesystem, made when it is new. Return: 0, -ENOMEM. */
 int pmr_scanner_view(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,
@@ -265,6 +271,17 @@ int pmr_targets_run(struct pmr_scanner *scanner);
  * A whole disk with partitions on it may have been asked about, and stands for none itself.
  */
 bool pmr_is_place_on(const struct pmr_filesystem *filesystem, const struct pmr_device *device);
+
+/**
+ * pmr_filesystem_at() - the filesystem or partition that has a byte of a device, or NULL
+ * @until: lowered to where that, or the next one, begins or ends
+ */
+struct pmr_filesystem *pmr_filesystem_at(const struct pmr_topology *topology,
+					 const struct pmr_device *device, uint64_t offset,
+					 uint64_t *until);
+
+/** pmr_owner_advice() - what would make a filesystem tell owners, as the end of a sentence; "" where nothing would */
+const char *pmr_owner_advice(const struct pmr_filesystem *filesystem);
 
 /** pmr_owned_find() - say who owns each bad range of each device of the scan. Return: 0, -ENOMEM. */
 int pmr_owned_find(struct pmr_scanner *scanner);
