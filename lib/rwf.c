@@ -36,10 +36,10 @@ const char *pmr_capability_name(enum pmr_capability capability)
 /* Kernels that may be told to want every memfd marked not executable (6.3) refuse one that is not. */
 static int kernel_memfd(void)
 {
-	int fd = memfd_create("pmem-recover", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+	int fd = memfd_create("pmr_probe", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("pmem-recover", MFD_CLOEXEC);
+		fd = memfd_create("pmr_probe", MFD_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

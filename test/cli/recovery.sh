@@ -50,7 +50,7 @@ settle "$work/mnt"
 
 # damage: the file has one lost sector again
 damage() {
-	tools write "$work/mnt/file" 64
+	dd if="$work/backup" of="$work/mnt/file" bs=64k conv=notrunc status=none || fail dd
 	sync -f "$work/mnt"
 	damaged "$work/mnt/file" 8192
 }
