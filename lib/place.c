@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * May a journal lie here? Not where a power cut takes it, and not on the device it is to save.
+ * May a file lie here? A journal not where a power cut takes it, and nothing on the device that it is to save.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -120,13 +120,49 @@ static dev_t mounted_device(dev_t devno)
 	return found;
 }
 
+/* The directory that an overlay writes to, as it was named when that was mounted; false where it is no overlay's. */
+static bool overlaid(dev_t devno, struct stat *upper)
+{
+	struct libmnt_table *table = mnt_new_table_from_file("/proc/self/mountinfo");
+	char *value = NULL, *path = NULL;
+	struct libmnt_fs *fs;
+	bool found = false;
+	size_t length = 0;
+
+	fs = table ? mnt_table_find_devno(table, devno, MNT_ITER_BACKWARD) : NULL;
+	if (fs && !mnt_fs_get_option(fs, "upperdir", &value, &length) && value)
+		path = strndup(value, length);
+	if (path)
+		found = !stat(path, upper);
+	free(path);
+	mnt_unref_table(table);
+	return found;
+}
+
+bool pmr_place_is_on(const struct stat *st, const struct pmr_filesystem *filesystem)
+{
+	struct stat here = *st, upper;
+	dev_t below;
+
+	for (unsigned int depth = 0; depth < MAX_STACK; depth++) {
+		if (here.st_dev == filesystem->devno)
+			return true;
+		below = major(here.st_dev) ? here.st_dev : mounted_device(here.st_dev);
+		if (below)
+			return lies_on(below, filesystem->device->devno, 0);
+		if (!overlaid(here.st_dev, &upper))
+			return false;
+		here = upper;
+	}
+	return false;
+}
+
 int pmr_place_check(struct pmr_ctx *ctx, int directory, const char *name,
 		    const struct pmr_plan *plan)
 {
 	const struct pmr_filesystem *fs;
 	struct statfs sf;
 	struct stat st;
-	dev_t below;
 
 	if (fstat(directory, &st) < 0 || fstatfs(directory, &sf) < 0) {
 		int ret = -errno;
@@ -141,12 +177,11 @@ int pmr_place_check(struct pmr_ctx *ctx, int directory, const char *name,
 				volatile_types[i].name);
 			return -EINVAL;
 		}
-	below = major(st.st_dev) ? st.st_dev : mounted_device(st.st_dev);
 	for (size_t i = 0; i < plan->n_files; i++) {
 		if (!plan->files[i].n_steps)
 			continue;
 		fs = plan->files[i].file->filesystem;
-		if (st.st_dev == fs->devno || (below && lies_on(below, fs->device->devno, 0))) {
+		if (pmr_place_is_on(&st, fs)) {
 			pmr_say(ctx, PMR_ERROR, "journal-on-target", name,
 				"lies on the damaged device %s: name a directory on another disk with --journal",
 				fs->device->name);

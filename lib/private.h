@@ -305,6 +305,14 @@ int pmr_file_open(int dirfd, const char *name, int flags);
 int pmr_file_losses(int fd, const struct pmr_filesystem *filesystem, const struct pmr_ranges *bad,
 		    uint64_t size, struct pmr_losses *losses, bool *complete);
 
+/* ---- place.c */
+
+/**
+ * pmr_place_is_on() - whether what lies in a directory lies on a filesystem, on its device, or on what is built on that
+ * @st: of the directory, or of a file in it
+ */
+bool pmr_place_is_on(const struct stat *st, const struct pmr_filesystem *filesystem);
+
 /* ---- media.c: the only reader and writer of media */
 
 struct pmr_media;
@@ -430,5 +438,17 @@ enum pmr_page_state {
  */
 int pmr_media_page_state(struct pmr_media *media, uint64_t page, const struct pmr_ranges *listed,
 			 enum pmr_page_state *state, struct pmr_ranges *unreadable);
+
+/* ---- account.c */
+
+/**
+ * pmr_memory_account() - take what was repaired out of what is remembered, so that it does not count as vanished
+ * @repaired: device offsets that were written in place and verified; need not be normal or whole sectors
+ *
+ * To be called before the device's lock is let go of: while it is held, nothing that leaves the list has vanished.
+ * Says nothing where nothing is remembered. Return: 0; -ENOMEM; another errno, said through the context.
+ */
+int pmr_memory_account(struct pmr_ctx *ctx, const struct pmr_device *device,
+		       const struct pmr_ranges *repaired);
 
 #endif
