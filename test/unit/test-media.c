@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the page cache is asked for: never a page that the kernel does not say it has. */
+/* Reading files: the page cache is never asked for a page it has not, and a recovery read takes all that can be had. */
 
 #include <errno.h>
 #include <setjmp.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -55,10 +56,215 @@ static void test_read_cached(void **state)
 	close(fd);
 }
 
+/* ---- recovery reads of a made-up DAX file */
+
+#define FILE_FD 1000000
+#define FLAG 0x200
+#define PAGES 24u
+#define TAIL 1000u /* bytes of the last page */
+#define SIZE ((PAGES - 1) * PMR_PAGE + TAIL)
+
+enum meaning {
+	STOPS, /* short before the first bad page, as proposed */
+	FILLS, /* zeros in the place of bad pages, as some vendors may */
+	STUBBORN, /* accepted, and no different */
+	UNKNOWN, /* EOPNOTSUPP */
+	INTERRUPTED, /* EINTR every other time */
+};
+
+static struct {
+	enum meaning meaning;
+	uint32_t bad; /* a bit for each page */
+	int error; /* what a bad page is */
+	unsigned int
+		extent; /* pages: a plain read fails for a bad page in the extent it begins in, and is short before one */
+	unsigned int partly; /* so many bytes of a bad page are copied before the copy stops */
+	unsigned int calls;
+	unsigned int flagged;
+} dax;
+
+static bool is_bad(unsigned int page)
+{
+	return dax.bad >> page & 1;
+}
+
+static const char *content(void)
+{
+	static char bytes[SIZE];
+
+	if (bytes[0])
+		return bytes;
+	for (uint64_t i = 0; i < SIZE; i++)
+		bytes[i] = (char)(i / PMR_PAGE * 7 + i % 251 + 1);
+	return bytes;
+}
+
+/* Copies the bytes of a page's part, zeros for a bad page. Return: how many. */
+static size_t copy_in_page(char *to, uint64_t offset, uint64_t end)
+{
+	uint64_t edge = (offset / PMR_PAGE + 1) * PMR_PAGE;
+	size_t length = (size_t)((edge < end ? edge : end) - offset);
+
+	if (is_bad((unsigned int)(offset / PMR_PAGE)))
+		memset(to, 0, length);
+	else
+		memcpy(to, content() + offset, length);
+	return length;
+}
+
+/* Return: how many bytes from @offset on a read of @length gets, or a negative errno. */
+static ssize_t answer_of(uint64_t offset, size_t length, bool flagged)
+{
+	unsigned int first = (unsigned int)(offset / PMR_PAGE), page;
+	uint64_t end = offset + length < SIZE ? offset + length : SIZE, edge;
+
+	if (offset >= SIZE)
+		return 0;
+	if (flagged && dax.meaning == FILLS)
+		return (ssize_t)(end - offset);
+	for (page = first; (uint64_t)page * PMR_PAGE < end; page++) {
+		edge = (uint64_t)page * PMR_PAGE;
+		if (!is_bad(page))
+			continue;
+		if (dax.partly)
+			return edge + dax.partly > offset ? (ssize_t)(edge + dax.partly - offset)
+							  : dax.error;
+		if (flagged && page > first)
+			return (ssize_t)(edge - offset);
+		edge -= (uint64_t)(page % dax.extent) * PMR_PAGE;
+		return edge > offset ? (ssize_t)(edge - offset) : dax.error;
+	}
+	return (ssize_t)(end - offset);
+}
+
+static ssize_t read_dax(const struct iovec *iov, uint64_t offset, uint32_t flags)
+{
+	char *to = iov->iov_base;
+	ssize_t n;
+
+	dax.calls++;
+	dax.flagged += flags ? 1 : 0;
+	if (dax.meaning == INTERRUPTED && dax.calls % 2)
+		n = -EINTR;
+	else if (flags && dax.meaning == UNKNOWN)
+		n = -EOPNOTSUPP;
+	else
+		n = answer_of(offset, iov->iov_len, flags && dax.meaning != STUBBORN);
+	for (ssize_t i = 0; i < n;)
+		i += (ssize_t)copy_in_page(to + i, offset + (uint64_t)i, offset + (uint64_t)n);
+	errno = n < 0 ? (int)-n : 0;
+	return n < 0 ? -1 : n;
+}
+
+/* In place of the C library's. */
+ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	if (fd == FILE_FD) {
+		assert_int_equal(n, 1);
+		return read_dax(iov, (uint64_t)offset, (uint32_t)flags);
+	}
+	return (ssize_t)syscall(SYS_preadv2, fd, iov, n, (long)offset, 0L, flags);
+}
+
+/* One read: what it got is right, ends where it has to, and did not take too many calls. */
+static void recover_once(uint32_t flag, uint64_t offset, size_t length)
+{
+	static char buffer[SIZE + PMR_PAGE];
+	uint64_t end = offset + length < SIZE ? offset + length : SIZE, at;
+	unsigned int most = 2;
+	int wanted = 0, ret;
+	size_t got, n;
+
+	if (!flag || dax.meaning != FILLS) {
+		for (at = offset; at < end && !is_bad((unsigned int)(at / PMR_PAGE));)
+			at = (at / PMR_PAGE + 1) * PMR_PAGE;
+		if (at < end) {
+			wanted = dax.error;
+			end = at;
+		}
+	}
+	/* halving 24 pages, and the edges of extents; a kernel is not asked again for what it has answered */
+	if (!flag || dax.meaning == STUBBORN || dax.meaning == UNKNOWN)
+		most = 12 + PAGES / dax.extent;
+	else if (wanted)
+		most = 4;
+	if (dax.meaning == INTERRUPTED)
+		most *= 2;
+	dax.calls = 0;
+	dax.flagged = 0;
+	memset(buffer, 'x', sizeof(buffer));
+	ret = pmr_media_recover_file(FILE_FD, flag, offset, buffer, length, &got);
+	if (ret != wanted || got != end - offset || dax.calls > most)
+		fail_msg(
+			"meaning %d, bad %x, extent %u, flag %x, %u+%zu: %d instead of %d, %zu instead of %u, %u calls",
+			dax.meaning, dax.bad, dax.extent, flag, (unsigned int)offset, length, ret,
+			wanted, got, (unsigned int)(end - offset), dax.calls);
+	for (at = offset; at < end; at = (at / PMR_PAGE + 1) * PMR_PAGE) {
+		char page[PMR_PAGE];
+
+		n = copy_in_page(page, at, end);
+		if (!is_bad((unsigned int)(at / PMR_PAGE)))
+			assert_memory_equal(buffer + (at - offset), page, n);
+	}
+	assert_true(dax.flagged <= (flag ? 4 : 0));
+}
+
+static void test_recover(void **state)
+{
+	static const unsigned int extents[] = { PAGES, 5, 1 };
+	static const int errors[] = { -EIO, -EFAULT };
+	uint32_t bad[2 * PAGES + 2];
+	size_t n = 0;
+
+	(void)state;
+	/* none, each page alone, each with two more behind it, all */
+	bad[n++] = 0;
+	for (unsigned int page = 0; page < PAGES; page++) {
+		bad[n++] = 1u << page;
+		bad[n++] = 1u << page | 1u << (page + 1) % PAGES | 1u << (PAGES - 1);
+	}
+	bad[n++] = UINT32_MAX;
+	for (size_t i = 0; i < n * 3 * 2 * (INTERRUPTED + 1); i++) {
+		dax.bad = bad[i % n];
+		dax.extent = extents[i / n % 3];
+		dax.error = errors[i / n / 3 % 2];
+		dax.meaning = (enum meaning)(i / n / 6);
+		for (uint32_t flag = 0; flag <= FLAG; flag += FLAG) {
+			/* a kernel that only pretends is found out by its EIO */
+			if (flag && dax.meaning == STUBBORN && dax.error == -EFAULT)
+				continue;
+			recover_once(flag, 0, SIZE);
+			recover_once(flag, 0, SIZE + 100);
+			recover_once(flag, 3 * PMR_PAGE, 7 * PMR_PAGE);
+			recover_once(flag, 2 * PMR_PAGE, PMR_PAGE);
+			recover_once(flag, 2 * PMR_PAGE + 512, 6 * PMR_PAGE);
+			recover_once(flag, SIZE, PMR_PAGE);
+		}
+	}
+}
+
+/* A machine check in the middle of a copy: what is told ends at the page's edge. */
+static void test_recover_partly(void **state)
+{
+	(void)state;
+	memset(&dax, 0, sizeof(dax));
+	dax.bad = 1u << 5;
+	dax.error = -EFAULT;
+	dax.extent = PAGES;
+	dax.partly = 1000;
+	for (uint32_t flag = 0; flag <= FLAG; flag += FLAG) {
+		recover_once(flag, 0, SIZE);
+		recover_once(flag, 5 * PMR_PAGE, PMR_PAGE);
+		recover_once(flag, 5 * PMR_PAGE + 512, PMR_PAGE);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_cached),
+		cmocka_unit_test(test_recover),
+		cmocka_unit_test(test_recover_partly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
