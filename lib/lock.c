@@ -4,10 +4,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "repair.h"
@@ -72,4 +74,25 @@ int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *f
 	}
 	*fd = lock;
 	return 0;
+}
+
+/* To ask for the lock would be in the way of a repair that wants it. */
+bool pmr_lock_is_held(const struct pmr_device *device)
+{
+	char path[128], wanted[64], line[256];
+	struct stat st;
+	bool found = false;
+	FILE *locks;
+
+	snprintf(path, sizeof(path), LOCK_DIRECTORY "/%s.lock", device->name);
+	if (stat(path, &st) < 0)
+		return false;
+	snprintf(wanted, sizeof(wanted), " %02x:%02x:%" PRIu64 " ", major(st.st_dev),
+		 minor(st.st_dev), (uint64_t)st.st_ino);
+	locks = fopen("/proc/locks", "re");
+	while (locks && !found && fgets(line, sizeof(line), locks))
+		found = strstr(line, " FLOCK ") && strstr(line, wanted);
+	if (locks)
+		fclose(locks);
+	return found;
 }
