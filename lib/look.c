@@ -59,7 +59,7 @@ static int add_link(struct pmr_file *file, const char *path, nlink_t links)
 	return 0;
 }
 
-static uint32_t get_generation(int fd)
+uint32_t pmr_file_generation(int fd)
 {
 	/* The ioctl's number says long, the kernel writes an int. */
 	uint32_t answer[2] = { 0 };
@@ -67,7 +67,7 @@ static uint32_t get_generation(int fd)
 	return fd >= 0 && !ioctl(fd, FS_IOC_GETVERSION, answer) ? answer[0] : 0;
 }
 
-static bool is_dax(int fd, const struct pmr_filesystem *filesystem)
+bool pmr_file_is_dax(int fd, const struct pmr_filesystem *filesystem)
 {
 	struct statx stx;
 
@@ -94,8 +94,8 @@ static int add_file(struct pmr_scanner *scanner, struct pmr_view *view, int fd, 
 	file->inode = st->st_ino;
 	file->size = (uint64_t)st->st_size;
 	file->change_time = st->st_ctim;
-	file->generation = get_generation(fd);
-	file->dax = is_dax(fd, view->filesystem);
+	file->generation = pmr_file_generation(fd);
+	file->dax = pmr_file_is_dax(fd, view->filesystem);
 	file->filesystem = view->filesystem;
 	file->complete = true;
 	if (!file->path || !tsearch(file, &scanner->inodes, compare_inodes)) {
@@ -262,7 +262,7 @@ static int look_at_open(struct pmr_scanner *scanner, struct pmr_view *view, int 
 			const char *path, struct stat *st)
 {
 	struct pmr_losses wide = { 0 }, exact = { 0 };
-	bool dax = is_dax(fd, view->filesystem), settled = true;
+	bool dax = pmr_file_is_dax(fd, view->filesystem), settled = true;
 	uint32_t untrusted = 0;
 	int i, ret = 0;
 

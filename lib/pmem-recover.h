@@ -862,8 +862,17 @@ int pmr_earlier_parse(struct pmr_ctx *ctx, const char *text, size_t length, cons
 		      struct pmr_earlier **earlier);
 /** pmr_earlier_load() - read and parse one, "-" for standard input. Return: as pmr_earlier_parse(), or of reading. */
 int pmr_earlier_load(struct pmr_ctx *ctx, const char *path, struct pmr_earlier **earlier);
-/** pmr_earlier_paths() - the files it names; NULL-terminated, belongs to @earlier */
+/** pmr_earlier_paths() - the files that it says lost something; NULL-terminated, belongs to @earlier */
 const char *const *pmr_earlier_paths(const struct pmr_earlier *earlier);
+/**
+ * pmr_earlier_select() - leave out the files that are not at or below one of the targets
+ * @topology: the one that the targets were scanned with
+ *
+ * Return: 0; -ENOMEM. How many are left out is said.
+ */
+int pmr_earlier_select(struct pmr_ctx *ctx, struct pmr_earlier *earlier,
+		       const struct pmr_topology *topology, const char *const *targets,
+		       size_t n_targets);
 /** pmr_earlier_free() - release; takes NULL */
 void pmr_earlier_free(struct pmr_earlier *earlier);
 

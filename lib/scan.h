@@ -210,6 +210,12 @@ bool pmr_scanner_interrupted(struct pmr_scanner *scanner);
 
 /* ---- look.c: one file */
 
+/** pmr_file_generation() - FS_IOC_GETVERSION of an open file; 0 where there is none, and for no file */
+uint32_t pmr_file_generation(int fd);
+
+/** pmr_file_is_dax() - whether an open file bypasses the page cache; its filesystem tells where statx(2) does not */
+bool pmr_file_is_dax(int fd, const struct pmr_filesystem *filesystem);
+
 /** pmr_scanner_file() - the file of an inode, if it is in the answer, else NULL */
 struct pmr_file *pmr_scanner_file(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,
 				  uint64_t inode);
