@@ -117,9 +117,17 @@ int cli_look(struct cli *cli, unsigned int flags)
 	return 0;
 }
 
-char *cli_listed_path(const struct cli *cli)
+int cli_parse_range(struct cli *cli, const char *text, uint64_t *offset, uint64_t *length)
 {
-	const char *name = cli->file->device;
+	int rc = text_parse_range(text, offset, length);
+
+	if (rc == -ERANGE)
+		return cli_usage(cli, text, "the number is too large");
+	return rc ? cli_usage(cli, text, "not of the form OFFSET[+LENGTH]") : 0;
+}
+
+char *cli_device_path(const struct cli *cli, const char *name)
+{
 	const struct pmr_device *device;
 	char *path;
 
@@ -129,6 +137,11 @@ char *cli_listed_path(const struct cli *cli)
 	if (device)
 		return strdup(device->path ? device->path : name);
 	return asprintf(&path, "/dev/%s", name) < 0 ? NULL : path;
+}
+
+char *cli_listed_path(const struct cli *cli)
+{
+	return cli_device_path(cli, cli->file->device);
 }
 
 static int scan_targets(struct cli *cli, const char *const *targets, size_t n_targets)

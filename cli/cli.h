@@ -98,10 +98,25 @@ int cli_load_badblocks(struct cli *cli);
 int cli_look(struct cli *cli, unsigned int flags);
 
 /**
- * cli_listed_path() - where the device is that the file of --badblocks names; it has to name one
+ * cli_parse_range() - take an argument of the form OFFSET[+LENGTH]
+ * @length: left alone where it has none
+ *
+ * Return: 0, CLI_USAGE.
+ */
+int cli_parse_range(struct cli *cli, const char *text, uint64_t *offset, uint64_t *length);
+
+/**
+ * cli_device_path() - where a device is, by a name that may be bare
  *
  * A bare name is a namespace's or one below /dev, never a file of the working directory.
- * Return: the path to free(), NULL without memory.
+ * Return: the path, or the name of what has none, to free(); NULL without memory.
+ */
+char *cli_device_path(const struct cli *cli, const char *name);
+
+/**
+ * cli_listed_path() - where the device is that the file of --badblocks names; it has to name one
+ *
+ * See cli_device_path(). Return: the path to free(), NULL without memory.
  */
 char *cli_listed_path(const struct cli *cli);
 
@@ -111,6 +126,7 @@ int cli_scan(struct cli *cli);
 int cmd_list(struct cli *cli);
 int cmd_scan(struct cli *cli);
 int cmd_map(struct cli *cli);
+int cmd_locate(struct cli *cli);
 int cmd_repair(struct cli *cli);
 int cmd_health(struct cli *cli);
 

@@ -1,29 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pmem-recover map: where a file, or a part of it, lies. */
-#include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "cli.h"
-#include "text.h"
-
-/* "OFFSET" or "OFFSET+LENGTH" */
-static int parse_range(const char *text, uint64_t *offset, uint64_t *length)
-{
-	const char *end;
-	int rc;
-
-	*length = UINT64_MAX;
-	rc = text_parse_size(text, &end, offset);
-	if (rc || !*end)
-		return rc;
-	if (*end != '+')
-		return -EINVAL;
-	rc = text_parse_size(end + 1, &end, length);
-	if (rc)
-		return rc;
-	return *end || *length == 0 ? -EINVAL : 0;
-}
 
 static int use_badblocks(struct cli *cli, const char *path)
 {
@@ -52,12 +31,9 @@ int cmd_map(struct cli *cli)
 	int rc;
 
 	if (cli->options.n_args == 2) {
-		rc = parse_range(cli->options.args[1], &offset, &length);
-		if (rc == -ERANGE)
-			return cli_usage(cli, cli->options.args[1], "the number is too large");
+		rc = cli_parse_range(cli, cli->options.args[1], &offset, &length);
 		if (rc)
-			return cli_usage(cli, cli->options.args[1],
-					 "not of the form OFFSET[+LENGTH]");
+			return rc;
 	}
 	report->map_path = path;
 	rc = cli_load_badblocks(cli);

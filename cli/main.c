@@ -48,6 +48,18 @@ static const struct command commands[] = {
 		.run = cmd_map,
 	},
 	{
+		.name = "locate",
+		.verb = VERB_LOCATE,
+		.args = "DEVICE OFFSET[+LENGTH]",
+		.summary =
+			"whose bytes of a device are, or a physical address: the other way round",
+		.text = "With --address=PHYSICAL in place of DEVICE and OFFSET. OFFSET and LENGTH are bytes: decimal,\n"
+			"or hexadecimal after 0x, with K, M, G or T for powers of 1024. Reads no media.\n",
+		.options = options_locate,
+		.max_args = 2,
+		.run = cmd_locate,
+	},
+	{
 		.name = "repair",
 		.verb = VERB_REPAIR,
 		.args = "TARGET...",

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include "json.h"
 #include "report-json.h"
@@ -25,6 +27,17 @@ static void put_time(struct json *json, struct json_object *object, const char *
 		json_put_text(json, object, key, text);
 	else
 		json_put_null(json, object, key);
+}
+
+/* Whose report it is, and where its relative paths begin. */
+static void put_origin(struct json *json, struct json_object *document)
+{
+	struct utsname host;
+	char *directory = getcwd(NULL, 0);
+
+	json_put_text(json, document, "host", uname(&host) ? NULL : host.nodename);
+	json_put_path(json, document, "directory", directory);
+	free(directory);
 }
 
 static struct json_object *new_messages(struct json *json, const struct report *report)
@@ -69,10 +82,11 @@ static struct json_object *new_loss(struct json *json, const struct pmr_file *fi
 	if (loss->method)
 		json_put_text(json, object, "method", loss->method);
 	json_put_bool(json, object, "shared", loss->shared);
+	json_put_bool(json, object, "vanished", loss->vanished);
 	return object;
 }
 
-static struct json_object *new_links(struct json *json, const struct pmr_file *file)
+struct json_object *report_json_new_links(struct json *json, const struct pmr_file *file)
 {
 	struct json_object *links = json_new_array(json);
 
@@ -85,16 +99,29 @@ static struct json_object *new_links(struct json *json, const struct pmr_file *f
 	return links;
 }
 
+/* Exact: a later repair takes a file for the same one by it. */
+static struct json_object *new_change_time(struct json *json, const struct timespec *when)
+{
+	struct json_object *object = json_new_object(json);
+
+	json_put(json, object, "seconds", json_object_new_int64(when->tv_sec));
+	json_put_number(json, object, "nanoseconds", (uint64_t)when->tv_nsec);
+	return object;
+}
+
 static struct json_object *new_file(struct json *json, const struct pmr_file *file)
 {
 	struct json_object *object = json_new_object(json);
 	struct json_object *ranges = json_new_array(json);
 
 	json_put_path(json, object, "path", file->path);
-	json_put(json, object, "links", new_links(json, file));
+	json_put(json, object, "links", report_json_new_links(json, file));
 	/* what could not even be opened has no inode that is known */
 	json_put_known(json, object, "inode", file->inode, 0);
 	json_put_known(json, object, "size", file->size, file->inode ? PMR_NO_ADDRESS : 0);
+	json_put_known(json, object, "generation", file->generation, 0);
+	json_put(json, object, "change_time", new_change_time(json, &file->change_time));
+	json_put_text(json, object, "filesystem_uuid", file->filesystem->uuid);
 	json_put_bool(json, object, "dax", file->dax);
 	json_put_bool(json, object, "complete", file->complete);
 	json_put_text(json, object, "error", file->error ? strerror(-file->error) : NULL);
@@ -234,6 +261,8 @@ static struct json_object *new_file_plan(struct json *json, const struct pmr_fil
 	json_put_path(json, object, "path", plan->file->path);
 	json_put_path(json, object, "backup", plan->backup);
 	json_put_text(json, object, "refused", plan->refused);
+	json_put_text(json, object, "method",
+		      plan->n_steps ? pmr_method_name(plan->method) : NULL);
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct pmr_step *step = &plan->steps[i];
 		struct json_object *entry = json_new_object(json);
@@ -316,6 +345,7 @@ static struct json_object *new_document(struct json *json, const struct report *
 	json_put(json, document, "format_version", new_version(json));
 	json_put_text(json, document, "version", pmr_version());
 	json_put_text(json, document, "command", report_verb_name(report->verb));
+	put_origin(json, document);
 	put_time(json, document, "started_at", report->started);
 	json_put_number(json, document, "exit_status", (uint64_t)report->exit_status);
 	json_put_bool(json, document, "complete", !(report->exit_status & STATUS_UNKNOWN));
@@ -324,6 +354,8 @@ static struct json_object *new_document(struct json *json, const struct report *
 		report_json_put_buses(json, document, report->topology);
 	json_put(json, document, "devices", report_json_new_devices(json, report));
 	json_put(json, document, "files", new_files(json, report));
+	if (report->verb == VERB_LOCATE)
+		report_json_put_places(json, document, report->location);
 	if (report->verb == VERB_REPAIR)
 		put_repair(json, document, report);
 	json_put(json, document, "summary", new_summary(json, report));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The two halves of the JSON writer.
+ * The parts of the JSON writer.
  */
 #ifndef CLI_REPORT_JSON_H
 #define CLI_REPORT_JSON_H
@@ -16,5 +16,10 @@ void report_json_put_buses(struct json *json, struct json_object *document,
 /** report_json_put_recovery() - "recovery"; unknown where @recovery is NULL */
 void report_json_put_recovery(struct json *json, struct json_object *document,
 			      const struct pmr_recovery *recovery);
+/** report_json_new_links() - the further names of a file */
+struct json_object *report_json_new_links(struct json *json, const struct pmr_file *file);
+/** report_json_put_places() - "places"; empty where @location is NULL */
+void report_json_put_places(struct json *json, struct json_object *document,
+			    const struct pmr_location *location);
 
 #endif

@@ -61,6 +61,7 @@ void report_release(struct report *report)
 	pmr_plan_free(report->plan);
 	pmr_scan_free(report->scan);
 	pmr_map_free(report->map);
+	pmr_location_free(report->location);
 	pmr_topology_free(report->topology);
 	*report = (struct report){ 0 };
 }
@@ -182,6 +183,9 @@ static int status_of_devices(const struct report *report)
 {
 	int status = STATUS_OK;
 
+	/* whose bytes are is no matter of lists */
+	if (report->verb == VERB_LOCATE)
+		return STATUS_OK;
 	for (size_t i = 0; i < report->n_devices; i++) {
 		const struct pmr_device *device = report->devices[i];
 
@@ -307,10 +311,22 @@ int report_exit_status(const struct report *report)
 		status |= status_of_scan(report);
 	if (report->map)
 		status |= status_of_map(report->map);
+	if (report->location && !report->location->complete)
+		status |= STATUS_UNKNOWN;
 	/* "every one was repaired" is not said where something else is still lost */
 	if (status & STATUS_LOST)
 		status &= ~STATUS_REPAIRED;
 	return status;
+}
+
+/* All that was asked of locate lies on one device, if on any: an address may lie in no namespace. */
+static struct pmr_device **device_of(struct pmr_location *location)
+{
+	for (size_t i = 0; i < location->n_places; i++) {
+		if (location->places[i].device)
+			return &location->places[i].device;
+	}
+	return NULL;
 }
 
 void report_finish(struct report *report)
@@ -330,6 +346,9 @@ void report_finish(struct report *report)
 	} else if (report->map) {
 		report->devices = &report->map->filesystem->device;
 		report->n_devices = 1;
+	} else if (report->location) {
+		report->devices = device_of(report->location);
+		report->n_devices = report->devices ? 1 : 0;
 	}
 	report->exit_status = report_exit_status(report);
 }

@@ -161,6 +161,8 @@ int report_next_part(const struct pmr_device *device, const struct pmr_scan *sca
 int report_write_json(const struct report *report, FILE *out);
 /** report_write_human() - tables and sentences */
 int report_write_human(const struct report *report, FILE *out);
+/** report_write_locate() - the same of locate alone */
+int report_write_locate(const struct report *report, FILE *out);
 /** report_write_quiet() - one line for each thing that is wrong, nothing otherwise */
 void report_write_quiet(const struct report *report, FILE *out);
 /** report_write_plan() - what a repair is about to do, for the person who has to say yes */

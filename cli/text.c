@@ -178,3 +178,23 @@ int text_parse_size(const char *text, const char **end, uint64_t *bytes)
 	*bytes = value;
 	return 0;
 }
+
+int text_parse_range(const char *text, uint64_t *offset, uint64_t *length)
+{
+	const char *end;
+	uint64_t bytes;
+	int rc;
+
+	rc = text_parse_size(text, &end, offset);
+	if (rc || !*end)
+		return rc;
+	if (*end != '+')
+		return -EINVAL;
+	rc = text_parse_size(end + 1, &end, &bytes);
+	if (rc)
+		return rc;
+	if (*end || bytes == 0)
+		return -EINVAL;
+	*length = bytes;
+	return 0;
+}

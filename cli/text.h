@@ -43,4 +43,12 @@ char *text_to_base64(const char *text);
  */
 int text_parse_size(const char *text, const char **end, uint64_t *bytes);
 
+/**
+ * text_parse_range() - "OFFSET" or "OFFSET+LENGTH", each as text_parse_size() takes it
+ * @length: at least 1; left alone where the text has none
+ *
+ * Return: 0, -EINVAL, -ERANGE.
+ */
+int text_parse_range(const char *text, uint64_t *offset, uint64_t *length);
+
 #endif
