@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pmem-recover repair: scan, plan, ask, write. */
 #include <ctype.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -12,6 +16,11 @@ static int check_options(struct cli *cli)
 {
 	const struct options *options = &cli->options;
 
+	if (!options->n_args && !options->ranges)
+		return cli_usage(cli, "repair", "an argument is missing");
+	if (options->ranges && options->badblocks && !strcmp(options->ranges, "-") &&
+	    !strcmp(options->badblocks, "-"))
+		return cli_usage(cli, "--ranges", "standard input is the list of --badblocks");
 	if (!options->from_backup && !options->zero_fill)
 		return cli_usage(cli, "repair", "needs --from-backup=PATH or --zero-fill");
 	if (options->from_backup && options->zero_fill)
@@ -83,7 +92,7 @@ static void say_nothing_to_do(struct cli *cli)
 	struct report_totals totals;
 
 	report_totals(cli->report.scan, &totals);
-	if (totals.files)
+	if (totals.files || (cli->options.ranges && !cli->report.scan->complete))
 		cli_note(cli, "nothing-to-write", "repair",
 			 "nothing was written: no loss can be repaired safely");
 	else
@@ -113,6 +122,84 @@ static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
 	return pmr_repair_run(cli->ctx, report->plan, repair);
 }
 
+/* Without targets the files of the report are the targets. */
+static int take_targets(struct cli *cli, const struct pmr_earlier *earlier)
+{
+	const char *const *paths = pmr_earlier_paths(earlier);
+	struct options *options = &cli->options;
+	struct stat st;
+	size_t n = 0;
+
+	while (paths[n])
+		n++;
+	free(options->args);
+	options->args = calloc(n + 1, sizeof(*options->args));
+	if (!options->args)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		/* what is gone will be said of the report's file, not of a target that nobody named */
+		if (lstat(paths[i], &st) && errno == ENOENT)
+			continue;
+		options->args[options->n_args] = strdup(paths[i]);
+		if (!options->args[options->n_args++])
+			return -ENOMEM;
+	}
+	if (options->n_args || !n)
+		return 0;
+	cli_say(cli, PMR_ERROR, "gone", options->ranges,
+		"not one of the files that it names is there: are their filesystems mounted where they were?");
+	return -ENOENT;
+}
+
+static int load_earlier(struct cli *cli, struct pmr_earlier **earlier)
+{
+	int rc;
+
+	rc = cli_step(cli, pmr_earlier_load(cli->ctx, cli->options.ranges, earlier));
+	if (rc || cli->options.n_args)
+		return rc;
+	rc = take_targets(cli, *earlier);
+	if (rc || cli->options.n_args)
+		return rc;
+	cli->report.failed = !pmr_earlier_is_complete(*earlier);
+	if (cli->report.failed)
+		cli_say(cli, PMR_ERROR, "ranges-incomplete", cli->options.ranges,
+			"names no file that has lost data, but says itself that it is not complete");
+	else
+		cli_note(cli, "nothing-to-repair", "repair",
+			 "nothing to repair: the report names no file that has lost data");
+	return 0;
+}
+
+static int add_earlier(struct cli *cli, struct pmr_earlier *earlier)
+{
+	const struct options *options = &cli->options;
+	struct report *report = &cli->report;
+	int rc;
+
+	rc = pmr_earlier_select(cli->ctx, earlier, report->topology,
+				(const char *const *)options->args, options->n_args);
+	if (!rc)
+		rc = pmr_scan_add_earlier(cli->ctx, report->scan, earlier);
+	return cli_step(cli, rc);
+}
+
+/* The scan, and what an earlier report knows besides. No scan: there is nothing to scan. */
+static int scan_all(struct cli *cli)
+{
+	struct pmr_earlier *earlier = NULL;
+	int rc = 0;
+
+	if (cli->options.ranges)
+		rc = load_earlier(cli, &earlier);
+	if (!rc && cli->options.n_args)
+		rc = cli_scan(cli);
+	if (!rc && earlier && cli->report.scan)
+		rc = add_earlier(cli, earlier);
+	pmr_earlier_free(earlier);
+	return rc;
+}
+
 int cmd_repair(struct cli *cli)
 {
 	const struct options *options = &cli->options;
@@ -133,8 +220,8 @@ int cmd_repair(struct cli *cli)
 		return rc;
 	report->dry_run = options->dry_run;
 	report->zero_fill = options->zero_fill;
-	rc = cli_scan(cli);
-	if (rc)
+	rc = scan_all(cli);
+	if (rc || !report->scan)
 		return rc;
 	if (!has_ranges(report->scan)) {
 		say_nothing_to_do(cli);

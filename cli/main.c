@@ -62,9 +62,9 @@ static const struct command commands[] = {
 	{
 		.name = "repair",
 		.verb = VERB_REPAIR,
-		.args = "TARGET...",
+		.args = "[TARGET...]",
 		.summary = "write what is lost from a backup, and prove it",
-		.text = "Needs --from-backup or --zero-fill. Shows what it is about to write and asks;\n"
+		.text = "Needs --from-backup or --zero-fill, and a TARGET but with --ranges. Shows what it is about to write and asks;\n"
 			"--yes answers, --dry-run writes nothing. Only what was read back equal counts as repaired.\n",
 		.options = options_repair,
 		.min_args = 1,

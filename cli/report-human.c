@@ -253,6 +253,8 @@ static void cell_state(FILE *out, const void *row)
 	fputs(pmr_state_name(r->loss->state), out);
 	if (r->loss->reason)
 		fprintf(out, ": %s", r->loss->reason);
+	if (r->loss->vanished)
+		fputs(" (vanished)", out);
 }
 
 static void cell_loss_device(FILE *out, const void *row)

@@ -146,7 +146,7 @@ void report_write_outcome(const struct report *report, FILE *out)
 
 static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, vanished = 0;
 
 	fputs("  ", out);
 	text_print_safe(out, plan->file->path);
@@ -156,12 +156,20 @@ static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
 	}
 	for (size_t i = 0; i < plan->n_steps; i++)
 		bytes += plan->steps[i].length;
+	for (size_t i = 0; i < plan->file->n_losses; i++)
+		if (plan->file->losses[i].vanished && plan->file->losses[i].state == PMR_LOST)
+			vanished += plan->file->losses[i].length;
 	fputs(" <- ", out);
 	text_print_safe(out, plan->backup ? plan->backup : "zeros");
 	fputs(": ", out);
 	text_print_size(out, bytes);
 	fputs(" in ", out);
 	text_print_count(out, plan->n_steps, "write");
+	if (vanished) {
+		fputs(" (", out);
+		text_print_size(out, vanished);
+		fputs(" is in no list any more)", out);
+	}
 	fputc('\n', out);
 }
 

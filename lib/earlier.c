@@ -457,6 +457,11 @@ const char *const *pmr_earlier_paths(const struct pmr_earlier *earlier)
 	return earlier->paths;
 }
 
+bool pmr_earlier_is_complete(const struct pmr_earlier *earlier)
+{
+	return earlier->is_complete;
+}
+
 void pmr_earlier_free(struct pmr_earlier *earlier)
 {
 	if (!earlier)
