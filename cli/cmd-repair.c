@@ -211,6 +211,7 @@ int cmd_repair(struct cli *cli)
 		.accept_offlined = options->accept_offlined,
 		.trust_badblocks = options->trust_badblocks,
 		.verify_backup = options->verify_backup,
+		.method = options->method,
 		.journal = options->journal,
 	};
 	int rc;

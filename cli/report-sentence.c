@@ -170,6 +170,10 @@ static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
 		text_print_size(out, vanished);
 		fputs(" is in no list any more)", out);
 	}
+	fprintf(out, ", method %s", pmr_method_name(plan->method));
+	if (plan->method == PMR_METHOD_PUNCH)
+		fputs(": moves its blocks, may fragment it, and leaves the poison in free space",
+		      out);
 	fputc('\n', out);
 }
 

@@ -66,6 +66,19 @@ static int compare_good(struct compare *c, const struct pmr_range *range)
 	return 0;
 }
 
+/* What vanished from the list can be read, and yet is not what the file had there. */
+static int add_vanished(const struct pmr_file *file, struct pmr_ranges *unreadable)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < file->n_losses; i++)
+		if (file->losses[i].vanished)
+			ret = pmr_ranges_add(unreadable, file->losses[i].device_offset,
+					     file->losses[i].length);
+	pmr_ranges_normalize(unreadable);
+	return ret;
+}
+
 /* the pages to be written, of which the device still gives the good sectors */
 static int compare_step(struct compare *c, const struct pmr_step *step, uint64_t offset,
 			size_t length)
@@ -80,6 +93,8 @@ static int compare_step(struct compare *c, const struct pmr_step *step, uint64_t
 				&unreadable);
 	if (!ret)
 		ret = pmr_ranges_add(&whole, from, length);
+	if (!ret)
+		ret = add_vanished(c->claim->file, &unreadable);
 	if (!ret)
 		ret = pmr_ranges_subtract(&readable, &whole, &unreadable);
 	for (size_t i = 0; !ret && i < readable.n; i++) {

@@ -245,6 +245,8 @@ static struct json_object *losses_to_json(const struct pmr_file *file)
 		add(one, "state", json_object_new_string(pmr_state_name(loss->state)));
 		add(one, "reason", new_text(loss->reason));
 		add(one, "source", new_text(loss->source));
+		add(one, "method", new_text(loss->method));
+		add(one, "vanished", json_object_new_boolean(loss->vanished));
 		json_object_array_add(list, one);
 	}
 	return list;
@@ -283,6 +285,7 @@ int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *pl
 	add(object, "filesystem_uuid", new_text(fs->uuid));
 	add(object, "device", new_text(fs->device->name));
 	add(object, "namespace_uuid", new_text(fs->device->ns_uuid));
+	add(object, "method", json_object_new_string(pmr_method_name(plan->method)));
 	add(object, "losses", losses_to_json(plan->file));
 	add(object, "steps", steps_to_json(plan));
 	ret = append_json(journal, RECORD_FILE, object);

@@ -61,6 +61,41 @@ int pmr_plan_split_tail(struct pmr_file *file)
 	return 0;
 }
 
+/* Whether all that is wanted of a file is in no list any more, so that no poison is in the way. */
+static bool is_vanished(const struct pmr_file *file)
+{
+	bool vanished = false;
+
+	for (size_t i = 0; i < file->n_losses; i++) {
+		if (!pmr_plan_wants(file, &file->losses[i]))
+			continue;
+		if (!file->losses[i].vanished)
+			return false;
+		vanished = true;
+	}
+	return vanished;
+}
+
+const char *pmr_plan_method(const struct pmr_file *file, enum pmr_method wanted,
+			    const struct pmr_recovery *recovery, enum pmr_method *method)
+{
+	enum pmr_method best = recovery->flag ? PMR_METHOD_FLAG : PMR_METHOD_WRITE;
+	bool flag = file->dax && recovery->flag;
+
+	if (wanted == PMR_METHOD_FLAG && !flag)
+		return "no-flag";
+	if (!file->dax || (wanted == PMR_METHOD_AUTO && is_vanished(file)))
+		best = PMR_METHOD_WRITE;
+	else if (wanted == PMR_METHOD_AUTO && recovery->capability != PMR_CAPABILITY_FLAG &&
+		 recovery->capability != PMR_CAPABILITY_WRITE)
+		return "no-recovery-write";
+	/* what is named is tried where it is not known to fail: a refused write leaves the page as it was */
+	else if (wanted == PMR_METHOD_WRITE && recovery->capability == PMR_CAPABILITY_NONE)
+		return "no-recovery-write";
+	*method = wanted == PMR_METHOD_AUTO ? best : wanted;
+	return NULL;
+}
+
 bool pmr_plan_wants(const struct pmr_file *file, const struct pmr_loss *loss)
 {
 	switch (loss->state) {

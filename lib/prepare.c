@@ -238,7 +238,9 @@ static int prepare_file(struct prepare *p, struct pmr_file_plan *plan)
 		plan->refused = first_reason(file);
 		return 0;
 	}
-	ret = pmr_claim_take(p->ctx, file, &claim, &plan->refused);
+	ret = pmr_method_choose(p->ctx, plan, p->options->method, &plan->refused);
+	if (!ret)
+		ret = pmr_claim_take(p->ctx, file, &claim, &plan->refused);
 	if (!ret)
 		ret = prepare_claimed(p, &claim, plan, &plan->refused);
 	pmr_claim_release(&claim);
@@ -267,6 +269,22 @@ static void add_up(struct pmr_plan *plan, const struct pmr_file_plan *file_plan)
 			plan->lost_bytes += file->losses[i].length;
 }
 
+/* what a punch costs is said once, before anything is written */
+static void say_cost(const struct prepare *p)
+{
+	const struct pmr_file_plan *plan;
+
+	for (size_t i = 0; i < p->plan->n_files; i++) {
+		plan = &p->plan->files[i];
+		if (!plan->n_steps || plan->method != PMR_METHOD_PUNCH)
+			continue;
+		pmr_say(p->ctx, PMR_WARNING, "punch-cost", plan->file->filesystem->device->name,
+			"punching moves the damaged blocks: the files may fragment, and the poison stays in free space until "
+			"those blocks are written; a power cut between punch and write leaves the bytes in the journal alone");
+		return;
+	}
+}
+
 int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *targets,
 		 size_t n_targets, const struct pmr_repair_options *options, struct pmr_plan **plan)
 {
@@ -285,6 +303,7 @@ int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *
 		ret = -ENOMEM;
 		goto fail;
 	}
+	pmr_method_try(ctx, scan);
 	for (size_t i = 0; i < scan->n_files; i++) {
 		struct pmr_file_plan *file_plan = &p.plan->files[p.plan->n_files];
 
@@ -303,6 +322,7 @@ int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *
 			goto fail;
 		add_up(p.plan, file_plan);
 	}
+	say_cost(&p);
 	*plan = p.plan;
 	return 0;
 fail:

@@ -15,6 +15,7 @@ struct repair {
 	struct pmr_plan *plan;
 	const struct pmr_repair_options *options;
 	struct pmr_journal *journal;
+	struct pmr_writer writer;
 	uint64_t done; /* bytes, for progress */
 };
 
@@ -81,81 +82,6 @@ static bool is_left(const struct pmr_file *file, const struct pmr_step *step)
 	return true;
 }
 
-static bool trusts_list(const struct repair *r, const struct pmr_device *device)
-{
-	return r->options->trust_badblocks && device->from_file;
-}
-
-/* NULL when every loss of the chunk fails to be read right now; else why it must not be written */
-static const char *still_failing(const struct repair *r, const struct pmr_compose *compose,
-				 const struct pmr_file_plan *plan, const struct pmr_step *step,
-				 uint64_t offset, size_t length)
-{
-	uint64_t from = step->device_offset + (offset - step->offset), at, end;
-	struct pmr_ranges failing = { 0 }, readable = { 0 }, wanted = { 0 };
-	const char *reason = "device-error";
-	const struct pmr_loss *loss;
-
-	if (trusts_list(r, plan->file->filesystem->device))
-		return NULL;
-	if (pmr_media_confirm(compose->media, from, length, &failing))
-		goto out;
-	for (size_t i = 0; i < step->n_losses; i++) {
-		loss = &plan->file->losses[step->first_loss + i];
-		at = loss->device_offset > from ? loss->device_offset : from;
-		end = loss->device_offset + loss->length;
-		if (end > from + length)
-			end = from + length;
-		if (at < end && pmr_ranges_add(&wanted, at, end - at))
-			goto out;
-	}
-	pmr_ranges_normalize(&wanted);
-	if (!pmr_ranges_subtract(&readable, &wanted, &failing))
-		reason = readable.n ? "readable" : NULL;
-out:
-	pmr_ranges_release(&failing);
-	pmr_ranges_release(&readable);
-	pmr_ranges_release(&wanted);
-	return reason;
-}
-
-/*
- * One chunk into the file. On DAX page by page: what a clear that fails takes with it is then one page, and the others
- * are still written. The first error wins.
- */
-static int write_pages(const struct pmr_claim *claim, uint64_t offset, size_t length,
-		       const char *buffer)
-{
-	size_t piece = claim->file->dax ? PMR_PAGE : length, written;
-	int ret, first = 0;
-
-	for (size_t at = 0; at < length; at += piece) {
-		if (piece > length - at)
-			piece = length - at;
-		ret = pmr_media_write_file(claim->fd, 0, offset + at, buffer + at, piece, &written);
-		if (!first)
-			first = ret;
-	}
-	/* without DAX the write clears when it is written back, and that is where it fails */
-	if (!claim->file->dax && fsync(claim->fd) < 0 && !first)
-		first = -errno;
-	return first;
-}
-
-/* The last page of a file is written whole and the file then cut to its size again. */
-static int restore_size(const struct pmr_claim *claim)
-{
-	struct stat st;
-
-	if (fstat(claim->fd, &st) < 0)
-		return -errno;
-	if ((uint64_t)st.st_size == claim->file->size)
-		return 0;
-	if (ftruncate(claim->fd, (off_t)claim->file->size) < 0)
-		return -errno;
-	return !claim->file->dax && fsync(claim->fd) < 0 ? -errno : 0;
-}
-
 /* What a loss came to after its bytes had been verified, but not its file. */
 static void fail_step(struct pmr_file *file, const struct pmr_step *step, const char *reason)
 {
@@ -180,6 +106,10 @@ static const char *explain(const char *reason)
 		{ "interrupted", "interrupted" },
 		{ "in-use", "another program wants to open the file: stop it and repair again" },
 		{ "shared", "its blocks have come to be shared (reflink)" },
+		{ "no-recovery-write",
+		  "the kernel did not write over poison before, so it was not tried; " PMR_PUNCH_HELP },
+		{ "no-space",
+		  "its filesystem is too full to put the bytes elsewhere: free some space and repair again" },
 		{ "device-error",
 		  "the device cannot be read, and not for poison: see the kernel log" },
 	};
@@ -190,86 +120,35 @@ static const char *explain(const char *reason)
 	return "the file or its place changed since it was planned: scan again";
 }
 
-/* What is listed of a chunk right now: after the write the kernel may have dropped too much of it. */
-static int list_chunk(struct repair *r, const struct pmr_step *step, struct pmr_device *device,
-		      uint64_t offset, size_t length, struct pmr_ranges *listed)
+/* What becomes of a chunk that is not written is said; once for a file where it is the kernel's doing. */
+static void leave_rest(struct repair *r, struct pmr_file_plan *plan, const struct pmr_step *step,
+		       uint64_t offset, const char *reason)
 {
-	int ret = pmr_device_refresh(r->ctx, device);
+	bool once = !strcmp(reason, "no-recovery-write");
 
-	if (ret)
-		return ret;
-	return pmr_ranges_clip(listed, &device->badblocks.ranges,
-			       step->device_offset + (offset - step->offset), length);
-}
-
-/* Size, mode and capability are the file's as much as its bytes are. */
-static void restore_file(struct repair *r, struct pmr_claim *claim, struct pmr_file_plan *plan,
-			 const struct pmr_step *step, int size_error)
-{
-	int ret;
-
-	if (size_error) {
-		pmr_say(r->ctx, PMR_ERROR, "size", plan->file->path,
-			"has grown to a whole page and cannot be cut back to %llu bytes: %s; truncate it by hand",
-			(unsigned long long)plan->file->size, strerror(-size_error));
-		fail_step(plan->file, step, "size");
-	}
-	ret = pmr_claim_settle(claim);
-	if (!ret)
-		return;
-	pmr_say(r->ctx, PMR_ERROR, "attributes", plan->file->path,
-		"its mode %04o or file capability could not be put back after the write: %s; see chmod(1), setcap(8)",
-		(unsigned int)claim->mode, strerror(-ret));
-	r->plan->scan->complete = false;
-}
-
-static int write_and_verify(struct repair *r, const struct pmr_compose *compose,
-			    struct pmr_claim *claim, struct pmr_file_plan *plan,
-			    const struct pmr_step *step, uint64_t offset, size_t length,
-			    const void *buffer)
-{
-	struct pmr_ranges listed = { 0 };
-	int ret, error, size_error;
-
-	ret = list_chunk(r, step, plan->file->filesystem->device, offset, length, &listed);
-	if (ret)
-		return ret;
-	error = write_pages(claim, offset, length, buffer);
-	size_error = restore_size(claim);
-	ret = pmr_verify_chunk(r->ctx, compose, plan, step, offset, length, buffer, &listed);
-	pmr_ranges_release(&listed);
-	restore_file(r, claim, plan, step, size_error);
-	if (ret)
-		fail_step(plan->file, step, "unverified");
-	else if (error)
-		pmr_say(r->ctx, PMR_WARNING, "write-error", plan->file->path,
-			"writing %zu bytes at byte %llu: %s", length, (unsigned long long)offset,
-			strerror(-error));
-	return ret;
+	if (!once || !r->writer.told)
+		pmr_say(r->ctx, once ? PMR_ERROR : PMR_WARNING, reason, plan->file->path,
+			"is left at byte %llu: %s", (unsigned long long)offset, explain(reason));
+	r->writer.told |= once;
+	leave(plan->file, step, offset, reason);
 }
 
 /* 1 written and verified, whatever the outcome; 0 not written: the rest of the step is left; or why nothing goes on */
-static int repair_chunk(struct repair *r, const struct pmr_compose *compose,
-			struct pmr_claim *claim, struct pmr_file_plan *plan,
-			const struct pmr_step *step, uint64_t offset, size_t length, void *buffer)
+static int repair_chunk(struct repair *r, struct pmr_chunk *chunk, const struct pmr_step *step)
 {
 	const char *reason;
 	int ret;
 
-	reason = pmr_is_cancelled(r->ctx) ? "interrupted" : pmr_claim_check(claim, step);
-	if (!reason)
-		reason = still_failing(r, compose, plan, step, offset, length);
+	reason = pmr_is_cancelled(r->ctx) ? "interrupted" : pmr_write_look(&r->writer, chunk);
 	if (reason) {
-		pmr_say(r->ctx, PMR_WARNING, reason, plan->file->path, "is left at byte %llu: %s",
-			(unsigned long long)offset, explain(reason));
-		leave(plan->file, step, offset, reason);
+		leave_rest(r, chunk->plan, step, chunk->step.offset, reason);
 		return 0;
 	}
-	ret = write_and_verify(r, compose, claim, plan, step, offset, length, buffer);
+	ret = pmr_write_chunk(&r->writer, chunk);
 	if (ret)
 		return ret;
-	r->done += length;
-	pmr_tell_progress(r->ctx, "repair", plan->file->path, r->done, r->plan->bytes);
+	r->done += chunk->length;
+	pmr_tell_progress(r->ctx, "repair", chunk->plan->file->path, r->done, r->plan->bytes);
 	return 1;
 }
 
@@ -277,20 +156,27 @@ static int repair_step(struct repair *r, const struct pmr_compose *compose, stru
 		       struct pmr_file_plan *plan, const struct pmr_step *step, void *buffer)
 {
 	uint64_t position = step->journal_offset;
-	size_t length;
+	struct pmr_chunk chunk;
 	int ret;
 
-	for (uint64_t done = 0; done < step->length; done += length) {
-		length = chunk_length(step, done);
-		ret = pmr_journal_read(r->journal, &position, buffer, length);
+	for (uint64_t done = 0; done < step->length; done += chunk.length) {
+		chunk = (struct pmr_chunk){ compose, claim, plan, *step, .bytes = buffer };
+		chunk.length = chunk_length(step, done);
+		chunk.step.offset += done;
+		chunk.step.device_offset += done;
+		chunk.step.length = chunk.length;
+		ret = pmr_journal_read(r->journal, &position, buffer, chunk.length);
 		if (ret) {
-			leave(plan->file, step, step->offset + done, "journal-error");
+			leave(plan->file, step, chunk.step.offset, "journal-error");
 			return ret;
 		}
-		ret = repair_chunk(r, compose, claim, plan, step, step->offset + done, length,
-				   buffer);
+		chunk.journal = pmr_journal_path(r->journal);
+		chunk.journal_offset = position - chunk.length;
+		ret = repair_chunk(r, &chunk, step);
+		pmr_ranges_release(&chunk.failing);
+		pmr_ranges_release(&chunk.listed);
 		if (ret < 0)
-			leave(plan->file, step, step->offset + done, "no-memory");
+			leave(plan->file, step, chunk.step.offset, "no-memory");
 		if (ret <= 0)
 			return ret;
 	}
@@ -326,7 +212,9 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 static void say_failures(struct pmr_ctx *ctx, const struct pmr_file *file)
 {
 	for (size_t i = 0; i < file->n_losses; i++)
-		if (file->losses[i].state == PMR_FAILED) {
+		/* of what was punched it was said where its bytes are */
+		if (file->losses[i].state == PMR_FAILED &&
+		    (!file->losses[i].method || strcmp(file->losses[i].method, "punch"))) {
 			pmr_say(ctx, PMR_ERROR, "not-repaired", file->path,
 				"byte %llu was written but is not repaired (%s): if a machine check took its page offline, "
 				"reboot and repair again; else the device cannot clear it, so restore the file to "
@@ -382,7 +270,10 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan, void *buffe
 
 		/* where it fails, so will the writes that it was for */
 		pmr_cow_drop(&claim);
+		r->writer.told = false;
 		ret = repair_steps(r, &compose, &claim, plan, buffer);
+		if (pmr_punch_conclude(&r->writer, plan->file))
+			ret = -ENOMEM;
 	}
 	pmr_backup_close(&backup);
 	pmr_media_close(media);
@@ -399,11 +290,14 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan, void *buffe
 static int repair_files(struct repair *r)
 {
 	struct pmr_file_plan *plan;
-	void *buffer;
+	void *buffer = NULL;
 	int ret = 0;
 
-	if (posix_memalign(&buffer, PMR_PAGE, PMR_CHUNK))
+	r->writer.before = malloc(PMR_CHUNK);
+	if (!r->writer.before || posix_memalign(&buffer, PMR_PAGE, PMR_CHUNK)) {
+		free(r->writer.before);
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < r->plan->n_files; i++) {
 		plan = &r->plan->files[i];
 		if (!plan->n_steps)
@@ -416,7 +310,34 @@ static int repair_files(struct repair *r)
 	}
 	if (pmr_is_cancelled(r->ctx))
 		r->plan->scan->complete = false;
+	free(r->writer.before);
 	free(buffer);
+	return ret;
+}
+
+/* what left the list by our own doing is no news to whoever remembers it */
+static int account(struct repair *r, const struct pmr_device *device)
+{
+	struct pmr_ranges repaired = { 0 };
+	const struct pmr_loss *loss;
+	const struct pmr_file *file;
+	int ret = 0;
+
+	for (size_t i = 0; i < r->plan->n_files; i++) {
+		file = r->plan->files[i].file;
+		for (size_t j = 0; !ret && j < file->n_losses; j++) {
+			loss = &file->losses[j];
+			/* what was punched is as poisoned as it was */
+			if (file->filesystem->device == device &&
+			    (loss->state == PMR_REPAIRED || loss->state == PMR_ZEROED) &&
+			    (!loss->method || strcmp(loss->method, "punch")))
+				ret = pmr_ranges_add(&repaired, loss->device_offset, loss->length);
+		}
+	}
+	pmr_ranges_normalize(&repaired);
+	if (!ret && repaired.n)
+		ret = pmr_memory_account(r->ctx, device, &repaired);
+	pmr_ranges_release(&repaired);
 	return ret;
 }
 
@@ -443,7 +364,15 @@ static int lock_devices(struct repair *r, int *locks, size_t *n_locks)
 int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		   const struct pmr_repair_options *options)
 {
-	struct repair r = { .ctx = ctx, .plan = plan, .options = options };
+	struct repair r = {
+		.ctx = ctx,
+		.plan = plan,
+		.options = options,
+		.writer = { .ctx = ctx,
+			    .scan = plan->scan,
+			    .wanted = options->method,
+			    .trust_badblocks = options->trust_badblocks },
+	};
 	size_t n_locks = 0;
 	int *locks, ret;
 
@@ -460,10 +389,14 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 	if (ret)
 		goto out;
 	ret = repair_files(&r);
-	if (!ret && !pmr_is_cancelled(ctx))
+	/* bytes that are nowhere else keep their journal unfinished */
+	if (!ret && !pmr_is_cancelled(ctx) && !r.writer.needs_journal)
 		ret = pmr_journal_finish(r.journal);
 	free(plan->journal);
 	plan->journal = strdup(pmr_journal_path(r.journal));
+	/* one that fails was said, and undoes no repair */
+	for (size_t d = 0; d < plan->scan->n_devices; d++)
+		account(&r, plan->scan->devices[d]);
 	if (ret)
 		plan->scan->complete = false;
 	ret = 0;

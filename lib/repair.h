@@ -2,7 +2,7 @@
 /*
  * What the rooms of a repair tell each other, in the order of its flow:
  *
- *   claim -> plan -> backup -> compose -> journal -> repair -> verify
+ *   claim -> method, plan -> backup -> compose -> journal -> repair -> write, punch -> verify
  *
  * plan decides and does no I/O; the others do I/O and decide nothing but whether it went well.
  */
@@ -117,6 +117,20 @@ int pmr_cow_drop(const struct pmr_claim *claim);
  */
 int pmr_plan_split_tail(struct pmr_file *file);
 
+/**
+ * pmr_plan_method() - how the steps of a file are to be written
+ * @wanted: what was asked for
+ * @recovery: what the kernel offers
+ * @method: result: never PMR_METHOD_AUTO
+ *
+ * Without DAX the block layer clears what it writes, on every kernel. Of a DAX file the losses that are in no list any
+ * more need no more than a write either.
+ *
+ * Return: NULL; or why it cannot be done: "no-flag", "no-recovery-write". Static storage.
+ */
+const char *pmr_plan_method(const struct pmr_file *file, enum pmr_method wanted,
+			    const struct pmr_recovery *recovery, enum pmr_method *method);
+
 /** pmr_plan_wants() - whether a loss is to be written: lost, cached, or past the end inside the last page */
 bool pmr_plan_wants(const struct pmr_file *file, const struct pmr_loss *loss);
 
@@ -141,6 +155,25 @@ void pmr_plan_policy(struct pmr_file *file, bool accept_offlined);
  */
 int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents,
 		   struct pmr_step **steps, size_t *n_steps);
+
+/* ---- method.c */
+
+/**
+ * pmr_method_try() - have a bit that may be RWF_RECOVERY_DATA show that it is, on a file of this scan
+ *
+ * Does nothing where no bit waits to be shown. What came of it is said.
+ */
+void pmr_method_try(struct pmr_ctx *ctx, const struct pmr_scan *scan);
+
+/**
+ * pmr_method_choose() - how the steps of a file are to be written, or why they cannot be
+ * @plan: gets the method
+ * @refused: why not; static storage; said through the context, with what would help
+ *
+ * Return: 0; -EINVAL with @refused set.
+ */
+int pmr_method_choose(struct pmr_ctx *ctx, struct pmr_file_plan *plan, enum pmr_method wanted,
+		      const char **refused);
 
 /* ---- backup.c */
 
@@ -265,7 +298,7 @@ int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const v
 		      size_t length, uint64_t *position);
 /**
  * pmr_journal_read() - read bytes back and check them
- * @position: of the record; then of the one behind it
+ * @position: of the record; then of the one behind it, and so the end of the bytes
  *
  * Return: 0; -EBADMSG (checksum, or another length); -errno.
  */
@@ -293,6 +326,106 @@ void pmr_journal_close(struct pmr_journal *journal);
  */
 int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *bad);
 
+/* ---- write.c, punch.c: one chunk onto the medium */
+
+/** PMR_PUNCH_HELP - what is left where nothing can be written in place, and what it costs */
+#define PMR_PUNCH_HELP                                                                                             \
+	"--method=punch repairs it, and moves the damaged blocks: the file may fragment, and the poison stays in " \
+	"free space until those blocks are written"
+
+/** PMR_REFUSALS - after so many pages in a row that the kernel would not write, the others are not tried */
+#define PMR_REFUSALS 3u
+
+/**
+ * struct pmr_writer - what the chunks of one run have in common
+ * @scan: incomplete where a file could not be put back as it was
+ * @wanted: what was asked for; under PMR_METHOD_AUTO a plain write is tried where a flagged one fails
+ * @trust_badblocks: see struct pmr_repair_options
+ * @refusals: pages in a row, of DAX files, that the kernel would not write and left as they were
+ * @told: that was said of the current file
+ * @needs_journal: bytes were taken from a file that are now in the journal alone
+ * @before: PMR_CHUNK bytes for what the device holds before a write
+ * @given: device ranges of the current file that were listed bad and given back by a punch
+ */
+struct pmr_writer {
+	struct pmr_ctx *ctx;
+	struct pmr_scan *scan;
+	enum pmr_method wanted;
+	bool trust_badblocks;
+	unsigned int refusals;
+	bool told;
+	bool needs_journal;
+	char *before;
+	struct pmr_ranges given;
+};
+
+/**
+ * struct pmr_chunk - bytes that go into a file
+ * @step: what of a step begins with them: the same losses, offset and place of the chunk
+ * @length: at most PMR_CHUNK
+ * @bytes: page aligned private memory
+ * @journal: path of the journal that they are in
+ * @journal_offset: byte of the journal with the first of them
+ * @failing: device ranges that could not be read right before the write, normal
+ * @listed: device ranges that were listed right before the write, normal
+ */
+struct pmr_chunk {
+	const struct pmr_compose *compose;
+	struct pmr_claim *claim;
+	struct pmr_file_plan *plan;
+	struct pmr_step step;
+	size_t length;
+	const char *bytes;
+	const char *journal;
+	uint64_t journal_offset;
+	struct pmr_ranges failing;
+	struct pmr_ranges listed;
+};
+
+/** pmr_chunk_loss() - loss @i of a chunk's where it touches [at, at + length) of the chunk, else NULL */
+struct pmr_loss *pmr_chunk_loss(const struct pmr_chunk *chunk, size_t i, size_t at, size_t length);
+
+/**
+ * pmr_write_look() - look once more, right before a write: may the chunk be written?
+ * @chunk: gets @failing; its losses must all fail to be read now, but for those that vanished from the list
+ *
+ * Return: NULL; or why it must be left: what pmr_claim_check() says, "readable", "device-error", "no-recovery-write",
+ * "no-space". Static storage.
+ */
+const char *pmr_write_look(struct pmr_writer *writer, struct pmr_chunk *chunk);
+
+/**
+ * pmr_write_chunk() - write a chunk that was looked at, and verify it
+ *
+ * By the method of the file's plan. What became of it stands in its losses, and was said.
+ * Return: 0, whatever became of it; -ENOMEM.
+ */
+int pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk);
+
+/** pmr_write_leave() - what of a chunk touches [at, at + length) of it is left, unless it failed already */
+void pmr_write_leave(const struct pmr_chunk *chunk, size_t at, size_t length, const char *reason);
+/** pmr_write_fail() - what of a chunk was not left has failed */
+void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason);
+/** pmr_write_settle() - cut the file to its size and put back what writes drop; says what cannot be done */
+void pmr_write_settle(struct pmr_writer *writer, const struct pmr_chunk *chunk);
+
+/** pmr_punch_look() - NULL, or why a chunk must not be punched: "no-space". Static storage. */
+const char *pmr_punch_look(const struct pmr_chunk *chunk);
+
+/**
+ * pmr_punch_chunk() - give the blocks of a chunk back and write its bytes anew
+ *
+ * Bytes past the end of the file are not written. Return: 0, whatever became of it; -ENOMEM.
+ */
+int pmr_punch_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk);
+
+/**
+ * pmr_punch_conclude() - after a file: say how much poison it left in free space, and note there whose it is now
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_punch_conclude(struct pmr_writer *writer, const struct pmr_file *file);
+
 /* ---- verify.c */
 
 /**
@@ -300,12 +433,14 @@ int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct
  * @expected: the bytes; past the end of the file they do not count
  * @listed: what of the chunk was listed before the write, device offsets
  * @plan: whose losses inside the chunk take the outcome: repaired, zeroed, or failed with its reason
+ * @method: how it was written, for the losses; NULL where it was not, since the medium seemed to hold it already
  *
  * Reads back through the file and the device, page by page, and reads the device's list again.
  * Return: 0, -ENOMEM.
  */
 int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
-		     size_t length, const void *expected, const struct pmr_ranges *listed);
+		     size_t length, const void *expected, const struct pmr_ranges *listed,
+		     const char *method);
 
 #endif

@@ -15,6 +15,7 @@ struct check {
 	size_t length; /* of the chunk, and of what of it lies inside the file */
 	size_t inside;
 	const char *expected;
+	const char *method; /* NULL: nothing was written */
 	char *actual; /* page aligned, PMR_CHUNK bytes */
 	struct pmr_ranges dead; /* what of the device could not be read back */
 	struct pmr_ranges different; /* what could, and is not what was written */
@@ -125,7 +126,8 @@ static void conclude(const struct check *k, struct pmr_file_plan *plan, size_t a
 		if (!touches(loss, k->offset + at, length) || loss->state == PMR_SKIPPED ||
 		    loss->state == PMR_FAILED)
 			continue;
-		loss->method = "write";
+		if (k->method)
+			loss->method = k->method;
 		if (reason) {
 			loss->state = PMR_FAILED;
 			loss->reason = reason;
@@ -134,7 +136,7 @@ static void conclude(const struct check *k, struct pmr_file_plan *plan, size_t a
 						      loss->state != PMR_PAST_EOF
 					      ? PMR_ZEROED
 					      : PMR_REPAIRED;
-			loss->reason = NULL;
+			loss->reason = loss->method ? NULL : "already-equal";
 		}
 	}
 }
@@ -165,7 +167,8 @@ static int keep_records(struct pmr_ctx *ctx, struct check *k, const struct pmr_r
 
 int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
-		     size_t length, const void *expected, const struct pmr_ranges *listed)
+		     size_t length, const void *expected, const struct pmr_ranges *listed,
+		     const char *method)
 {
 	struct check k = { .compose = compose, .step = step, .offset = offset, .length = length };
 	uint64_t size = plan->file->size;
@@ -177,6 +180,7 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 	if (k.inside && k.inside > size - offset)
 		k.inside = (size_t)(size - offset);
 	k.expected = expected;
+	k.method = method;
 	if (posix_memalign((void **)&k.actual, PMR_PAGE, PMR_CHUNK))
 		return -ENOMEM;
 	ret = pmr_device_refresh(ctx, plan->file->filesystem->device);
