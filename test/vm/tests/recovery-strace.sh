@@ -52,6 +52,8 @@ repairing() { repair_words=(repair --yes --journal="$journals" --from-backup="$b
 # A kernel that has no such flag: 6.1 does not know the bit, 6.12 takes it for RWF_NOAPPEND.
 without_flag() {
 	damage
+	recover list -u
+	check "people are told of writes" grep -q '^This kernel: a plain write .*(release)$' "$out"
 	traced list
 	only_asked list
 	report "list: no flag" '.recovery == {capability: "write", flag: null, evidence: "release"}'
@@ -89,6 +91,8 @@ without_flag() {
 # A kernel that has it, and means it (flag, zero).
 with_flag() {
 	damage
+	recover list -u
+	check "$1: people are told of the flag" grep -q '^This kernel: RWF_RECOVERY_DATA .*(bit 0x20, memfd-probe)$' "$out"
 	traced list
 	only_asked "$1: list"
 	report "$1: list has the flag" '.recovery == {capability: "flag", flag: 32, evidence: "memfd-probe"}'
