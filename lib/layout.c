@@ -15,7 +15,7 @@ static uint64_t distance(uint64_t from, uint64_t to)
 	return to - from;
 }
 
-static uint64_t sum(uint64_t a, uint64_t b)
+uint64_t pmr_layout_add(uint64_t a, uint64_t b)
 {
 	uint64_t both;
 
@@ -38,7 +38,7 @@ void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *devic
 		device->resource = PMR_NO_ADDRESS;
 	} else if (layout->has_info) {
 		device->data_offset = distance(layout->ns_resource, layout->data_resource);
-		device->region_offset = sum(*ns_offset, device->data_offset);
+		device->region_offset = pmr_layout_add(*ns_offset, device->data_offset);
 		device->resource = layout->data_resource;
 	} else {
 		device->data_offset = 0;

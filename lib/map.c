@@ -53,30 +53,6 @@ static int add_hole(struct mapper *m, uint64_t until)
 	return add_mapping(m, &hole);
 }
 
-static uint64_t add_address(uint64_t base, uint64_t offset)
-{
-	uint64_t sum;
-
-	if (base == PMR_NO_ADDRESS || __builtin_add_overflow(base, offset, &sum))
-		return PMR_NO_ADDRESS;
-	return sum;
-}
-
-static uint64_t count_bad(const struct pmr_ranges *bad, const struct pmr_extent *extent)
-{
-	uint64_t end = extent->physical + extent->length, bytes = 0;
-	size_t i;
-
-	for (i = pmr_ranges_first(bad, extent->physical); i < bad->n && bad->v[i].offset < end;
-	     i++) {
-		uint64_t from = bad->v[i].offset, to = from + bad->v[i].length;
-
-		bytes +=
-			(to < end ? to : end) - (from > extent->physical ? from : extent->physical);
-	}
-	return bytes;
-}
-
 static int add_piece(struct mapper *m, const struct pmr_extent *extent)
 {
 	const struct pmr_filesystem *filesystem = m->map->filesystem;
@@ -98,9 +74,9 @@ static int add_piece(struct mapper *m, const struct pmr_extent *extent)
 		m->map->complete = false;
 	} else {
 		mapping.device_offset = filesystem->start + extent->physical;
-		mapping.region_offset = add_address(device->region_offset, mapping.device_offset);
-		mapping.address = add_address(device->resource, mapping.device_offset);
-		mapping.bad_bytes = count_bad(&m->bad, extent);
+		mapping.region_offset = pmr_layout_add(device->region_offset, mapping.device_offset);
+		mapping.address = pmr_layout_add(device->resource, mapping.device_offset);
+		mapping.bad_bytes = pmr_ranges_bytes_in(&m->bad, extent->physical, extent->length);
 	}
 	m->position = extent->offset + extent->length;
 	return add_mapping(m, &mapping);

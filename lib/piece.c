@@ -6,15 +6,6 @@
 #include "locate.h"
 #include "topology.h"
 
-static uint64_t add(uint64_t base, uint64_t offset)
-{
-	uint64_t sum;
-
-	if (base == PMR_NO_ADDRESS || __builtin_add_overflow(base, offset, &sum))
-		return PMR_NO_ADDRESS;
-	return sum;
-}
-
 static uint64_t min64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -26,9 +17,9 @@ struct pmr_place pmr_place_part(const struct pmr_place *place, uint64_t skip, ui
 
 	part.offset += skip;
 	part.length = length;
-	part.region_offset = add(place->region_offset, skip);
-	part.address = add(place->address, skip);
-	part.file_offset = add(place->file_offset, skip);
+	part.region_offset = pmr_layout_add(place->region_offset, skip);
+	part.address = pmr_layout_add(place->address, skip);
+	part.file_offset = pmr_layout_add(place->file_offset, skip);
 	return part;
 }
 
@@ -39,7 +30,7 @@ static bool continues(const struct pmr_place *a, const struct pmr_place *b)
 	       a->owner == b->owner && a->inode == b->inode && a->file == b->file &&
 	       a->kind == b->kind && a->past_eof == b->past_eof && a->shared == b->shared &&
 	       a->offset + a->length == b->offset &&
-	       add(a->file_offset, a->length) == b->file_offset;
+	       pmr_layout_add(a->file_offset, a->length) == b->file_offset;
 }
 
 static int compare(const void *a, const void *b)
@@ -87,8 +78,8 @@ int pmr_places_of_device(struct pmr_device *device, uint64_t offset, uint64_t le
 		.base = device->enabled ? PMR_BASE_DEVICE : PMR_BASE_NAMESPACE,
 		.offset = offset,
 		.length = length,
-		.region_offset = add(device->region_offset, offset),
-		.address = add(device->resource, offset),
+		.region_offset = pmr_layout_add(device->region_offset, offset),
+		.address = pmr_layout_add(device->resource, offset),
 		.owner = PMR_OWNER_UNKNOWN,
 		.file_offset = PMR_NO_ADDRESS,
 	};
@@ -111,7 +102,7 @@ static struct pmr_device *find_namespace(const struct pmr_topology *topology,
 		if (device->region != region || !device->own)
 			continue;
 		begin = device->own->ns_offset;
-		end = add(begin, device->ns_size);
+		end = pmr_layout_add(begin, device->ns_size);
 		if (end == PMR_NO_ADDRESS) {
 			*certain = false;
 			continue;
@@ -162,7 +153,7 @@ int pmr_places_of_region(const struct pmr_topology *topology, const struct pmr_r
 			.offset = offset,
 			.base = PMR_BASE_REGION,
 			.region_offset = offset,
-			.address = add(region->resource, offset),
+			.address = pmr_layout_add(region->resource, offset),
 			.owner = PMR_OWNER_NOT_ASKED,
 			.file_offset = PMR_NO_ADDRESS,
 		};
@@ -182,18 +173,9 @@ int pmr_places_of_region(const struct pmr_topology *topology, const struct pmr_r
 
 static uint64_t count(const struct pmr_badblocks *list, uint64_t offset, uint64_t length)
 {
-	uint64_t end = offset + length, bytes = 0;
-	size_t i;
-
 	if (list->trust == PMR_LIST_UNKNOWN)
 		return PMR_NO_ADDRESS;
-	for (i = pmr_ranges_first(&list->ranges, offset);
-	     i < list->ranges.n && list->ranges.v[i].offset < end; i++) {
-		uint64_t from = list->ranges.v[i].offset, to = from + list->ranges.v[i].length;
-
-		bytes += min64(to, end) - (from > offset ? from : offset);
-	}
-	return bytes;
+	return pmr_ranges_bytes_in(&list->ranges, offset, length);
 }
 
 uint64_t pmr_place_bad(const struct pmr_place *place, const struct pmr_region *region)

@@ -95,6 +95,11 @@ bool pmr_rwf_try(struct pmr_ctx *ctx, int fd, uint64_t good, uint64_t bad);
  */
 void pmr_rwf_learn(struct pmr_ctx *ctx, enum pmr_capability capability);
 
+/* ---- range.c */
+
+/** pmr_ranges_bytes_in() - how many bytes of a normal list are in [offset, offset + length) */
+uint64_t pmr_ranges_bytes_in(const struct pmr_ranges *ranges, uint64_t offset, uint64_t length);
+
 /* ---- text.c: small files and growing arrays */
 
 /**

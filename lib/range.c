@@ -94,6 +94,20 @@ uint64_t pmr_ranges_bytes(const struct pmr_ranges *ranges)
 	return bytes;
 }
 
+uint64_t pmr_ranges_bytes_in(const struct pmr_ranges *ranges, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length, bytes = 0;
+	size_t i;
+
+	for (i = pmr_ranges_first(ranges, offset); i < ranges->n && ranges->v[i].offset < end;
+	     i++) {
+		uint64_t from = ranges->v[i].offset, to = from + ranges->v[i].length;
+
+		bytes += (to < end ? to : end) - (from > offset ? from : offset);
+	}
+	return bytes;
+}
+
 size_t pmr_ranges_first(const struct pmr_ranges *ranges, uint64_t offset)
 {
 	size_t low = 0, high = ranges->n;

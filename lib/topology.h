@@ -118,6 +118,9 @@ struct pmr_layout {
 	bool is_mapped;
 };
 
+/** pmr_layout_add() - a sum of addresses or offsets: PMR_NO_ADDRESS where either is, or where they do not fit */
+uint64_t pmr_layout_add(uint64_t a, uint64_t b);
+
 /** pmr_layout_device() - fill region_offset, data_offset and resource of @device; what cannot be known stays unknown */
 void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *device,
 		       uint64_t *ns_offset);

@@ -97,6 +97,10 @@ complete_line "pmem-recover " | grep -v '^-' | sort >"$work/completed"
 printf '%s\n' $cmds help | sort | diff -u - "$work/completed" || complain "completion of commands"
 complete_line "pmem-recover help " | sort >"$work/completed"
 printf '%s\n' $cmds | sort | diff -u - "$work/completed" || complain "completion of help"
+# locate wants a device, and then a number
+printf '/dev/%s\n' $(ls /sys/class/block) | tr '!' / | sort >"$work/devices"
+complete_line "pmem-recover locate -u /dev/" | sort | diff -u "$work/devices" - || complain "completion of devices"
+[ -z "$(complete_line "pmem-recover locate /dev/x ")" ] || complain "completion behind a device"
 sed -n '/^== COMMANDS/,/^== EXAMPLES/p' "$top_srcdir/man/pmem-recover.1.adoc" | sed -n 's/^\*\([a-z]*\)\*.*::$/\1/p' |
 	sort >"$work/man"
 printf '%s\n' $cmds help | sort | diff -u - "$work/man" || complain "pmem-recover(1) lists other commands"

@@ -351,6 +351,31 @@ static void test_maps(void **state)
 	}
 }
 
+/* ---- locate */
+
+/* Whose bytes are is no matter of lists, nor of what is bad. */
+static void test_locations(void **state)
+{
+	struct pmr_place place = { .length = 1, .bad_bytes = 1 };
+	struct pmr_location location = { .places = &place, .n_places = 1 };
+	struct world world;
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		set_up(&world, VERB_LOCATE);
+		world.report.location = &location;
+		location.complete = i & 1;
+		world.device.badblocks.trust = i & 2 ? PMR_LIST_UNKNOWN : PMR_LIST_COMPLETE;
+		place.device = i & 4 ? &world.device : NULL;
+		assert_int_equal(status_of(&world), i & 1 ? 0 : 8);
+		assert_int_equal(world.report.n_devices, i & 4 ? 1 : 0);
+	}
+	world.report.location = NULL;
+	world.report.failed = true;
+	assert_int_equal(status_of(&world), 8);
+	assert_int_equal(world.report.n_devices, 0);
+}
+
 /* ---- bad ranges and their owners */
 
 static void test_parts(void **state)
@@ -393,7 +418,7 @@ int main(void)
 		cmocka_unit_test(test_lists),	       cmocka_unit_test(test_only_one_device),
 		cmocka_unit_test(test_failures),       cmocka_unit_test(test_dry_runs),
 		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_behind_the_end),
+		cmocka_unit_test(test_behind_the_end), cmocka_unit_test(test_locations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,39 @@ static void test_parse(void **state)
 	}
 }
 
+static void test_parse_range(void **state)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		uint64_t offset, length;
+	} rows[] = {
+		{ "0", 0, 0, 7 },
+		{ "4096+512", 0, 4096, 512 },
+		{ "0x1000+4K", 0, 4096, 4096 },
+		{ "1K+0x10", 0, 1024, 16 },
+		{ "", -EINVAL, 0, 7 },
+		{ "+1", -EINVAL, 0, 7 },
+		{ "1+", -EINVAL, 1, 7 },
+		{ "1+0", -EINVAL, 1, 7 },
+		{ "1+2+3", -EINVAL, 1, 7 },
+		{ "1-2", -EINVAL, 1, 7 },
+		{ "1x", -EINVAL, 1, 7 },
+		{ "18446744073709551616", -ERANGE, 0, 7 },
+		{ "1+18446744073709551616", -ERANGE, 1, 7 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		uint64_t offset = 0, length = 7;
+		int rc = text_parse_range(rows[i].text, &offset, &length);
+
+		if (rc != rows[i].rc || offset != rows[i].offset || length != rows[i].length)
+			fail_msg("'%s': %d, %llu+%llu", rows[i].text, rc,
+				 (unsigned long long)offset, (unsigned long long)length);
+	}
+}
+
 static char *printed(void (*print)(FILE *out, const char *text), const char *text)
 {
 	char *result = NULL;
