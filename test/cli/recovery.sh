@@ -61,7 +61,11 @@ words_for() {
 
 	wanted=0
 	case $1 in
-	list | locate) words=("$1") ;;
+	list) words=(list) ;;
+	locate)
+		read -r sector _ <"$work/bad"
+		words=(locate "$bad" "$loop" $((sector * 512)))
+		;;
 	health)
 		{
 			echo "# device $loop"
@@ -80,7 +84,6 @@ words_for() {
 		;;
 	*) fail "no test for $1" ;;
 	esac
-	[ "$1" != locate ] || words+=("$bad" "$loop" "$(tools where "$image" "$work/mnt/file" 8192)") wanted=4
 }
 
 # every verb says it, and asks in the same way
