@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pmem-recover health: how many badblocks there are, from the lists alone. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,12 +36,94 @@ static int find_device(struct cli *cli, const char *name, struct pmr_device **de
 	return rc;
 }
 
+/* ---- what is remembered */
+
+#define MOST_NAMED 8
+
+/* Says which there are instead of the one that was named. */
+static void say_no_such_id(struct cli *cli)
+{
+	const struct pmr_vanished *vanished;
+	size_t n = pmr_memory_vanished(cli->report.memory, &vanished), length = 0;
+	char *names = NULL;
+	FILE *out = open_memstream(&names, &length);
+
+	for (size_t i = 0; out && i < n && i < MOST_NAMED; i++)
+		fprintf(out, "%s%s", i ? ", " : "; there is ", vanished[i].id);
+	if (out && n > MOST_NAMED)
+		fprintf(out, " and %zu more", n - MOST_NAMED);
+	if (out && fclose(out)) {
+		free(names);
+		names = NULL;
+	}
+	cli_say(cli, PMR_ERROR, "not-vanished", cli->options.acknowledge,
+		"no record by that name is remembered as vanished%s", names ? names : "");
+	free(names);
+}
+
+static int acknowledge(struct cli *cli)
+{
+	struct pmr_memory *memory = cli->report.memory;
+	const char *id = cli->options.acknowledge;
+	const struct pmr_vanished *vanished;
+	size_t before = pmr_memory_vanished(memory, &vanished);
+	int rc;
+
+	rc = pmr_memory_acknowledge(memory, id);
+	if (rc == -ENOENT)
+		say_no_such_id(cli);
+	else if (rc && rc != -ENOMEM)
+		cli_say(cli, PMR_ERROR, "not-acknowledged", id, "cannot be noted: %s",
+			strerror(-rc));
+	if (!rc)
+		cli_note(cli, "acknowledged", id, "%zu of the records that vanished are forgotten",
+			 before - pmr_memory_vanished(memory, &vanished));
+	return rc;
+}
+
+/* Once for each device; the report has each record. */
+static void say_vanished(struct cli *cli)
+{
+	const struct pmr_vanished *vanished;
+	size_t n = pmr_memory_vanished(cli->report.memory, &vanished), next;
+
+	for (size_t i = 0; i < n; i = next) {
+		const struct pmr_device *device = vanished[i].device;
+
+		for (next = i + 1; next < n && vanished[next].device == device;)
+			next++;
+		cli_say(cli, PMR_WARNING, "records-vanished",
+			device->path ? device->path : device->name,
+			"%zu of the records that its list had are gone and no repair accounts for it: what lies there "
+			"may be wrong; ask 'pmem-recover scan --badblocks=%s' for the files, compare them with a "
+			"backup, then give --acknowledge=%s",
+			next - i, vanished[i].list, device->name);
+	}
+}
+
+static int remember(struct cli *cli)
+{
+	struct report *report = &cli->report;
+	int rc;
+
+	rc = cli_step(cli, pmr_memory_new(cli->ctx, report->topology, PMR_STATE_DIRECTORY,
+					  &report->memory));
+	if (!rc && cli->options.acknowledge)
+		rc = acknowledge(cli);
+	if (!rc)
+		say_vanished(cli);
+	return rc;
+}
+
 int cmd_health(struct cli *cli)
 {
 	struct pmr_device *device = NULL;
 	char *path;
 	int rc;
 
+	if (cli->options.acknowledge && cli->options.badblocks)
+		return cli_usage(cli, "--acknowledge",
+				 "means nothing with --badblocks: no list is remembered then");
 	rc = cli_load_badblocks(cli);
 	if (rc)
 		return rc;
@@ -49,8 +132,10 @@ int cmd_health(struct cli *cli)
 			cli, cli->options.badblocks,
 			"health needs a list that names its device in a line '# device NAME'");
 	rc = cli_look(cli, 0);
-	if (rc || !cli->file)
+	if (rc)
 		return rc;
+	if (!cli->file)
+		return remember(cli);
 	path = cli_listed_path(cli);
 	rc = path ? find_device(cli, path, &device) : -ENOMEM;
 	free(path);

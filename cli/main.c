@@ -78,9 +78,9 @@ static const struct command commands[] = {
 		.args = "",
 		.summary =
 			"how many badblocks there are, in constant time, for cron and monitoring",
-		.text = "Reads the lists alone and opens no file. With --quiet it is silent when all is well.\n"
-			"A list given by --badblocks has to name its device.\n",
-		.options = options_badblocks,
+		.text = "Reads the lists alone and remembers them, to tell of records that vanish. With --quiet it is\n"
+			"silent when all is well. A list given by --badblocks has to name its device.\n",
+		.options = options_health,
 		.max_args = 0,
 		.run = cmd_health,
 	},

@@ -478,6 +478,7 @@ static int write_health(const struct report *report, FILE *out)
 {
 	for (size_t i = 0; i < report->n_devices; i++)
 		report_write_health_line(report->devices[i], out);
+	report_write_vanished(report->memory, "", out);
 	write_no_devices(report, out);
 	return 0;
 }

@@ -358,6 +358,8 @@ static struct json_object *new_document(struct json *json, const struct report *
 		report_json_put_places(json, document, report->location);
 	if (report->verb == VERB_REPAIR)
 		put_repair(json, document, report);
+	if (report->verb == VERB_HEALTH)
+		report_json_put_vanished(json, document, report->memory);
 	json_put(json, document, "summary", new_summary(json, report));
 	json_put(json, document, "messages", new_messages(json, report));
 	return document;

@@ -229,5 +229,6 @@ void report_write_quiet(const struct report *report, FILE *out)
 		fputs("pmem-recover: ", out);
 		report_write_health_line(device, out);
 	}
+	report_write_vanished(report->memory, "pmem-recover: ", out);
 	fflush(out);
 }

@@ -61,6 +61,7 @@ void report_release(struct report *report)
 	pmr_plan_free(report->plan);
 	pmr_scan_free(report->scan);
 	pmr_map_free(report->map);
+	pmr_memory_free(report->memory);
 	pmr_location_free(report->location);
 	pmr_topology_free(report->topology);
 	*report = (struct report){ 0 };
@@ -302,6 +303,18 @@ static int status_of_map(const struct pmr_map *map)
 	return status;
 }
 
+/* What vanished may be silently wrong now. Who may not read the memory is no worse off than without one. */
+static int status_of_memory(const struct pmr_memory *memory)
+{
+	const struct pmr_vanished *vanished;
+
+	if (!memory)
+		return STATUS_OK;
+	return pmr_memory_vanished(memory, &vanished) || pmr_memory_is_lost(memory)
+		       ? STATUS_UNKNOWN
+		       : STATUS_OK;
+}
+
 int report_exit_status(const struct report *report)
 {
 	int status = report->failed ? STATUS_UNKNOWN : STATUS_OK;
@@ -313,6 +326,7 @@ int report_exit_status(const struct report *report)
 		status |= status_of_map(report->map);
 	if (report->location && !report->location->complete)
 		status |= STATUS_UNKNOWN;
+	status |= status_of_memory(report->memory);
 	/* "every one was repaired" is not said where something else is still lost */
 	if (status & STATUS_LOST)
 		status &= ~STATUS_REPAIRED;
