@@ -32,7 +32,8 @@ bool pmr_document_number(struct json_object *value, uint64_t *number)
 	if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) < 0)
 		return false;
 	*number = json_object_get_uint64(value);
-	return true;
+	/* json-c makes this of all that is more (0.16) */
+	return *number != UINT64_MAX;
 }
 
 bool pmr_document_get_number(struct json_object *object, const char *key, uint64_t *number)
@@ -157,7 +158,10 @@ static size_t count_members(struct json_object *value)
 	return n;
 }
 
-/* Colons outside of strings: in a text that is JSON, one for each member that was written. */
+/*
+ * Colons outside of strings: in a text that is JSON, one for each member that was written. SIZE_MAX for names in single
+ * quotes, which json-c lets pass (0.16).
+ */
 static size_t count_colons(const char *text, size_t length)
 {
 	bool in_string = false;
@@ -168,6 +172,8 @@ static size_t count_colons(const char *text, size_t length)
 			in_string = !in_string;
 		else if (in_string && text[i] == '\\')
 			i++;
+		else if (!in_string && text[i] == '\'')
+			return SIZE_MAX;
 		else if (!in_string && text[i] == ':')
 			n++;
 	}
@@ -187,6 +193,7 @@ int pmr_document_parse(const char *text, size_t length, struct json_object **doc
 	struct json_tokener *tokener;
 	enum json_tokener_error error;
 	struct json_object *parsed;
+	size_t colons;
 
 	if (length > PMR_DOCUMENT_MAX)
 		return fail(NULL, "it has more than 64 MiB", fault);
@@ -202,13 +209,14 @@ int pmr_document_parse(const char *text, size_t length, struct json_object **doc
 	json_tokener_free(tokener);
 	if (error == json_tokener_continue)
 		return fail(parsed, "it ends in the middle", fault);
-	if (error != json_tokener_success)
+	colons = count_colons(text, length);
+	if (error != json_tokener_success || colons == SIZE_MAX)
 		return fail(parsed, "it is no JSON; what --human prints cannot be read back",
 			    fault);
 	if (!json_object_is_type(parsed, json_type_object))
 		return fail(parsed, "it is no JSON object", fault);
 	/* of two values under one name the parser keeps the last, which is as good as none */
-	if (count_members(parsed) != count_colons(text, length))
+	if (count_members(parsed) != colons)
 		return fail(parsed, "a name stands in it twice", fault);
 	*document = parsed;
 	return 0;

@@ -31,7 +31,7 @@ struct json_object *pmr_document_member(struct json_object *object, const char *
 /** pmr_document_is_null() - whether there is a member and it is null */
 bool pmr_document_is_null(struct json_object *object, const char *key);
 
-/** pmr_document_number() - a value that is an integer in uint64_t. Return: whether it is. */
+/** pmr_document_number() - a value that is an integer below UINT64_MAX. Return: whether it is. */
 bool pmr_document_number(struct json_object *value, uint64_t *number);
 
 /** pmr_document_get_number() - a member that is one */

@@ -217,7 +217,8 @@ static int read_identity(struct reader *reader, struct json_object *object,
 	    generation > UINT32_MAX)
 		return fail(reader, "a file with ranges has no generation");
 	if (!seconds || !pmr_document_get_number(time, "nanoseconds", &nanoseconds) ||
-	    nanoseconds >= NANOSECONDS || json_object_get_int64(seconds) == INT64_MAX)
+	    nanoseconds >= NANOSECONDS || json_object_get_int64(seconds) == INT64_MAX ||
+	    json_object_get_int64(seconds) == INT64_MIN)
 		return fail(reader, "a file with ranges has no change time");
 	if (!uuid && !pmr_document_is_null(object, "filesystem_uuid"))
 		return fail(reader, "a file with ranges has no filesystem");
