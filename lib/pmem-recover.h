@@ -551,7 +551,7 @@ struct pmr_loss {
  * @inode: st_ino
  * @size: st_size when it was scanned
  * @generation: FS_IOC_GETVERSION, 0 where there is none
- * @change_time: st_ctim when it was scanned
+ * @change_time: st_ctim when it was scanned; after a repair, as its last write left it
  * @dax: the file's effective DAX state (statx STATX_ATTR_DAX), else the filesystem's
  * @filesystem: where it lies
  * @losses: sorted by offset, no two overlap

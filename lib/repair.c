@@ -274,6 +274,8 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan, void *buffe
 		ret = repair_steps(r, &compose, &claim, plan, buffer);
 		if (pmr_punch_conclude(&r->writer, plan->file))
 			ret = -ENOMEM;
+		/* for whoever takes up later what is left */
+		plan->file->change_time = claim.change_time;
 	}
 	pmr_backup_close(&backup);
 	pmr_media_close(media);
