@@ -164,6 +164,10 @@ static int parse_line(struct span line, struct pmr_badblocks_file *file)
 			return 0;
 		if (take_word(&line, "device"))
 			return take_device(line, &file->device);
+		if (take_word(&line, "incomplete")) {
+			file->list.reason = "noted";
+			return 0;
+		}
 		return take_word(&line, "size") ? take_size(line, &file->size) : 0;
 	}
 	if (is_empty(&line))
@@ -233,7 +237,8 @@ int pmr_badblocks_parse(const char *text, size_t length, struct pmr_badblocks_fi
 		if (made.list.ranges.n && begin > one.at)
 			begin = one.at;
 	}
-	made.list.reason = find_doubt(rest.end - begin, cut, &made.list.ranges);
+	if (!made.list.reason)
+		made.list.reason = find_doubt(rest.end - begin, cut, &made.list.ranges);
 	if (made.list.reason) {
 		made.list.trust = PMR_LIST_INCOMPLETE;
 		*line = number;
@@ -349,6 +354,9 @@ static void say_file_incomplete(struct pmr_ctx *ctx, const char *object, const c
 		pmr_say(ctx, PMR_WARNING, "badblocks-incomplete", object,
 			"has %u records up to line %u, just as many as the kernel keeps: there may be more bad sectors",
 			RECORD_LIMIT, line);
+	else if (strcmp(reason, "noted") == 0)
+		pmr_say(ctx, PMR_WARNING, "badblocks-incomplete", object,
+			"says of itself that it is incomplete: there may be more bad sectors");
 	else
 		pmr_say(ctx, PMR_WARNING, "badblocks-incomplete", object,
 			"ends in line %u where the page ends in which the kernel shows a list%s: there may be more "
@@ -481,6 +489,7 @@ static const struct {
 	{ "record-limit", true, "is as long as the kernel keeps: there may be more" },
 	{ "region-only", false,
 	  "cannot be told from its region's, which has poison: read the whole device to find what is lost" },
+	{ "noted", true, "says of itself that it is incomplete: there may be more" },
 	{ "changing", false, "changed each time it was read: try again" },
 	{ "malformed", false,
 	  "has lines that are no records: the kernel is newer than this program" },

@@ -263,8 +263,8 @@ struct pmr_badblocks_file {
  * @line: line number of the first fault, from 1; set on -EINVAL, -ERANGE, and to the last line where the list is
  *        incomplete
  *
- * Empty lines and lines that begin with '#' are comments, but for "# device NAME" and "# size BYTES" ahead of the
- * first record. Records may be in any order and overlap. An empty text is a complete, empty list. A copy of a kernel's
+ * Empty lines and lines that begin with '#' are comments, but for "# device NAME", "# size BYTES" and "# incomplete"
+ * ahead of the first record. Records may be in any order and overlap. An empty text is a complete, empty list. A copy of a kernel's
  * list that was full is incomplete: as long as a page shows ("page-full"), longer than that without a last newline
  * ("cut-line"; a cut line is left out in both cases), or with as many records as the kernel keeps ("record-limit").
  *
