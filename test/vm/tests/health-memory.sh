@@ -1,0 +1,170 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# health-memory.sh: health remembers lists: records that vanish are told until they are acknowledged, listed again, or
+# accounted for by a repair.
+#
+# needs: any
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/vm/tests/lib.sh
+. "$here/lib.sh"
+
+lists=$journals/lists
+rm -rf $lists
+use_pmem fsdax
+disk=${PMEM##*/}
+mount_fs ext4
+make_file f 100000
+sector=$(file_sector f 50000)
+at=$((sector * 512))
+vanished() { report "$1: vanished" "[.vanished[] | [.offset, .length]] == $2"; }
+
+# ---- nothing, then something, then nothing new
+
+recover health
+status_is 0 "no badblocks"
+check "no badblocks: nothing is remembered" [ ! -e $lists ]
+poison_file f 50000
+recover health
+status_is 4 "badblocks"
+vanished "badblocks" '[]'
+report "badblocks: remembered" '.remembered == true'
+list=$(echo $lists/*)
+check "badblocks: there is one file" [ -f "$list" ]
+check "badblocks: it has the record" grep -qx "$sector 1" "$list"
+inode=$(stat -c %i "$list")
+touch -d @1000 "$list"
+strace -f -e trace=openat,open,renameat,unlinkat,flock -o /tmp/trace "$PMEM_RECOVER" health >/dev/null 2>&1
+check "nothing new: nothing is written" eval '[ "$(stat -c %i "$list")" = "$inode" ] && ! grep -Eq "flock|rename|unlink|$disk.*O_(WRONLY|RDWR|CREAT)|lists.*O_(WRONLY|RDWR|CREAT)" /tmp/trace'
+check "nothing new: the time at which it was seen" [ "$(stat -c %Y "$list")" -gt 1000 ]
+
+# ---- somebody cleared it
+
+recover scan $mnt
+cp $out /tmp/before.json
+touch -d 2026-11-22T03:12:44Z "$list"
+clear_all
+check "it was cleared" clean
+recover health
+status_is 8 "vanished"
+vanished "vanished" "[[$at, 512]]"
+report "vanished: which" ".vanished[0] | .id == \"$disk@$at\" and .device == \"$disk\" and .metadata == false and .seen == \"2026-11-22T03:12:44Z\" and .list == \"$list\""
+report "vanished: it is said" 'any(.messages[]; .code == "records-vanished" and .level == "warning")'
+says "vanished: how to go on" "--acknowledge=$disk"
+recover health
+status_is 8 "vanished: still"
+recover health -q
+check "vanished: a line with -q" grep -q "512 B at byte $at vanished.*: $disk@$at" $err
+recover health -u
+check "vanished: a line for people" grep -q "512 B at byte $at vanished.*: $disk@$at" $out
+recover scan --badblocks="$list" $mnt
+report "vanished: what is remembered names the file" "[.files[] | select(.ranges != []) | .path] == [\"$mnt/f\"] and .files[0].ranges[0].device_offset == $at"
+
+# ---- acknowledged
+
+recover health --acknowledge="$disk@1"
+check "another name: exit status 8 ($status)" [ $status = 8 ]
+says "another name: what there is" "there is $disk@$at"
+recover health --acknowledge="$disk@$at"
+status_is 0 "acknowledged"
+vanished "acknowledged" '[]'
+check "acknowledged: nothing is remembered" [ ! -e "$list" ]
+recover health
+status_is 0 "acknowledged: from now on"
+
+# ---- repaired: from the list, and after it vanished
+
+make_file f 100000
+sector=$(file_sector f 50000)
+poison_file f 50000
+poison_file f 99990
+recover health
+status_is 4 "before a repair"
+repair --from-backup=$backup $mnt
+status_is 1 "repair"
+check "repair: nothing is left to remember" [ ! -e "$list" ]
+recover health
+status_is 0 "after a repair"
+vanished "after a repair" '[]'
+
+poison_file f 50000
+recover scan $mnt
+cp $out /tmp/before.json
+recover health
+status_is 4 "before it vanishes again"
+clear_all
+recover health
+status_is 8 "vanished again"
+repair --from-backup=$backup --verify-backup=none --force --ranges=/tmp/before.json $mnt
+status_is 1 "repair of what vanished"
+check "repair of what vanished: the file is whole" same f
+recover health
+status_is 0 "after a repair of what vanished"
+
+# ---- listed again
+
+poison_file f 50000
+recover health
+clear_all
+recover health
+status_is 8 "vanished, for the third time"
+poison_file f 50000
+recover health
+status_is 4 "listed again"
+vanished "listed again" '[]'
+
+# ---- a namespace that goes and comes
+
+umount $mnt
+ndctl disable-namespace namespace0.0 >/dev/null 2>&1
+recover health
+report "disabled: nothing vanished" '.vanished == []'
+check "disabled: it keeps its memory" [ -e "$list" ]
+ndctl enable-namespace namespace0.0 >/dev/null 2>&1
+if clean; then
+	# What was put into the list by hand alone is forgotten, as with a reboot where no firmware keeps it.
+	recover health
+	status_is 8 "enabled again, and the list is empty"
+	recover health --acknowledge=namespace0.0
+	status_is 0 "enabled again: acknowledged"
+else
+	recover health
+	status_is 4 "enabled again, and the list is there"
+	vanished "enabled again" '[]'
+fi
+mount_fs ext4
+clear_all
+recover health --acknowledge="$PMEM"
+
+# ---- a list that cannot show all
+
+make_file f 4000000
+base=$(file_sector f 0)
+for ((n = 0; n < 600; n++)); do
+	echo "$((base + 8 * n)) 1"
+done >/tmp/list
+inject /tmp/list
+recover health
+check "full: exit status has 12 ($status)" [ $((status & 12)) = 12 ]
+check "full: it is noted" grep -qx '# incomplete' "$list"
+recover health
+report "full: nothing vanished" '.vanished == [] and .devices[0].badblocks.complete == false'
+recover scan --badblocks="$list" $mnt
+report "full: what is remembered is incomplete as well" '.devices[0].badblocks.trust == "incomplete"'
+before=$(badblocks "$PMEM" | wc -l)
+clear_all
+recover health
+left=$(jq .devices[0].badblocks.count $out)
+report "full: what vanished is what was cleared" '.devices[0].badblocks.complete and ([.vanished[].length] | add) <= 512 * '"$before"' and ([.vanished[].length] | add) > 512 * 400'
+check "full: others were listed then ($left)" [ "$left" -gt 0 ]
+clear_all
+recover health --acknowledge="$disk"
+check "full: acknowledged ($status)" [ $((status & 8)) = 0 ]
+umount $mnt
+while ! clean; do
+	clear_all
+done
+rm -rf $lists
+unmount 2>/dev/null
+finish
