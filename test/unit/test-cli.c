@@ -198,6 +198,39 @@ static void test_untold_metadata(void **state)
 	expect(report_write_human, &report, "not the whole answer");
 }
 
+static void test_recovery(void **state)
+{
+	static const struct {
+		struct pmr_recovery recovery;
+		const char *json;
+		const char *human;
+	} rows[] = {
+		{ { PMR_CAPABILITY_UNKNOWN, 0, NULL },
+		  "\"capability\": \"unknown\",\n    \"flag\": null,\n    \"evidence\": null",
+		  "This kernel: it is not known how poison under a file can be overwritten (could not be asked)\n" },
+		{ { PMR_CAPABILITY_NONE, 0, "release" },
+		  "\"capability\": \"none\",\n    \"flag\": null,\n    \"evidence\": \"release\"",
+		  "This kernel: poison under a DAX file cannot be overwritten in place (release)\n" },
+		{ { PMR_CAPABILITY_WRITE, 0, "tried" },
+		  "\"capability\": \"write\",\n    \"flag\": null,\n    \"evidence\": \"tried\"",
+		  "This kernel: a plain write of whole pages overwrites poison under a DAX file (tried)\n" },
+		{ { PMR_CAPABILITY_FLAG, 1u << 30, "flagged-read" },
+		  "\"capability\": \"flag\",\n    \"flag\": 1073741824,\n    \"evidence\": \"flagged-read\"",
+		  "This kernel: RWF_RECOVERY_DATA overwrites poison under a DAX file (bit 0x40000000, flagged-read)\n" },
+	};
+	struct pmr_device *devices[] = { &untold };
+	struct pmr_topology topology = { .devices = devices, .n_devices = 1 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct report report = { .verb = VERB_LIST, .topology = &topology };
+
+		report.recovery = &rows[i].recovery;
+		expect(report_write_json, &report, rows[i].json);
+		expect(report_write_human, &report, rows[i].human);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +238,7 @@ int main(void)
 		cmocka_unit_test(test_no_devices),
 		cmocka_unit_test(test_numbers_of_failures),
 		cmocka_unit_test(test_untold_metadata),
+		cmocka_unit_test(test_recovery),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
