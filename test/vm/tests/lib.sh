@@ -33,6 +33,7 @@ kind=e820
 kernel=$(uname -r)
 kernel=${kernel%"${kernel#*.*.}"}
 kernel=${kernel%.}
+case $(uname -r) in *-flag) kernel=flag ;; esac
 name="$name $kernel $kind"
 mnt=/mnt
 backup=/tmp/backup
