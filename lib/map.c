@@ -74,7 +74,8 @@ static int add_piece(struct mapper *m, const struct pmr_extent *extent)
 		m->map->complete = false;
 	} else {
 		mapping.device_offset = filesystem->start + extent->physical;
-		mapping.region_offset = pmr_layout_add(device->region_offset, mapping.device_offset);
+		mapping.region_offset =
+			pmr_layout_add(device->region_offset, mapping.device_offset);
 		mapping.address = pmr_layout_add(device->resource, mapping.device_offset);
 		mapping.bad_bytes = pmr_ranges_bytes_in(&m->bad, extent->physical, extent->length);
 	}

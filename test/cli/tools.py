@@ -228,6 +228,43 @@ def oracle(image, badblocks, report, *paths):
     return good
 
 
+def located(image, report, *paths):
+    """Hold the places of a report against the tags: all is covered, and each sector is its files', where it lies in them."""
+    d = load(report)
+    good = True
+    found = places(image)
+    expected = set()
+    for path in paths:
+        for offset, key, length in sectors(path):
+            expected.update((path, at, offset) for at in found.get(key, []) if length)
+    reported = set()
+    end = 0
+    for p in d["places"]:
+        if p["offset"] > end:
+            print(f"nothing is said of {end} to {p['offset']}")
+            good = False
+        end = max(end, p["offset"] + p["length"])
+        if p["owner"] != "file":
+            continue
+        names = [exact_path(p)] + [exact_path(x) for x in p["links"]]
+        for at in range(p["offset"] + -p["offset"] % SECTOR, p["offset"] + p["length"], SECTOR):
+            offset = p["file_offset"] + at - p["offset"]
+            reported.update((os.fsdecode(n), at, offset) for n in names if p["kind"] == "data" and not p["past_eof"])
+    if end != os.stat(image).st_size:
+        print(f"the places end at {end}")
+        good = False
+    # what is no tagged file is none of this test's
+    reported = {r for r in reported if r[0] in paths}
+    for what, rows in (("missing", expected - reported), ("too many", reported - expected)):
+        if rows:
+            print(f"{len(rows)} {what}: {sorted(rows)[:3]}")
+            good = False
+    if len(expected) < len(paths):
+        print("next to no tags were found: no test")
+        good = False
+    return good
+
+
 def fiemap(path):
     """offset physical length flags, one extent a line; for what carries no tag: unwritten, past the end."""
     import fcntl
@@ -279,6 +316,6 @@ def mbr(image, *starts_and_counts):
 
 
 if __name__ == "__main__":
-    commands = [check, write, where, pick, oracle, fiemap, damage, forget, mbr]
+    commands = [check, write, where, pick, oracle, located, fiemap, damage, forget, mbr]
     result = {c.__name__: c for c in commands}[sys.argv[1]](*sys.argv[2:])
     sys.exit(0 if result in (None, True) else 1)

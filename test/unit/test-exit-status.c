@@ -370,7 +370,7 @@ static void test_locations(void **state)
 		assert_int_equal(status_of(&world), i & 1 ? 0 : 8);
 		assert_int_equal(world.report.n_devices, i & 4 ? 1 : 0);
 	}
-	world.report.location = NULL;
+	set_up(&world, VERB_LOCATE);
 	world.report.failed = true;
 	assert_int_equal(status_of(&world), 8);
 	assert_int_equal(world.report.n_devices, 0);

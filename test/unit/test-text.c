@@ -233,9 +233,9 @@ static void test_base64(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),  cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_safe),   cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_parse), cmocka_unit_test(test_parse_range),
+		cmocka_unit_test(test_sizes), cmocka_unit_test(test_safe),
+		cmocka_unit_test(test_utf8),  cmocka_unit_test(test_base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
