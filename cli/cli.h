@@ -127,6 +127,7 @@ int cmd_list(struct cli *cli);
 int cmd_scan(struct cli *cli);
 int cmd_map(struct cli *cli);
 int cmd_locate(struct cli *cli);
+int cmd_salvage(struct cli *cli);
 int cmd_repair(struct cli *cli);
 int cmd_health(struct cli *cli);
 

@@ -60,6 +60,18 @@ static const struct command commands[] = {
 		.run = cmd_locate,
 	},
 	{
+		.name = "salvage",
+		.verb = VERB_SALVAGE,
+		.args = "FILE",
+		.summary = "copy every byte of a file that can still be read",
+		.text = "Needs --output. Holes stay holes, and what is lost becomes one, or the byte of --fill.\n"
+			"With --mapfile it goes on where it was stopped, and tries again what was lost.\n",
+		.options = options_salvage,
+		.min_args = 1,
+		.max_args = 1,
+		.run = cmd_salvage,
+	},
+	{
 		.name = "repair",
 		.verb = VERB_REPAIR,
 		.args = "[TARGET...]",
@@ -67,7 +79,6 @@ static const struct command commands[] = {
 		.text = "Needs --from-backup or --zero-fill, and a TARGET but with --ranges. Shows what it is about to write and asks;\n"
 			"--yes answers, --dry-run writes nothing. Only what was read back equal counts as repaired.\n",
 		.options = options_repair,
-		.min_args = 1,
 		.max_args = SIZE_MAX,
 		.writes = true,
 		.run = cmd_repair,

@@ -35,7 +35,7 @@ static bool is_due(struct progress *progress)
 
 static void print_amount(const struct pmr_progress *how_far)
 {
-	bool bytes = !strcmp(how_far->phase, "repair");
+	bool bytes = strcmp(how_far->phase, "scan") != 0;
 
 	if (bytes)
 		text_print_size(stderr, how_far->done);

@@ -287,7 +287,7 @@ static int add_file(struct libscols_table *table, const struct pmr_file *file)
 	return rc;
 }
 
-static int write_losses(const struct pmr_scan *scan, FILE *out)
+int report_write_losses(const struct pmr_scan *scan, FILE *out)
 {
 	struct libscols_table *table = NULL;
 	int rc;
@@ -367,7 +367,7 @@ static int write_scan(const struct report *report, FILE *out)
 
 	if (!report->scan)
 		return 0;
-	rc = write_losses(report->scan, out);
+	rc = report_write_losses(report->scan, out);
 	if (!rc)
 		rc = write_parts(report, out);
 	if (!rc)
@@ -489,6 +489,7 @@ int report_write_human(const struct report *report, FILE *out)
 		[VERB_LIST] = write_list,   [VERB_SCAN] = write_scan,
 		[VERB_MAP] = write_map,	    [VERB_LOCATE] = report_write_locate,
 		[VERB_REPAIR] = write_scan, [VERB_HEALTH] = write_health,
+		[VERB_SALVAGE] = report_write_salvage,
 	};
 
 	return writers[report->verb](report, out);

@@ -21,6 +21,8 @@ void report_print_metadata_list(FILE *out, const struct pmr_device *device, cons
 void report_describe_recovery(const struct pmr_recovery *recovery, char *text, size_t size);
 /** report_write_health_line() - one device in one line */
 void report_write_health_line(const struct pmr_device *device, FILE *out);
+/** report_write_losses() - a table of what files lost, and of those that could not be looked at. Return: 0, -ENOMEM. */
+int report_write_losses(const struct pmr_scan *scan, FILE *out);
 /** report_write_vanished() - what vanished, each in a line behind @ahead; nothing for NULL */
 void report_write_vanished(const struct pmr_memory *memory, const char *ahead, FILE *out);
 

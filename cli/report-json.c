@@ -321,7 +321,8 @@ static struct json_object *new_summary(struct json *json, const struct report *r
 
 	json_put_number(json, summary, "devices", report->n_devices);
 	put_badblocks_sums(json, summary, report);
-	if (report->verb != VERB_SCAN && report->verb != VERB_REPAIR)
+	if (report->verb != VERB_SCAN && report->verb != VERB_SALVAGE &&
+	    report->verb != VERB_REPAIR)
 		return summary;
 	report_totals(report->scan, &totals);
 	/* without a scan nothing is known of any file */
@@ -356,6 +357,8 @@ static struct json_object *new_document(struct json *json, const struct report *
 	json_put(json, document, "files", new_files(json, report));
 	if (report->verb == VERB_LOCATE)
 		report_json_put_places(json, document, report->location);
+	if (report->verb == VERB_SALVAGE)
+		report_json_put_salvage(json, document, report);
 	if (report->verb == VERB_REPAIR)
 		put_repair(json, document, report);
 	if (report->verb == VERB_HEALTH)

@@ -21,6 +21,9 @@ struct json_object *report_json_new_links(struct json *json, const struct pmr_fi
 /** report_json_put_places() - "places"; empty where @location is NULL */
 void report_json_put_places(struct json *json, struct json_object *document,
 			    const struct pmr_location *location);
+/** report_json_put_salvage() - "salvage"; its numbers are null where nothing was copied */
+void report_json_put_salvage(struct json *json, struct json_object *document,
+			     const struct report *report);
 /** report_json_put_vanished() - "vanished" and "remembered" of health; null where nothing is known */
 void report_json_put_vanished(struct json *json, struct json_object *document,
 			      const struct pmr_memory *memory);

@@ -61,6 +61,7 @@ void report_release(struct report *report)
 	pmr_plan_free(report->plan);
 	pmr_scan_free(report->scan);
 	pmr_map_free(report->map);
+	pmr_salvage_free(report->salvage);
 	pmr_memory_free(report->memory);
 	pmr_location_free(report->location);
 	pmr_topology_free(report->topology);
@@ -239,6 +240,9 @@ static int status_of_loss(const struct report *report, const struct pmr_file_pla
 		return STATUS_UNKNOWN;
 	case PMR_LOST:
 	case PMR_CACHED:
+		/* the copy has it */
+		if (report->salvage && loss->state == PMR_CACHED)
+			return STATUS_OK;
 		if (report->dry_run && !report->zero_fill && is_planned(plan, loss))
 			return STATUS_OK;
 		return STATUS_LOST;
@@ -303,6 +307,12 @@ static int status_of_map(const struct pmr_map *map)
 	return status;
 }
 
+static int status_of_salvage(const struct pmr_salvage *salvage)
+{
+	return (salvage->complete && !salvage->remaining ? STATUS_OK : STATUS_UNKNOWN) |
+	       (salvage->lost ? STATUS_LOST : STATUS_OK);
+}
+
 /* What vanished may be silently wrong now. Who may not read the memory is no worse off than without one. */
 static int status_of_memory(const struct pmr_memory *memory)
 {
@@ -324,6 +334,8 @@ int report_exit_status(const struct report *report)
 		status |= status_of_scan(report);
 	if (report->map)
 		status |= status_of_map(report->map);
+	if (report->salvage)
+		status |= status_of_salvage(report->salvage);
 	if (report->location && !report->location->complete)
 		status |= STATUS_UNKNOWN;
 	status |= status_of_memory(report->memory);

@@ -51,10 +51,10 @@ struct report_message {
  * @only: where the answer is about one device alone, this one
  * @scan: of scan and repair, or NULL
  * @map: of map, or NULL
- * @map_path: the file of @map; belongs to the caller
+ * @map_path: the file that map or salvage was asked about; belongs to the caller
  * @location: of locate, or NULL
- * @salvage: of salvage, or NULL; its scan counts as the report's
- * @salvage_options: what @salvage was asked for
+ * @salvage: of salvage, or NULL; its scan became @scan
+ * @salvage_options: what salvage was asked for
  * @memory: of health, or NULL
  * @plan: of repair, or NULL
  * @messages: everything that was said
@@ -76,7 +76,7 @@ struct report {
 	const char *map_path;
 	struct pmr_location *location;
 	struct pmr_salvage *salvage;
-	const struct pmr_salvage_options *salvage_options;
+	struct pmr_salvage_options salvage_options;
 	struct pmr_memory *memory;
 	struct pmr_plan *plan;
 	struct report_message *messages;
@@ -167,6 +167,10 @@ int report_write_locate(const struct report *report, FILE *out);
 void report_write_quiet(const struct report *report, FILE *out);
 /** report_write_plan() - what a repair is about to do, for the person who has to say yes */
 void report_write_plan(const struct pmr_plan *plan, FILE *out);
+/** report_write_salvage() - what is lost, and what became of the copy */
+int report_write_salvage(const struct report *report, FILE *out);
+/** report_write_salvaged() - what became of the copy, in one sentence; nothing where none was made */
+void report_write_salvaged(const struct report *report, FILE *out);
 /** report_write_outcome() - what a repair did, in one sentence */
 void report_write_outcome(const struct report *report, FILE *out);
 

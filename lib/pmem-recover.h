@@ -72,9 +72,9 @@ struct pmr_message {
 
 /**
  * struct pmr_progress - how far long work has come
- * @phase: static word, e.g. "scan", "repair"
+ * @phase: static word: "scan", "salvage", "repair"
  * @object: what is being worked on, or NULL
- * @done: units done; files for a scan, bytes for a repair
+ * @done: units done; files for a scan, else bytes
  * @total: units in all, 0 when not known
  */
 struct pmr_progress {
@@ -230,7 +230,7 @@ enum pmr_trust {
  * @source: where it was read: a sysfs path, or the file of --badblocks; NULL when unknown
  * @reason: why it is not complete: "no-attribute", "cannot-open", "page-full", "cut-line", "record-limit",
  *          "region-only" (known only for the region, and not where on this device), "changing" (two ways of reading
- *          it never agreed), "malformed"; static storage, NULL when complete
+ *          it never agreed), "malformed", "noted" (a file says so of itself); static storage, NULL when complete
  * @ranges: normal; offsets from the device's first byte; whole sectors
  */
 struct pmr_badblocks {

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A file of our own beside nobody's data: found with care, made for its owner's eyes alone, written sparsely. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "salvage.h"
+
+struct pmr_output {
+	struct pmr_ctx *ctx;
+	const struct pmr_output_place *place;
+	int fd;
+	bool made; /* by this run */
+	bool told; /* that it failed */
+};
+
+/* ---- where */
+
+static int split(const char *path, char **directory, char **name)
+{
+	const char *slash = strrchr(path, '/');
+
+	*name = strdup(slash ? slash + 1 : path);
+	if (slash)
+		*directory = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	else
+		*directory = strdup(".");
+	return *name && *directory ? 0 : -ENOMEM;
+}
+
+static int refuse(struct pmr_ctx *ctx, const char *code, const char *path, const char *text,
+		  int error)
+{
+	pmr_say(ctx, PMR_ERROR, code, path, "%s", text);
+	return error;
+}
+
+static int check_kind(struct pmr_ctx *ctx, const char *code, const struct stat *input,
+		      const struct pmr_output_place *place)
+{
+	const struct stat *st = &place->st;
+
+	if (!st->st_mode)
+		return 0;
+	if (st->st_dev == input->st_dev && st->st_ino == input->st_ino)
+		return refuse(ctx, "output-is-input", place->path,
+			      "is the damaged file itself: it would be overwritten", -EINVAL);
+	if (S_ISLNK(st->st_mode))
+		return refuse(ctx, code, place->path,
+			      "is a symbolic link: name the file that is meant", -ELOOP);
+	if (S_ISDIR(st->st_mode))
+		return refuse(ctx, code, place->path, "is a directory: name a file in it", -EISDIR);
+	if (!S_ISREG(st->st_mode))
+		return refuse(ctx, code, place->path, "is no regular file", -EINVAL);
+	return 0;
+}
+
+int pmr_output_find(struct pmr_ctx *ctx, const char *code, const char *path,
+		    const struct stat *input, struct pmr_output_place *place)
+{
+	struct pmr_output_place p = { .directory = -1, .path = path };
+	char *directory = NULL;
+	int ret;
+
+	ret = split(path, &directory, &p.name);
+	if (ret)
+		goto out;
+	if (!*p.name || !strcmp(p.name, ".") || !strcmp(p.name, "..")) {
+		ret = refuse(ctx, code, path, "is a directory: name a file in it", -EISDIR);
+		goto out;
+	}
+	p.directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p.directory < 0) {
+		ret = -errno;
+		pmr_say(ctx, PMR_ERROR, code, path, "its directory cannot be opened: %s",
+			strerror(-ret));
+		goto out;
+	}
+	if (fstatat(p.directory, p.name, &p.st, AT_SYMLINK_NOFOLLOW)) {
+		ret = errno == ENOENT ? 0 : -errno;
+		p.st = (struct stat){ 0 };
+	}
+	if (ret)
+		pmr_say(ctx, PMR_ERROR, code, path, "cannot be looked at: %s", strerror(-ret));
+	else
+		ret = check_kind(ctx, code, input, &p);
+out:
+	free(directory);
+	if (ret)
+		pmr_output_leave(&p);
+	else
+		*place = p;
+	return ret;
+}
+
+void pmr_output_leave(struct pmr_output_place *place)
+{
+	if (place->directory >= 0)
+		close(place->directory);
+	free(place->name);
+	place->directory = -1;
+	place->name = NULL;
+}
+
+/* ---- the file */
+
+static int fail(struct pmr_output *output, const char *what, int error)
+{
+	if (output->told)
+		return error;
+	output->told = true;
+	if (error == -ENOSPC || error == -EDQUOT)
+		pmr_say(output->ctx, PMR_ERROR, "output-full", output->place->path,
+			"%s: %s: make room, and go on with the same mapfile if there is one", what,
+			strerror(-error));
+	else
+		pmr_say(output->ctx, PMR_ERROR, "output", output->place->path, "%s: %s", what,
+			strerror(-error));
+	return error;
+}
+
+static int make(struct pmr_output *output, bool replace)
+{
+	const struct pmr_output_place *place = output->place;
+
+	if (place->st.st_mode && !replace)
+		return refuse(output->ctx, "output-exists", place->path,
+			      "exists: name another file, or replace it with --force", -EEXIST);
+	/* its name is taken, not its blocks: other names of it keep what they have */
+	if (place->st.st_mode && unlinkat(place->directory, place->name, 0))
+		return fail(output, "cannot be replaced", -errno);
+	output->fd = openat(place->directory, place->name,
+			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
+	if (output->fd < 0)
+		return fail(output, "cannot be made", -errno);
+	output->made = true;
+	return 0;
+}
+
+static int reopen(struct pmr_output *output, uint64_t size, uint64_t end)
+{
+	const struct pmr_output_place *place = output->place;
+	struct stat st;
+
+	if (place->st.st_mode) {
+		output->fd = openat(place->directory, place->name,
+				    O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		if (output->fd < 0 || fstat(output->fd, &st))
+			return fail(output, "cannot be opened", -errno);
+	}
+	if (!place->st.st_mode || !S_ISREG(st.st_mode) || st.st_dev != place->st.st_dev ||
+	    st.st_ino != place->st.st_ino)
+		return refuse(output->ctx, "mapfile-output", place->path,
+			      "is not there, but the mapfile says that bytes were rescued to it: remove the mapfile to "
+			      "begin anew",
+			      -ENOENT);
+	if ((uint64_t)st.st_size < end || (uint64_t)st.st_size > size) {
+		pmr_say(output->ctx, PMR_ERROR, "mapfile-output", place->path,
+			"has %" PRIu64
+			" bytes, which does not fit the mapfile (%" PRIu64 " to %" PRIu64
+			"): it is not the file that bytes were rescued to",
+			(uint64_t)st.st_size, end, size);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
+		    uint64_t end, bool replace, struct pmr_output **output)
+{
+	struct pmr_output *o;
+	int ret;
+
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return -ENOMEM;
+	o->ctx = ctx;
+	o->place = place;
+	o->fd = -1;
+	ret = end == PMR_NO_ADDRESS ? make(o, replace) : reopen(o, size, end);
+	if (!ret && flock(o->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+		ret = refuse(ctx, "output", place->path, "another run is writing to it", -EBUSY);
+	if (!ret && ftruncate(o->fd, (off_t)size))
+		ret = fail(o, "cannot be made as large as the file", -errno);
+	/* its name must outlive a power cut as its bytes do; what cannot sync a directory has no such promise to break */
+	if (!ret && o->made && fsync(place->directory) && errno != EINVAL && errno != EROFS)
+		ret = fail(o, "its directory cannot be synced", -errno);
+	if (ret) {
+		if (o->made)
+			unlinkat(place->directory, place->name, 0);
+		pmr_output_close(o);
+		return ret;
+	}
+	*output = o;
+	return 0;
+}
+
+int pmr_output_write(struct pmr_output *output, uint64_t offset, const void *bytes, size_t length)
+{
+	size_t written;
+	int ret;
+
+	ret = pmr_media_write_file(output->fd, 0, offset, bytes, length, &written);
+	return ret ? fail(output, "cannot be written", ret) : 0;
+}
+
+int pmr_output_sync(struct pmr_output *output)
+{
+	return fsync(output->fd) ? fail(output, "cannot be synced", -errno) : 0;
+}
+
+/* umask(2) tells only by changing it, for all threads. */
+static mode_t get_umask(void)
+{
+	mode_t mask = 077;
+	char *text = NULL, *line;
+	unsigned int found;
+	size_t length;
+
+	if (!pmr_read_text("/proc/self/status", 65536, &text, &length)) {
+		line = strstr(text, "\nUmask:");
+		if (line && sscanf(line, "\nUmask: %o", &found) == 1)
+			mask = (mode_t)found;
+	}
+	free(text);
+	return mask;
+}
+
+int pmr_output_finish(struct pmr_output *output, mode_t mode)
+{
+	if (output->made && fchmod(output->fd, mode & 0777 & ~get_umask()))
+		return fail(output, "cannot be given its permissions", -errno);
+	return 0;
+}
+
+void pmr_output_close(struct pmr_output *output)
+{
+	if (!output)
+		return;
+	if (output->fd >= 0)
+		close(output->fd);
+	free(output);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the rooms behind pmr_salvage_new() tell each other:
+ *
+ *   salvage.c   the order: open, scan, rescue, look again; the result
+ *   source.c    the damaged file itself
+ *   rescue.c    which parts of a file to read, and what became of them; all I/O goes through its caller
+ *   sectors.c   pages that the file does not give: is it poison, and what the device still gives of them
+ *   tally.c     from what a rescue found to the losses of the result (pure)
+ *   output.c    the file that the bytes go to
+ *   keep.c      the mapfile on disk
+ *   mapfile.c   the mapfile as text (pure)
+ */
+#ifndef PMR_SALVAGE_H
+#define PMR_SALVAGE_H
+
+#include "mapfile.h"
+
+/* ---- rescue.c */
+
+/** PMR_RESCUE_CHUNK - most bytes that are read at once */
+#define PMR_RESCUE_CHUNK (1024u * 1024)
+
+/**
+ * struct pmr_rescue_io - where bytes come from and go to; each gets the rescue's @data
+ * @read: of the file, as pmr_media_recover_file(), in whole pages
+ * @cached: as pmr_media_read_cached(); NULL where there is no page cache
+ * @device: as pmr_media_salvage(); -EACCES, -EPERM, -ENODEV, -EROFS or -EBUSY where the device may not be read
+ * @write: to the output. Return: 0; a negative errno, said.
+ * @tick: called between reads. Return: 0; -ECANCELED or another errno, said, to try no more.
+ */
+struct pmr_rescue_io {
+	int (*read)(void *data, uint64_t offset, void *buffer, size_t length, size_t *got);
+	int (*cached)(void *data, uint64_t offset, void *buffer, size_t length);
+	int (*device)(void *data, uint64_t offset, uint64_t length, const struct pmr_ranges *avoid,
+		      void *buffer, struct pmr_ranges *unreadable);
+	int (*write)(void *data, uint64_t offset, const void *buffer, size_t length);
+	int (*tick)(void *data);
+};
+
+/**
+ * struct pmr_rescue - the rescue of one file; release with pmr_rescue_release()
+ * @io, @data: how it reads and writes
+ * @fd: for FIEMAP
+ * @fiemap: in place of the ioctl, for tests; else NULL
+ * @filesystem: the file's
+ * @size: the file's
+ * @fill: byte for what is lost, -1 for none
+ * @unplaced: why the device does not hold the file's bytes where FIEMAP says, a reason; NULL where it does
+ * @have: file ranges that are in the output already, normal
+ * @saved: file ranges that came from the page cache, normal; part of @have
+ * @pages: file pages that poison touches, normal: never read through the file
+ * @avoid: device ranges never read, normal
+ * @known: what is known to be lost, sorted by offset
+ * @n_known: how many
+ * @done: result: file ranges that this run put into the output, holes included; in file order
+ * @bad: result: file ranges that could not be read, in file order
+ * @losses: result: the same, with place and reason, and of what was not tried the known losses as PMR_UNKNOWN
+ * @rescued, @lost, @untried: result: bytes of data
+ * @stopped: result: why not all was tried: a negative errno. -EIO: the filesystem fails, -ENODEV: the device does,
+ *           -ESTALE: the file changed; what @io returned; 0
+ * @no_device: result: bytes are lost because the device may not be read: a negative errno, or 0
+ * @own: the room's own
+ */
+struct pmr_rescue {
+	const struct pmr_rescue_io *io;
+	void *data;
+	int fd;
+	pmr_fiemap_fn fiemap;
+	const struct pmr_filesystem *filesystem;
+	uint64_t size;
+	int fill;
+	const char *unplaced;
+	struct pmr_ranges have;
+	struct pmr_ranges saved;
+	struct pmr_ranges pages;
+	struct pmr_ranges avoid;
+	const struct pmr_loss *known;
+	size_t n_known;
+	struct pmr_ranges done;
+	struct pmr_ranges bad;
+	struct pmr_losses losses;
+	uint64_t rescued;
+	uint64_t lost;
+	uint64_t untried;
+	int stopped;
+	int no_device;
+	struct {
+		char *buffer; /* PMR_RESCUE_CHUNK and a page more */
+		char *spare; /* a page */
+		size_t chunk;
+		uint64_t position; /* what lies before it was dealt with */
+		uint64_t good; /* a page that could be read through the file, or PMR_NO_ADDRESS */
+	} own;
+};
+
+/** pmr_rescue_init() - get memory; to be called once. Return: 0, -ENOMEM. */
+int pmr_rescue_init(struct pmr_rescue *rescue);
+
+/**
+ * pmr_rescue_learn() - fill @pages, @avoid and @known from what a scan found
+ * @file: its losses are used until the next call; NULL where nothing is lost
+ * @listed: device offsets, normal
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_rescue_learn(struct pmr_rescue *rescue, const struct pmr_file *file,
+		     const struct pmr_ranges *listed);
+
+/**
+ * pmr_rescue_cached() - save what the page cache has of pages that poison touches, before anything can evict it
+ *
+ * Return: 0; -ENOMEM; what writing said.
+ */
+int pmr_rescue_cached(struct pmr_rescue *rescue);
+
+/**
+ * pmr_rescue_run() - read all data of the file that the output does not have
+ *
+ * Return: 0, also where it stopped (see @stopped); -ENOMEM.
+ */
+int pmr_rescue_run(struct pmr_rescue *rescue);
+
+/** pmr_rescue_release() - free the storage; takes an empty one */
+void pmr_rescue_release(struct pmr_rescue *rescue);
+
+/** pmr_rescue_list() - pmr_extents_open() of the file, or the test's. Return: 0, -ENOMEM. */
+int pmr_rescue_list(const struct pmr_rescue *rescue, uint64_t offset, uint64_t length,
+		    struct pmr_extents **extents);
+/** pmr_rescue_take() - bytes go to the output. Return: 0; -ENOMEM; what writing said. */
+int pmr_rescue_take(struct pmr_rescue *rescue, uint64_t offset, const void *bytes, uint64_t length);
+/**
+ * pmr_rescue_lose() - bytes could not be read
+ * @device_offset: of the first, or PMR_NO_ADDRESS
+ * @reason: of those that were not known to be lost
+ *
+ * Return: 0; -ENOMEM; what writing said.
+ */
+int pmr_rescue_lose(struct pmr_rescue *rescue, uint64_t offset, uint64_t length,
+		    uint64_t device_offset, const char *reason);
+
+/* ---- sectors.c */
+
+/**
+ * pmr_rescue_sectors() - take what can be had of a range of data that cannot be read through the file
+ * @error: 0 where poison is listed in it; else what reading it, no more than a page, failed with
+ *
+ * A file that fails to be read is no proof of poison: a filesystem that has shut down fails everything. So other pages
+ * are tried, and the same holds for the device.
+ *
+ * Return: 0; else why no more can be tried, as @stopped of struct pmr_rescue; -ENOMEM.
+ */
+int pmr_rescue_sectors(struct pmr_rescue *rescue, uint64_t offset, uint64_t length, int error);
+
+/* ---- source.c */
+
+/** struct pmr_listing - what FIEMAP said of a file, in short: the same mapping gives the same listing */
+struct pmr_listing {
+	uint64_t hash;
+	uint64_t data; /* bytes that are neither hole nor unwritten */
+};
+
+/**
+ * struct pmr_source - a damaged file
+ * @path: as the user named it
+ * @real: without symbolic links
+ * @fd: open for reading
+ * @direct: the same past the page cache, or -1
+ * @st: when its delayed data had been written; what comes later is a change
+ * @filesystem: where it lies
+ * @listing: of its mapping then
+ * @dax: there is no page cache
+ * @flagged: bytes were read with RWF_RECOVERY_DATA
+ * @unplaced: as struct pmr_rescue's
+ * @media: its device, once it was needed
+ * @media_error: of opening it; 1 before that was tried
+ */
+struct pmr_source {
+	struct pmr_ctx *ctx;
+	const char *path;
+	char *real;
+	int fd;
+	int direct;
+	struct stat st;
+	struct pmr_filesystem *filesystem;
+	struct pmr_listing listing;
+	bool dax;
+	bool flagged;
+	const char *unplaced;
+	struct pmr_media *media;
+	int media_error;
+};
+
+/** pmr_source_open() - Return: 0, and pmr_source_close() is due; a negative errno, said; -ENOMEM. */
+int pmr_source_open(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *path,
+		    struct pmr_source *source);
+/** pmr_source_close() - takes an empty one, whose descriptors are -1 */
+void pmr_source_close(struct pmr_source *source);
+/** pmr_source_look_again() - whether size, change time or mapping changed. Return: 0; a negative errno. */
+int pmr_source_look_again(struct pmr_source *source, bool *changed);
+
+/* As the functions of struct pmr_rescue_io. */
+int pmr_source_read(struct pmr_source *source, uint64_t offset, void *buffer, size_t length,
+		    size_t *got);
+int pmr_source_cached(const struct pmr_source *source, uint64_t offset, void *buffer,
+		      size_t length);
+int pmr_source_device(struct pmr_source *source, uint64_t offset, uint64_t length,
+		      const struct pmr_ranges *avoid, void *buffer, struct pmr_ranges *unreadable);
+
+/* ---- tally.c */
+
+/**
+ * pmr_tally() - make a rescue's losses those of the scan's one file
+ *
+ * What the page cache saved, what is unwritten and what lies past the end stay in it; what an earlier run rescued goes.
+ * Return: 0, -ENOMEM.
+ */
+int pmr_tally(struct pmr_rescue *rescue, const struct pmr_source *source, struct pmr_scan *scan);
+
+/* ---- output.c */
+
+struct pmr_output;
+
+/**
+ * struct pmr_output_place - where something is to be written
+ * @directory: open
+ * @name: in it
+ * @path: as the user named it
+ * @st: of what has the name now; st_mode is 0 where nothing has
+ */
+struct pmr_output_place {
+	int directory;
+	char *name;
+	const char *path;
+	struct stat st;
+};
+
+/**
+ * pmr_output_find() - look where a path leads, without touching what is there
+ * @code: of messages
+ * @input: the file that must never be written; another name of it is refused, and so is what is no regular file
+ * @place: result; release with pmr_output_leave()
+ *
+ * Return: 0; a negative errno, said.
+ */
+int pmr_output_find(struct pmr_ctx *ctx, const char *code, const char *path,
+		    const struct stat *input, struct pmr_output_place *place);
+/** pmr_output_leave() - takes an empty place whose @directory is -1 */
+void pmr_output_leave(struct pmr_output_place *place);
+
+/**
+ * pmr_output_open() - make the output, or open the one of an earlier run
+ * @place: where; must outlive the output
+ * @size: that it shall have, with holes for all that is not written
+ * @end: an earlier run has put bytes into it up to here; PMR_NO_ADDRESS for a new output
+ * @replace: a new one may take the place of one that exists
+ *
+ * Nobody else may read a new one before pmr_output_finish().
+ * Return: 0; a negative errno, said.
+ */
+int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
+		    uint64_t end, bool replace, struct pmr_output **output);
+/** pmr_output_write() - Return: 0; a negative errno, said the first time. */
+int pmr_output_write(struct pmr_output *output, uint64_t offset, const void *bytes, size_t length);
+/** pmr_output_sync() - what was written is on stable storage. Return: 0; a negative errno, said the first time. */
+int pmr_output_sync(struct pmr_output *output);
+/** pmr_output_finish() - give a new output the permissions @mode, as far as the umask lets it. Return: as above. */
+int pmr_output_finish(struct pmr_output *output, mode_t mode);
+/** pmr_output_close() - takes NULL */
+void pmr_output_close(struct pmr_output *output);
+
+/* ---- keep.c */
+
+/**
+ * pmr_keep_load() - read a mapfile, where there is one
+ * @place: of the mapfile
+ * @now: the file at hand: a mapfile of another one is refused
+ * @map: result; release with pmr_mapfile_release()
+ *
+ * Return: 1; 0 where there is none; a negative errno, said.
+ */
+int pmr_keep_load(struct pmr_ctx *ctx, const struct pmr_output_place *place,
+		  const struct pmr_mapfile_identity *now, struct pmr_mapfile *map);
+
+/** pmr_keep_save() - put a mapfile in the place of the one before, whole or not at all. Return: 0; -errno, said. */
+int pmr_keep_save(struct pmr_ctx *ctx, const struct pmr_output_place *place,
+		  const struct pmr_mapfile *map);
+
+#endif
