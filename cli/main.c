@@ -76,8 +76,9 @@ static const struct command commands[] = {
 		.verb = VERB_REPAIR,
 		.args = "[TARGET...]",
 		.summary = "write what is lost from a backup, and prove it",
-		.text = "Needs --from-backup or --zero-fill, and a TARGET but with --ranges. Shows what it is about to write and asks;\n"
-			"--yes answers, --dry-run writes nothing. Only what was read back equal counts as repaired.\n",
+		.text = "Needs --from-backup or --zero-fill, and a TARGET unless there is --ranges. Shows what it is about\n"
+			"to write and asks; --yes answers, --dry-run writes nothing. Only what was read back equal counts\n"
+			"as repaired.\n",
 		.options = options_repair,
 		.max_args = SIZE_MAX,
 		.writes = true,

@@ -252,7 +252,7 @@ static int add_failing(struct adder *adder, struct subject *subject,
 		ret = add_loss(subject, range, &file_part, "page-offlined");
 	}
 	if (!ret && pmr_ranges_bytes(&lost) < part->length)
-		pmr_say(adder->ctx, PMR_INFO, "readable", subject->was->path,
+		pmr_say(adder->ctx, PMR_WARNING, "readable", subject->was->path,
 			"%" PRIu64 " bytes at byte %" PRIu64
 			" were never listed and can be read again: they are kept",
 			part->length - pmr_ranges_bytes(&lost), part->offset);
