@@ -171,14 +171,15 @@ static int load_earlier(struct cli *cli, struct pmr_earlier **earlier)
 	return 0;
 }
 
-static int add_earlier(struct cli *cli, struct pmr_earlier *earlier)
+static int add_earlier(struct cli *cli, struct pmr_earlier *earlier, bool has_targets)
 {
 	const struct options *options = &cli->options;
 	struct report *report = &cli->report;
-	int rc;
+	int rc = 0;
 
-	rc = pmr_earlier_select(cli->ctx, earlier, report->topology,
-				(const char *const *)options->args, options->n_args);
+	if (has_targets)
+		rc = pmr_earlier_select(cli->ctx, earlier, report->topology,
+					(const char *const *)options->args, options->n_args);
 	if (!rc)
 		rc = pmr_scan_add_earlier(cli->ctx, report->scan, earlier);
 	return cli_step(cli, rc);
@@ -187,6 +188,7 @@ static int add_earlier(struct cli *cli, struct pmr_earlier *earlier)
 /* The scan, and what an earlier report knows besides. No scan: there is nothing to scan. */
 static int scan_all(struct cli *cli)
 {
+	bool has_targets = cli->options.n_args > 0;
 	struct pmr_earlier *earlier = NULL;
 	int rc = 0;
 
@@ -195,7 +197,7 @@ static int scan_all(struct cli *cli)
 	if (!rc && cli->options.n_args)
 		rc = cli_scan(cli);
 	if (!rc && earlier && cli->report.scan)
-		rc = add_earlier(cli, earlier);
+		rc = add_earlier(cli, earlier, has_targets);
 	pmr_earlier_free(earlier);
 	return rc;
 }

@@ -95,6 +95,6 @@ int pmr_earlier_select(struct pmr_ctx *ctx, struct pmr_earlier *earlier,
 	}
 	if (kept < earlier->n_files)
 		pmr_say(ctx, PMR_INFO, "ranges-left-out", earlier->name,
-			"names %zu files that are not among the targets", earlier->n_files - kept);
+			"files that it names and that are not among the targets: %zu", earlier->n_files - kept);
 	return 0;
 }
