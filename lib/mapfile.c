@@ -35,8 +35,8 @@ enum field {
 };
 
 static const char *const field_names[N_FIELDS] = {
-	[FIELD_FILESYSTEM] = "filesystem: ",   [FIELD_INODE] = "inode: ",
-	[FIELD_GENERATION] = "generation: ",   [FIELD_SIZE] = "size: ",
+	[FIELD_FILESYSTEM] = "filesystem: ", [FIELD_INODE] = "inode: ",
+	[FIELD_GENERATION] = "generation: ", [FIELD_SIZE] = "size: ",
 	[FIELD_CHANGED] = "change time: ",
 };
 
@@ -433,7 +433,9 @@ int pmr_mapfile_format(const struct pmr_mapfile *map, char **text, size_t *lengt
 	fprintf(out, "# Mapfile. Created by pmem-recover version %s\n", pmr_version());
 	if (map->identity.known)
 		print_identity(out, &map->identity);
-	fprintf(out, "# current_pos  current_status  current_pass\n0x%08" PRIX64 "     %c               1\n",
+	fprintf(out,
+		"# current_pos  current_status  current_pass\n0x%08" PRIX64
+		"     %c               1\n",
 		finished ? 0 : untried, finished ? '+' : '?');
 	fputs("#      pos        size  status\n", out);
 	ret = print_areas(out, map);

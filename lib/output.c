@@ -156,15 +156,15 @@ static int reopen(struct pmr_output *output, uint64_t size, uint64_t end)
 	}
 	if (!place->st.st_mode || !S_ISREG(st.st_mode) || st.st_dev != place->st.st_dev ||
 	    st.st_ino != place->st.st_ino)
-		return refuse(output->ctx, "mapfile-output", place->path,
-			      "is not there, but the mapfile says that bytes were rescued to it: remove the mapfile to "
-			      "begin anew",
-			      -ENOENT);
+		return refuse(
+			output->ctx, "mapfile-output", place->path,
+			"is not there, but the mapfile says that bytes were rescued to it: remove the mapfile to "
+			"begin anew",
+			-ENOENT);
 	if ((uint64_t)st.st_size < end || (uint64_t)st.st_size > size) {
 		pmr_say(output->ctx, PMR_ERROR, "mapfile-output", place->path,
-			"has %" PRIu64
-			" bytes, which does not fit the mapfile (%" PRIu64 " to %" PRIu64
-			"): it is not the file that bytes were rescued to",
+			"has %" PRIu64 " bytes, which does not fit the mapfile (%" PRIu64
+			" to %" PRIu64 "): it is not the file that bytes were rescued to",
 			(uint64_t)st.st_size, end, size);
 		return -EINVAL;
 	}

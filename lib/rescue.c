@@ -135,7 +135,7 @@ static int fill(struct pmr_rescue *r, uint64_t offset, uint64_t length)
 }
 
 int pmr_rescue_lose(struct pmr_rescue *r, uint64_t offset, uint64_t length, uint64_t device_offset,
-		const char *reason)
+		    const char *reason)
 {
 	const struct pmr_loss between = { .length = length,
 					  .device_offset = device_offset,

@@ -31,7 +31,8 @@ struct salvager {
 	struct pmr_mapfile map; /* its ranges: what an earlier run rescued */
 	struct pmr_ranges listed; /* the device's list that the rescue goes by */
 	struct pmr_rescue rescue;
-	struct timespec kept_at; /* when the mapfile was brought up to date, and what was rescued then */
+	struct timespec
+		kept_at; /* when the mapfile was brought up to date, and what was rescued then */
 	uint64_t kept_bytes;
 	bool keeps; /* the mapfile could be written so far */
 	bool told; /* why it stopped was said */
@@ -119,7 +120,8 @@ static int find_places(struct salvager *s)
 {
 	int ret;
 
-	ret = pmr_output_find(s->ctx, "output", s->options->output, &s->source.st, &s->output_place);
+	ret = pmr_output_find(s->ctx, "output", s->options->output, &s->source.st,
+			      &s->output_place);
 	if (!ret)
 		ret = check_place(s, &s->output_place);
 	if (!ret)

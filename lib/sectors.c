@@ -25,8 +25,9 @@ static uint64_t page_of(uint64_t offset)
 static bool is_file_alive(struct pmr_rescue *r, uint64_t offset)
 {
 	uint64_t page = page_of(offset), last = r->size ? page_of(r->size - 1) : 0;
-	const uint64_t others[] = { r->own.good,	   page + PMR_PAGE, page - PMR_PAGE,
-				    page + 2ull * PMR_PAGE, 0,		    last };
+	const uint64_t others[] = {
+		r->own.good, page + PMR_PAGE, page - PMR_PAGE, page + 2ull * PMR_PAGE, 0, last
+	};
 	size_t got;
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -45,7 +46,8 @@ static bool is_file_alive(struct pmr_rescue *r, uint64_t offset)
 static bool is_device_alive(struct pmr_rescue *r, uint64_t offset, uint64_t length)
 {
 	const uint64_t size = r->filesystem->device->size;
-	const uint64_t others[] = { page_of(offset) - PMR_PAGE, page_of(offset + length + PMR_PAGE - 1),
+	const uint64_t others[] = { page_of(offset) - PMR_PAGE,
+				    page_of(offset + length + PMR_PAGE - 1),
 				    page_of(r->filesystem->start), page_of(size / 2),
 				    page_of(size - 1) };
 	struct pmr_ranges unreadable = { 0 };
@@ -103,7 +105,7 @@ static int sort_out(struct pmr_rescue *r, const struct pmr_extent *part, uint64_
 		to = i < unreadable->n ? min64(unreadable->v[i].offset, end) : end;
 		if (to > position) {
 			ret = pmr_rescue_take(r, part->offset + (position - device_offset),
-				   r->own.buffer + (position - from), to - position);
+					      r->own.buffer + (position - from), to - position);
 			position = to;
 		}
 		if (ret || position == end)
@@ -111,8 +113,8 @@ static int sort_out(struct pmr_rescue *r, const struct pmr_extent *part, uint64_
 		to = min64(unreadable->v[i].offset + unreadable->v[i].length, end);
 		if (to <= position)
 			continue;
-		ret = pmr_rescue_lose(r, part->offset + (position - device_offset), to - position, position,
-			   reason);
+		ret = pmr_rescue_lose(r, part->offset + (position - device_offset), to - position,
+				      position, reason);
 		position = to;
 	}
 	return ret;

@@ -167,7 +167,9 @@ static int open_file(struct pmr_source *s, struct pmr_topology *topology)
 int pmr_source_open(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *path,
 		    struct pmr_source *source)
 {
-	struct pmr_source s = { .ctx = ctx, .path = path, .fd = -1, .direct = -1, .media_error = 1 };
+	struct pmr_source s = {
+		.ctx = ctx, .path = path, .fd = -1, .direct = -1, .media_error = 1
+	};
 	int ret;
 
 	ret = open_file(&s, topology);
