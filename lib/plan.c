@@ -79,20 +79,21 @@ static bool is_vanished(const struct pmr_file *file)
 const char *pmr_plan_method(const struct pmr_file *file, enum pmr_method wanted,
 			    const struct pmr_recovery *recovery, enum pmr_method *method)
 {
-	enum pmr_method best = recovery->flag ? PMR_METHOD_FLAG : PMR_METHOD_WRITE;
-	bool flag = file->dax && recovery->flag;
+	/* where no poison is in the way a write needs no more than on any other file */
+	bool plain = !file->dax || is_vanished(file);
 
-	if (wanted == PMR_METHOD_FLAG && !flag)
+	if (wanted == PMR_METHOD_FLAG && !(file->dax && recovery->flag))
 		return "no-flag";
-	if (!file->dax || (wanted == PMR_METHOD_AUTO && is_vanished(file)))
-		best = PMR_METHOD_WRITE;
-	else if (wanted == PMR_METHOD_AUTO && recovery->capability != PMR_CAPABILITY_FLAG &&
-		 recovery->capability != PMR_CAPABILITY_WRITE)
+	if (wanted == PMR_METHOD_AUTO && !plain && recovery->flag) {
+		*method = PMR_METHOD_FLAG;
+		return NULL;
+	}
+	/* a write that is named is tried where it is not known to fail: where it does, the page stays as it was */
+	if (!plain &&
+	    ((wanted == PMR_METHOD_AUTO && recovery->capability != PMR_CAPABILITY_WRITE) ||
+	     (wanted == PMR_METHOD_WRITE && recovery->capability == PMR_CAPABILITY_NONE)))
 		return "no-recovery-write";
-	/* what is named is tried where it is not known to fail: a refused write leaves the page as it was */
-	else if (wanted == PMR_METHOD_WRITE && recovery->capability == PMR_CAPABILITY_NONE)
-		return "no-recovery-write";
-	*method = wanted == PMR_METHOD_AUTO ? best : wanted;
+	*method = wanted == PMR_METHOD_AUTO ? PMR_METHOD_WRITE : wanted;
 	return NULL;
 }
 

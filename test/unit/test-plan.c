@@ -308,9 +308,88 @@ static void test_random(void **state)
 	}
 }
 
+/* ---- methods */
+
+#define NONE                                      \
+	{                                         \
+		PMR_CAPABILITY_NONE, 0, "release" \
+	}
+#define UNKNOWN                                 \
+	{                                       \
+		PMR_CAPABILITY_UNKNOWN, 0, NULL \
+	}
+#define WRITE                                      \
+	{                                          \
+		PMR_CAPABILITY_WRITE, 0, "release" \
+	}
+#define FLAG                                             \
+	{                                                \
+		PMR_CAPABILITY_FLAG, 0x20, "memfd-probe" \
+	}
+
+static const struct {
+	bool dax;
+	bool vanished;
+	enum pmr_method wanted;
+	struct pmr_recovery recovery;
+	enum pmr_method method;
+	const char *refused;
+} method_rows[] = {
+	{ true, false, PMR_METHOD_AUTO, FLAG, PMR_METHOD_FLAG, NULL },
+	{ true, false, PMR_METHOD_AUTO, WRITE, PMR_METHOD_WRITE, NULL },
+	{ true, false, PMR_METHOD_AUTO, NONE, 0, "no-recovery-write" },
+	{ true, false, PMR_METHOD_AUTO, UNKNOWN, 0, "no-recovery-write" },
+	{ true, false, PMR_METHOD_FLAG, FLAG, PMR_METHOD_FLAG, NULL },
+	{ true, false, PMR_METHOD_FLAG, WRITE, 0, "no-flag" },
+	{ true, false, PMR_METHOD_FLAG, NONE, 0, "no-flag" },
+	{ true, false, PMR_METHOD_FLAG, UNKNOWN, 0, "no-flag" },
+	{ true, false, PMR_METHOD_WRITE, FLAG, PMR_METHOD_WRITE, NULL },
+	{ true, false, PMR_METHOD_WRITE, WRITE, PMR_METHOD_WRITE, NULL },
+	{ true, false, PMR_METHOD_WRITE, NONE, 0, "no-recovery-write" },
+	{ true, false, PMR_METHOD_WRITE, UNKNOWN, PMR_METHOD_WRITE, NULL },
+	{ true, false, PMR_METHOD_PUNCH, FLAG, PMR_METHOD_PUNCH, NULL },
+	{ true, false, PMR_METHOD_PUNCH, NONE, PMR_METHOD_PUNCH, NULL },
+	{ true, true, PMR_METHOD_AUTO, FLAG, PMR_METHOD_WRITE, NULL },
+	{ true, true, PMR_METHOD_AUTO, NONE, PMR_METHOD_WRITE, NULL },
+	{ true, true, PMR_METHOD_WRITE, NONE, PMR_METHOD_WRITE, NULL },
+	{ false, false, PMR_METHOD_AUTO, FLAG, PMR_METHOD_WRITE, NULL },
+	{ false, false, PMR_METHOD_AUTO, NONE, PMR_METHOD_WRITE, NULL },
+	{ false, false, PMR_METHOD_FLAG, FLAG, 0, "no-flag" },
+	{ false, false, PMR_METHOD_WRITE, NONE, PMR_METHOD_WRITE, NULL },
+	{ false, false, PMR_METHOD_PUNCH, NONE, PMR_METHOD_PUNCH, NULL },
+};
+
+static void test_methods(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(method_rows) / sizeof(method_rows[0]); i++) {
+		struct pmr_loss losses[] = {
+			{ .offset = 512, .length = 512, .vanished = method_rows[i].vanished },
+			/* not wanted, so it does not count */
+			{ .offset = 4096, .length = 512, .state = PMR_SKIPPED },
+		};
+		struct pmr_file file = {
+			.size = 8 * K, .dax = method_rows[i].dax, .losses = losses, .n_losses = 2
+		};
+		enum pmr_method method = PMR_METHOD_AUTO;
+		const char *refused;
+
+		refused = pmr_plan_method(&file, method_rows[i].wanted, &method_rows[i].recovery,
+					  &method);
+		if (method_rows[i].refused) {
+			assert_non_null(refused);
+			assert_string_equal(refused, method_rows[i].refused);
+		} else {
+			assert_null(refused);
+		}
+		assert_int_equal(method, method_rows[i].method);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_offlined_without_dax),
 		cmocka_unit_test(test_split_tail),

@@ -1,0 +1,123 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# repair --method= on loop devices: a plain write, the flag refused, the punch, and a punch whose write fails; and what
+# an earlier report knows of that holds the right bytes already.
+. "${top_srcdir:?}/test/cli/lib.sh"
+need_root
+
+# same NAME: the file is what it was, also on the medium
+same() {
+	settle "$mnt"
+	cmp "$mnt/$1" "$backup/$1" || fail "$1 is not what it was"
+}
+
+# extents NAME: where it lies
+extents() {
+	filefrag -b1 -v "$mnt/$1" | grep -E '^ +[0-9]+:'
+}
+
+# on_medium NAME OFFSET: byte of the image that has that byte of the file
+on_medium() {
+	tools where "$image" "$mnt/$1" "$2"
+}
+
+# lost PLACE...: two sectors at each, a file's name and an offset, are lost; they go to $work/bad
+lost() {
+	local place
+
+	: >"$work/bad"
+	for place in "$@"; do
+		echo "$(($(on_medium "${place% *}" "${place#* }") / 512)) 2" >>"$work/bad"
+	done
+	tools damage "$image" "$work/bad" || fail damage
+	settle "$mnt"
+}
+
+for type in ext4 xfs; do
+	mnt=$work/$type
+	backup=$work/backup-$type
+	filesystem $type "$mnt"
+	mkdir "$backup"
+	tools write "$mnt/file" 100 || fail write
+	tools write "$mnt/tail" 3 - 1234 || fail write
+	sync -f "$mnt"
+	cp -a "$mnt"/file "$mnt"/tail "$backup"
+
+	# ---- the flag is for DAX
+	lost "file 8192" "file 303104" "tail 8192"
+	repair 4 -y --method=flag --from-backup="$backup" "$mnt"
+	json 'd["summary"]["repaired_bytes"] == 0' 'all(r["reason"] == "no-flag" for f in d["files"] for r in f["ranges"])' \
+		'all(p["refused"] == "no-flag" and p["method"] is None and not p["steps"] for p in d["plan"])'
+	says "is not mounted DAX"
+
+	# ---- the plan has the method, and what the punch costs
+	repair 0 --dry-run --from-backup="$backup" "$mnt"
+	json '[p["method"] for p in d["plan"]] == ["write", "write"]' '"punch-cost" not in codes'
+	says "method write"
+	repair 0 --dry-run --method=punch --from-backup="$backup" "$mnt"
+	json '[p["method"] for p in d["plan"]] == ["punch", "punch"]' 'codes.count("punch-cost") == 1'
+	says "in 2 writes, method punch: moves its blocks, may fragment it, and leaves the poison in free space"
+
+	# ---- the punch
+	before=$(extents file)
+	size=$(stat -c '%s %b' "$mnt/tail")
+	repair 1 -y --method=punch --from-backup="$backup" "$mnt"
+	json 'all(r["method"] == "punch" and r["state"] == "repaired" for f in d["files"] for r in f["ranges"] if r["offset"] < f["size"])' \
+		'd["summary"]["repaired_bytes"] == 3 * 1024' 'codes.count("poison-left") == 2' 'd["journal"].endswith(".done")' \
+		'all(r["owner"] == "free" for r in d["devices"][0]["badblocks"]["ranges"])'
+	says "2048 bytes of poison that were in $mnt/file lie in free space now"
+	same file
+	same tail
+	[ "$(extents file)" != "$before" ] || fail "no block has moved"
+	[ "$(stat -c '%s %b' "$mnt/tail")" = "$size" ] || fail "tail has another size"
+
+	# ---- the punch, and then nothing can be written: the bytes are in the journal, and it is said where
+	lost "file 303104"
+	rm -r "$work/journal"
+	(
+		trap '' XFSZ
+		ulimit -f 128
+		repair 4 -y --method=punch --from-backup="$backup" "$mnt/file"
+	) || exit 1
+	status=4
+	json 'losses(d) == {"'"$mnt/file"'": [(303104, 1024, "failed")]}' 'd["journal"].endswith(".journal")' \
+		'd["files"][0]["ranges"][0]["reason"] == "punched-not-written"' '"not-repaired" not in codes'
+	journal=$(echo "$work"/journal/*.journal)
+	says "its 4096 bytes from byte 303104 on were given back, and File too large; they are in the journal $journal from byte"
+	at=$(sed -n 's/.*journal from byte \([0-9]*\) on.*/\1/p' "$work/err")
+	cmp -s "$mnt/file" "$backup/file" && fail "nothing was punched"
+	dd if="$journal" of="$mnt/file" bs=1 skip="$at" seek=303104 count=4096 conv=notrunc status=none || fail dd
+	same file
+
+	# ---- no list has it any more
+	lost "file 8192" "file 303104" "tail 8192"
+	run 4 scan --badblocks="$work/bad" "$mnt"
+	cp "$work/out" "$work/report"
+	cp "$work/bad" "$work/was"
+	: >"$work/bad"
+	# one range has come to hold what it should, another to hold something else
+	dd if="$backup/file" of="$image" bs=1 skip=8192 seek=$(($(sed -n '1s/ .*//p' "$work/was") * 512)) \
+		count=1024 conv=notrunc status=none || fail dd
+	settle "$mnt"
+	repair 1 -y --from-backup="$backup" --ranges="$work/report" "$mnt"
+	json '[(r["offset"], r["state"], r.get("reason"), r.get("method")) for f in d["files"] for r in f["ranges"]
+			if f["path"].endswith("/file")] == [(8192, "repaired", "already-equal", None), (303104, "repaired", None, "write")]' \
+		'all(r["vanished"] and r["source"] == "backup" for f in d["files"] for r in f["ranges"])'
+	same file
+	same tail
+	# all of it right already: nothing is written
+	lost "file 8192"
+	run 4 scan --badblocks="$work/bad" "$mnt/file"
+	cp "$work/out" "$work/report"
+	cp "$work/bad" "$work/was"
+	: >"$work/bad"
+	dd if="$backup/file" of="$image" bs=1 skip=8192 seek=$(($(sed -n '1s/ .*//p' "$work/was") * 512)) count=1024 conv=notrunc \
+		status=none || fail dd
+	settle "$mnt"
+	time=$(stat -c '%.Y %.Z' "$mnt/file")
+	repair 1 -y --from-backup="$backup" --ranges="$work/report" "$mnt/file"
+	json 'd["files"][0]["ranges"][0]["reason"] == "already-equal"'
+	[ "$(stat -c '%.Y %.Z' "$mnt/file")" = "$time" ] || fail "the file was written"
+	same file
+	unmounted "$mnt"
+done
