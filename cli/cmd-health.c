@@ -94,10 +94,11 @@ static void say_vanished(struct cli *cli)
 			next++;
 		cli_say(cli, PMR_WARNING, "records-vanished",
 			device->path ? device->path : device->name,
-			"%zu of the records that its list had are gone and no repair accounts for it: what lies there "
-			"may be wrong; ask 'pmem-recover scan --badblocks=%s' for the files, compare them with a "
-			"backup, then give --acknowledge=%s",
-			next - i, vanished[i].list, device->name);
+			"%zu %s vanished from its list and no repair accounts for that: what lies there may be wrong; "
+			"ask 'pmem-recover scan --badblocks=%s' for the files, compare them with a backup, then give "
+			"--acknowledge=%s",
+			next - i, next - i == 1 ? "record" : "records", vanished[i].list,
+			device->name);
 	}
 }
 

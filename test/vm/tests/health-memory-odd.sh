@@ -17,7 +17,7 @@ disk=${PMEM##*/}
 mount_fs ext4
 make_file f 100000
 poison_file f 50000
-at=$(($(file_sector f 50000) * 512))
+byte=$(($(file_sector f 50000) * 512))
 
 # ---- the file
 
@@ -65,7 +65,7 @@ status_is 8 "full: what vanished is told"
 mount -o remount,bind,ro $journals
 recover health
 status_is 8 "read-only: what vanished is told"
-report "read-only" ".vanished[0].id == \"$disk@$at\" and .remembered == false and all(.messages[]; .code != \"memory-not-kept\" or .level == \"info\")"
+report "read-only" ".vanished[0].id == \"$disk@$byte\" and .remembered == false and all(.messages[]; .code != \"memory-not-kept\" or .level == \"info\")"
 recover health --acknowledge="$disk"
 check "read-only: cannot be acknowledged ($status)" [ $status = 8 ]
 report "read-only: cannot be acknowledged" '(.vanished | length) == 1 and any(.messages[]; .code == "not-acknowledged")'
@@ -129,7 +129,7 @@ start_repair 300
 left=$(badblocks "$PMEM" | wc -l)
 check "a repair that dies: in the middle ($left left)" [ "$left" -gt 0 -a "$left" -lt 300 ]
 kill -KILL $repairing
-wait $repairing
+wait $repairing 2>/dev/null
 recover health
 check "a repair that dies: exit status 12 ($status)" [ $status = 12 ]
 report "a repair that dies: what it cleared is told" "(.vanished | length) == $((300 - left))"

@@ -17,7 +17,7 @@ disk=${PMEM##*/}
 mount_fs ext4
 make_file f 100000
 sector=$(file_sector f 50000)
-at=$((sector * 512))
+byte=$((sector * 512))
 vanished() { report "$1: vanished" "[.vanished[] | [.offset, .length]] == $2"; }
 
 # ---- nothing, then something, then nothing new
@@ -48,25 +48,25 @@ clear_all
 check "it was cleared" clean
 recover health
 status_is 8 "vanished"
-vanished "vanished" "[[$at, 512]]"
-report "vanished: which" ".vanished[0] | .id == \"$disk@$at\" and .device == \"$disk\" and .metadata == false and .seen == \"2026-11-22T03:12:44Z\" and .list == \"$list\""
+vanished "vanished" "[[$byte, 512]]"
+report "vanished: which" ".vanished[0] | .id == \"$disk@$byte\" and .device == \"$disk\" and .metadata == false and .seen == \"2026-11-22T03:12:44Z\" and .list == \"$list\""
 report "vanished: it is said" 'any(.messages[]; .code == "records-vanished" and .level == "warning")'
 says "vanished: how to go on" "--acknowledge=$disk"
 recover health
 status_is 8 "vanished: still"
 recover health -q
-check "vanished: a line with -q" grep -q "512 B at byte $at vanished.*: $disk@$at" $err
+check "vanished: a line with -q" grep -q "512 B at byte $byte vanished.*: $disk@$byte" $err
 recover health -u
-check "vanished: a line for people" grep -q "512 B at byte $at vanished.*: $disk@$at" $out
+check "vanished: a line for people" grep -q "512 B at byte $byte vanished.*: $disk@$byte" $out
 recover scan --badblocks="$list" $mnt
-report "vanished: what is remembered names the file" "[.files[] | select(.ranges != []) | .path] == [\"$mnt/f\"] and .files[0].ranges[0].device_offset == $at"
+report "vanished: what is remembered names the file" "[.files[] | select(.ranges != []) | .path] == [\"$mnt/f\"] and .files[0].ranges[0].device_offset == $byte"
 
 # ---- acknowledged
 
 recover health --acknowledge="$disk@1"
 check "another name: exit status 8 ($status)" [ $status = 8 ]
-says "another name: what there is" "there is $disk@$at"
-recover health --acknowledge="$disk@$at"
+says "another name: what there is" "there is $disk@$byte"
+recover health --acknowledge="$disk@$byte"
 status_is 0 "acknowledged"
 vanished "acknowledged" '[]'
 check "acknowledged: nothing is remembered" [ ! -e "$list" ]
@@ -141,7 +141,9 @@ recover health --acknowledge="$PMEM"
 
 make_file f 4000000
 base=$(file_sector f 0)
-for ((n = 0; n < 600; n++)); do
+# The kernel takes 512 records by hand; from the module it takes more, and drops them.
+[ "$kind" = module ] && count=600 || count=500
+for ((n = 0; n < count; n++)); do
 	echo "$((base + 8 * n)) 1"
 done >/tmp/list
 inject /tmp/list
