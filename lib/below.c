@@ -53,6 +53,22 @@ static bool is_on_device(const struct pmr_topology *topology, const struct stat 
 	return false;
 }
 
+/* Whether what is named is the file of the report, under that name or another. */
+static bool is_file(const struct pmr_topology *topology, const struct stat *st,
+		    const struct pmr_earlier_file *file, const struct stat *is)
+{
+	const char *uuid;
+
+	if (is)
+		return is->st_dev == st->st_dev && is->st_ino == st->st_ino;
+	for (size_t i = 0; i < topology->n_filesystems; i++) {
+		uuid = topology->filesystems[i]->uuid;
+		if (topology->filesystems[i]->devno == st->st_dev && uuid && file->filesystem_uuid)
+			return !strcmp(uuid, file->filesystem_uuid) && st->st_ino == file->inode;
+	}
+	return false;
+}
+
 /* 1 yes, 0 no, -ENOMEM */
 static int lies_at(const struct pmr_topology *topology, const char *target,
 		   const struct pmr_earlier_file *file)
@@ -66,7 +82,7 @@ static int lies_at(const struct pmr_topology *topology, const char *target,
 		return is_there &&
 		       is_on_device(topology, &is, pmr_topology_find(topology, target), 0);
 	if (S_ISREG(st.st_mode))
-		return is_there && is.st_dev == st.st_dev && is.st_ino == st.st_ino;
+		return is_file(topology, &st, file, is_there ? &is : NULL);
 	if (S_ISBLK(st.st_mode))
 		return is_there && is_on_device(topology, &is, NULL, st.st_rdev);
 	directory = resolve(target);
@@ -94,7 +110,8 @@ int pmr_earlier_select(struct pmr_ctx *ctx, struct pmr_earlier *earlier,
 		kept += (size_t)found;
 	}
 	if (kept < earlier->n_files)
-		pmr_say(ctx, PMR_INFO, "ranges-left-out", earlier->name,
-			"files that it names and that are not among the targets: %zu", earlier->n_files - kept);
+		pmr_say(ctx, kept ? PMR_INFO : PMR_WARNING, "ranges-left-out", earlier->name,
+			"files that it names and that are not among the targets: %zu",
+			earlier->n_files - kept);
 	return 0;
 }
