@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* GNU ddrescue's mapfiles. */
+
+#include "fuzz.h"
+#include "mapfile.h"
+
+static unsigned long count_lines(const char *text, size_t length)
+{
+	unsigned long n = 1;
+
+	for (size_t i = 0; i < length; i++)
+		n += text[i] == '\n';
+	return n;
+}
+
+static int parse(const char *text, size_t length, struct pmr_mapfile *map)
+{
+	const char *fault = NULL;
+	unsigned long line = 0;
+	int ret;
+
+	memset(map, UNTOUCHED, sizeof(*map));
+	ret = pmr_mapfile_parse(text, length, map, &line, &fault);
+	if (!ret)
+		return 0;
+	check(ret == -EINVAL || ret == -ERANGE);
+	check(is_untouched(map, sizeof(*map)));
+	check(fault && *fault);
+	check(line >= 1 && line <= count_lines(text, length));
+	return ret;
+}
+
+static void check_map(const struct pmr_mapfile *map)
+{
+	const struct pmr_mapfile_identity *identity = &map->identity;
+	const struct pmr_ranges *bad = &map->bad;
+
+	check(map->size <= INT64_MAX);
+	check_normal(&map->rescued, map->size);
+	check_normal(bad, map->size);
+	for (size_t i = 0; i < bad->n; i++)
+		check(!pmr_ranges_overlap(&map->rescued, bad->v[i].offset, bad->v[i].length));
+	check(!identity->path);
+	if (!identity->known)
+		return;
+	check(identity->size == map->size);
+	check(identity->change_time.tv_nsec >= 0 && identity->change_time.tv_nsec < 1000000000);
+	check(!identity->uuid || (*identity->uuid && strlen(identity->uuid) <= 64));
+	check(!pmr_mapfile_differs(map, identity));
+}
+
+static void check_same(const struct pmr_mapfile *a, const struct pmr_mapfile *b)
+{
+	check(a->size == b->size);
+	check_same_ranges(&a->rescued, &b->rescued);
+	check_same_ranges(&a->bad, &b->bad);
+	check(a->identity.known == b->identity.known);
+	if (!a->identity.known)
+		return;
+	check(is_same_text(a->identity.uuid, b->identity.uuid));
+	check(a->identity.inode == b->identity.inode);
+	check(a->identity.generation == b->identity.generation);
+	check(!pmr_mapfile_differs(a, &b->identity));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct pmr_mapfile map, again;
+	char *text, *same;
+	size_t length, n;
+
+	if (parse((const char *)data, size, &map))
+		return 0;
+	understood();
+	check_map(&map);
+	check(!pmr_mapfile_format(&map, &text, &length));
+	check(strlen(text) == length);
+	check(!parse(text, length, &again));
+	check_same(&map, &again);
+	check(!pmr_mapfile_format(&again, &same, &n));
+	check(n == length && !memcmp(text, same, n));
+	pmr_mapfile_release(&map);
+	pmr_mapfile_release(&again);
+	free(text);
+	free(same);
+	return 0;
+}
