@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # oracle.sh: the checks of the random trees can fail: each kind of wrong report or wrong repair is found.
 #
-# needs: any
+# needs: once
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/tests/lib.sh
 . "$here/lib.sh"
 
+capability='write'
+case $(uname -r) in *-flag*) capability=flag ;; esac
 use_pmem fsdax
 TEST_DIR=1 TEST_DEV=1 QA_CHECK_FS=1 mkfs.xfs -q -f -K -d size=80m -m reflink=1 "$PMEM" >/dev/null
 mount -t xfs -o dax "$PMEM" $mnt
@@ -42,8 +44,31 @@ wrong "free space that is a file" '(first(.devices[0].badblocks.ranges[] | selec
 wrong "another exit status" '.exit_status = 0'
 wrong "one byte more in the summary" '.summary.lost_bytes += 1'
 
+# With seed 1 the first is a sparse one, and the second has its losses filled.
+mkdir /tmp/saved
+check "the salvage as it is: right" $TREE salvage "$PMEM_RECOVER" 1 3 /tmp/copy /tmp/expect /tmp/saved $capability
+cp -r /tmp/saved /tmp/as-it-is
+# spoilt WHAT FILE COMMAND...: the same with one thing changed in one of its files.
+spoilt() {
+	local what=$1 number=${2%%.*}
+	shift 2
+	"$@"
+	check "the salvage, $what: wrong" eval '! $TREE check-salvage /tmp/copy /tmp/expect /tmp/saved ${number#*-} $capability'
+	cp --sparse=always /tmp/as-it-is/* /tmp/saved/
+}
+put() { printf '%b' "$3" | dd of="/tmp/saved/$1" bs=1 seek="$2" conv=notrunc status=none; }
+of_map() { sed -i "$2" "/tmp/saved/$1"; }
+other_report() { jq "$2" "/tmp/as-it-is/$1" >"/tmp/saved/$1"; }
+spoilt "a byte changed" salvage-0.out put salvage-0.out 20 X
+spoilt "a byte more" salvage-0.out truncate -s +1 /tmp/saved/salvage-0.out
+spoilt "no hole" salvage-0.out cp --sparse=never /tmp/as-it-is/salvage-0.out /tmp/saved/
+spoilt "a loss that is good in the map" salvage-0.map of_map salvage-0.map 's/-$/+/'
+spoilt "an end missing in the map" salvage-0.map of_map salvage-0.map '$d'
+spoilt "a loss left out of the report" salvage-0.json other_report salvage-0.json 'del(.files[0].ranges[0])'
+spoilt "another exit status" salvage-0.json other_report salvage-0.json '.exit_status = 0'
+
 "$PMEM_RECOVER" repair --yes --from-backup=/tmp/copy $mnt >/tmp/right.json 2>/dev/null
-repaired() { $TREE check-repair /tmp/copy $mnt /tmp/expect "${1:-/tmp/right.json}"; }
+repaired() { $TREE check-repair /tmp/copy $mnt /tmp/expect "${1:-/tmp/right.json}" auto $capability; }
 check "the repair as it is: right" repaired
 
 # A file without poison that is left, so that it can be changed and put back; without a capability, as writing drops it.
@@ -74,5 +99,9 @@ jq '(first(.files[].ranges[] | select(.state == "skipped")) | .reason) = "in-use
 check "the repair, skipped for another reason: wrong" eval '! repaired /tmp/wrong.json'
 jq '(first(.files[].ranges[] | select(.state == "skipped")) | .state) = "repaired"' /tmp/right.json >/tmp/wrong.json
 check "the repair, said to be whole: wrong" eval '! repaired /tmp/wrong.json'
+jq '(first(.files[].ranges[] | select(.state == "repaired")) | .method) = "punch"' /tmp/right.json >/tmp/wrong.json
+check "the repair, by another method: wrong" eval '! repaired /tmp/wrong.json'
+jq '.recovery.capability = "none"' /tmp/right.json >/tmp/wrong.json
+check "the repair, on another kernel: wrong" eval '! repaired /tmp/wrong.json'
 unmount
 finish

@@ -2,6 +2,7 @@
 /* make.c: decide what the tree holds: names, kinds, sizes, and in which order whose blocks are written. */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,20 +165,20 @@ static void plan_ops(struct maker *maker, struct work *work)
 
 	switch (work->kind) {
 	case KIND_SHUFFLED:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 4, 12));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 3, 8));
 		plan_runs(maker, work, 0, blocks_of(work), 1);
 		prng_shuffle(prng, work->ops, work->n_ops, sizeof(*work->ops));
 		break;
 	case KIND_INTERLEAVED:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 3, 9));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 3, 7));
 		plan_runs(maker, work, 0, blocks_of(work), 2);
 		break;
 	case KIND_SPARSE:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 12, 48));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 12, 32));
 		plan_sparse(maker, work);
 		break;
 	case KIND_UNWRITTEN:
-		work->size = random_size(prng, (uint32_t)prng_between(prng, 5, 14));
+		work->size = random_size(prng, (uint32_t)prng_between(prng, 5, 10));
 		plan_unwritten(maker, work);
 		break;
 	case KIND_AHEAD:
@@ -191,7 +192,7 @@ static void plan_ops(struct maker *maker, struct work *work)
 		plan_runs(maker, work, 0, blocks_of(work), 6);
 		break;
 	case KIND_TWICE:
-		work->size = random_size(prng, 2 * (uint32_t)prng_between(prng, 3, 8));
+		work->size = random_size(prng, 2 * (uint32_t)prng_between(prng, 3, 6));
 		plan_twice(maker, work);
 		break;
 	case KIND_EMPTY:
@@ -315,6 +316,14 @@ static void stay_here(void)
 		die("cannot stay on one CPU: %s", strerror(errno));
 }
 
+static int clear_away(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
 int verb_make(int argc, char **argv)
 {
 	struct maker maker = { .mount = argv[1], .backup = argv[2] };
@@ -326,7 +335,9 @@ int verb_make(int argc, char **argv)
 	/* Not from the seed: a device keeps the tags of earlier runs. */
 	if (getentropy(&maker.note.magic, sizeof(maker.note.magic)))
 		die("no random number: %s", strerror(errno));
-	if (mkdir(maker.backup, 0755) && errno != EEXIST)
+	/* Another tree's, if it is there. */
+	if ((nftw(maker.backup, clear_away, 32, FTW_DEPTH | FTW_PHYS) && errno != ENOENT) ||
+	    mkdir(maker.backup, 0755))
 		die("%s: cannot make: %s", maker.backup, strerror(errno));
 	maker.reflink = build_can_reflink(maker.mount);
 	build_tune_ext4(maker.mount);

@@ -2,7 +2,7 @@
 /* oracle.c: where every sector of every file lies, found by reading: tags seen in files are looked for on the device. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <fts.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -18,9 +18,6 @@
 #include "tree.h"
 
 enum { CHUNK = 1 << 20 };
-
-/* nftw() hands its function no argument. */
-static struct oracle *walking;
 
 static char *hex(const unsigned char *bytes, size_t n)
 {
@@ -44,25 +41,23 @@ static enum kind kind_of(const char *path)
 	die("%s: no file of this tree", path);
 }
 
-static int meet(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static void meet(struct oracle *oracle, const char *path, const struct stat *st)
 {
-	struct oracle *oracle = walking;
 	const char *below = path + strlen(oracle->mount) + 1;
 	unsigned char capability[64];
 	struct file *file;
 	ssize_t n;
 	size_t i;
 
-	(void)ftw;
-	if (type != FTW_F || !S_ISREG(st->st_mode))
-		return 0;
 	for (i = 0; i < oracle->n_files; i++) {
 		file = &oracle->files[i];
 		if (file->inode == st->st_ino) {
 			file->links =
 				realloc(file->links, (file->n_links + 1) * sizeof(*file->links));
+			if (!file->links)
+				die("out of memory");
 			file->links[file->n_links++] = must_format("%s", below);
-			return 0;
+			return;
 		}
 	}
 	oracle->files =
@@ -79,7 +74,33 @@ static int meet(const char *path, const struct stat *st, int type, struct FTW *f
 	n = lgetxattr(path, "security.capability", capability, sizeof(capability));
 	if (n > 0)
 		file->capability = hex(capability, (size_t)n);
-	return 0;
+}
+
+static int compare_names(const FTSENT **a, const FTSENT **b)
+{
+	return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+/* In an order that no hash of the filesystem's decides, so that a seed chooses the same files again. */
+static void walk(struct oracle *oracle)
+{
+	char *paths[] = { must_format("%s", oracle->mount), NULL };
+	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, compare_names);
+	FTSENT *entry;
+
+	errno = 0;
+	while (fts && (entry = fts_read(fts))) {
+		if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR ||
+		    entry->fts_info == FTS_NS)
+			die("%s: %s", entry->fts_path, strerror(entry->fts_errno));
+		if (entry->fts_info == FTS_F && S_ISREG(entry->fts_statp->st_mode))
+			meet(oracle, entry->fts_path, entry->fts_statp);
+		errno = 0;
+	}
+	if (!fts || errno)
+		die("%s: cannot walk: %s", oracle->mount, strerror(errno));
+	fts_close(fts);
+	free(paths[0]);
 }
 
 /* The tag at a place, or NULL. */
@@ -121,9 +142,7 @@ static void read_files(struct oracle *oracle, unsigned char *buffer)
 	uint32_t i;
 	int fd;
 
-	walking = oracle;
-	if (nftw(oracle->mount, meet, 32, FTW_PHYS | FTW_MOUNT))
-		die("%s: cannot walk: %s", oracle->mount, strerror(errno));
+	walk(oracle);
 	for (i = 0; i < oracle->n_files; i++) {
 		char *path = must_format("%s/%s", oracle->mount, oracle->files[i].path);
 
@@ -142,7 +161,7 @@ static void read_device(struct oracle *oracle, int fd, unsigned char *buffer)
 	uint64_t base, at, sector, bytes = oracle->n_sectors * SECTOR;
 	size_t n;
 
-	for (base = 0; base < bytes; base += n) {
+	for (base = oracle->start; base < bytes; base += n) {
 		n = must_pread(fd, oracle->device, buffer,
 			       bytes - base < CHUNK ? bytes - base : CHUNK, base);
 		if (!n)
@@ -159,7 +178,38 @@ static void read_device(struct oracle *oracle, int fd, unsigned char *buffer)
 	}
 }
 
-/* Where the filesystem begins on the whole device, and how much of the device is worth reading. */
+static uint64_t big_endian(const unsigned char *bytes, size_t n)
+{
+	uint64_t value = 0;
+
+	while (n--)
+		value = value << 8 | *bytes++;
+	return value;
+}
+
+static uint64_t little_endian(const unsigned char *bytes, size_t n)
+{
+	uint64_t value = 0;
+
+	while (n--)
+		value = value << 8 | bytes[n];
+	return value;
+}
+
+/* The size of a filesystem in blocks is in its superblock: what is behind it need not be read. */
+static uint64_t blocks_of_filesystem(const struct oracle *oracle, int device)
+{
+	unsigned char *super = aligned_alloc(BLOCK, BLOCK);
+	uint64_t blocks;
+
+	if (!super || must_pread(device, oracle->device, super, BLOCK, oracle->start) != BLOCK)
+		die("%s: no superblock", oracle->device);
+	blocks = oracle->xfs ? big_endian(super + 8, 8) : little_endian(super + 1024 + 4, 4);
+	free(super);
+	return blocks;
+}
+
+/* Where the filesystem begins on the whole device, and where it ends. */
 static void find_extent(struct oracle *oracle, int device)
 {
 	struct stat mount, dev;
@@ -183,9 +233,10 @@ static void find_extent(struct oracle *oracle, int device)
 	}
 	if (ioctl(device, BLKGETSIZE64, &bytes))
 		die("%s: no block device: %s", oracle->device, strerror(errno));
-	/* statfs leaves the log and the inode tables out. */
-	used = oracle->start + (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize + (16u << 20);
-	oracle->n_sectors = (bytes < used ? bytes : used) / SECTOR;
+	used = oracle->start + blocks_of_filesystem(oracle, device) * BLOCK;
+	if (used > bytes || used < oracle->start + (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize)
+		die("%s: a superblock that this test does not understand", oracle->device);
+	oracle->n_sectors = used / SECTOR;
 }
 
 static void learn_frozen(struct oracle *oracle, int device)

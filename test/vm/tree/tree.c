@@ -11,10 +11,13 @@
 #include "tree.h"
 
 static const char usage[] =
-	"usage: tree make SEED MNT BACKUP             make a tree, and a copy of it\n"
+	"usage: tree make SEED MNT BACKUP             make a tree, and a copy of it, anew\n"
 	"       tree poison SEED MNT DEV N EXPECT     print the sectors to poison, write down what they take\n"
 	"       tree check-scan EXPECT REPORT         is the scan right?\n"
-	"       tree check-repair BACKUP MNT EXPECT REPORT\n"
+	"       tree salvage PROGRAM SEED N BACKUP EXPECT DIR CAPABILITY\n"
+	"                                             salvage N files to DIR; is what came out right?\n"
+	"       tree check-salvage BACKUP EXPECT DIR NUMBER CAPABILITY   is one of them?\n"
+	"       tree check-repair BACKUP MNT EXPECT REPORT METHOD CAPABILITY\n"
 	"       tree partition SEED DEV MIB [START]   write an MBR or GPT with a partition of MIB mebibytes\n"
 	"       tree inject LIST KNOB                 write a list of sectors to a device's badblocks attribute\n"
 	"       tree inject LIST KNOB OFFSET          the same to the test module, for a device at OFFSET of its region\n"
@@ -30,7 +33,9 @@ static const struct verb {
 	{ "make", 3, verb_make },
 	{ "poison", 5, verb_poison },
 	{ "check-scan", 2, verb_check_scan },
-	{ "check-repair", 4, verb_check_repair },
+	{ "salvage", 7, verb_salvage },
+	{ "check-salvage", 5, verb_check_salvage },
+	{ "check-repair", 6, verb_check_repair },
 	{ "partition", 3, verb_partition },
 	{ "partition", 4, verb_partition },
 	{ "inject", 2, verb_inject },

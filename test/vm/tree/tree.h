@@ -8,7 +8,9 @@
  * poison.c   which sectors to poison, and what a scan must then say: the expectation
  * expect.c   the expectation, written and read back
  * report.c   the report of pmem-recover, read
- * check.c    the report and the repaired files against the expectation
+ * check.c    the report against the expectation
+ * salvage.c  files salvaged, and what came out against the expectation
+ * after.c    the repaired files and the device against the expectation
  * device.c   partition tables, and a clean start
  *
  * Nothing here includes or links anything of the library or program under test.
@@ -204,6 +206,7 @@ struct told {
 	const char *state;
 	const char *reason; /* or "" */
 	const char *source;
+	const char *method;
 };
 
 struct told_owner {
@@ -213,6 +216,9 @@ struct told_owner {
 
 struct report {
 	void *json;
+	const char *command;
+	const char *capability, *evidence; /* what the kernel offers, and how that is known */
+	uint32_t flag;
 	int exit_status;
 	bool complete;
 	uint64_t lost_bytes, repaired_bytes; /* of its summary */
@@ -222,11 +228,27 @@ struct report {
 	size_t n_owners, owners_alloc;
 };
 
-/* Read the report and find the expectation's files in it. Every fault is printed and counted. */
-unsigned int report_read(struct report *report, const char *path, const struct expect *expect);
+/*
+ * Read the report and find the expectation's files in it. Every fault is printed and counted.
+ * all_names: each file has all of its names in it, as after a walk.
+ */
+unsigned int report_read(struct report *report, const char *path, const struct expect *expect,
+			 bool all_names);
 void report_release(struct report *report);
 /* Print one fault; there may be many, and only the first ones help. */
 void fault(unsigned int *faults, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- check.c */
+
+/* The ranges of files; with a method, after a repair by it. */
+void compare_ranges(const struct expect *expect, const struct report *report, const char *method,
+		    unsigned int *faults);
+void compare_sums(const struct report *report, int status, uint64_t lost, uint64_t repaired,
+		  unsigned int *faults);
+/* What the report says of the kernel: "write" or "flag". */
+void compare_recovery(const struct report *report, const char *capability, unsigned int *faults);
+/* Bytes that are lost: in blocks of one owner, and in shared ones. */
+void sum_lost(const struct expect *expect, uint64_t *lost, uint64_t *shared);
 
 /* ---- verbs: each returns the program's exit status */
 
@@ -234,6 +256,8 @@ int verb_make(int argc, char **argv);
 int verb_poison(int argc, char **argv);
 int verb_check_scan(int argc, char **argv);
 int verb_check_repair(int argc, char **argv);
+int verb_salvage(int argc, char **argv);
+int verb_check_salvage(int argc, char **argv);
 int verb_partition(int argc, char **argv);
 int verb_inject(int argc, char **argv);
 int verb_scramble(int argc, char **argv);
