@@ -209,7 +209,7 @@ static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
 		  "clear them; copy the file to unshared blocks from a backup" },
 		{ "page-offlined",
 		  "has pages that the kernel took offline after a machine check: reboot to get their "
-		  "good sectors back, or take the whole pages from the backup with --accept-offlined" },
+		  "good sectors back, or take the whole pages from the backup with --accept-offlined (in place, not by a punch)" },
 	};
 
 	for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
@@ -231,7 +231,9 @@ static int prepare_file(struct prepare *p, struct pmr_file_plan *plan)
 	ret = pmr_plan_split_tail(file);
 	if (ret)
 		return ret;
-	pmr_plan_policy(file, p->options->accept_offlined);
+	/* a page that is not mapped must not come to free space: the kernel may oops when it is written next */
+	pmr_plan_policy(file,
+			p->options->accept_offlined && p->options->method != PMR_METHOD_PUNCH);
 	say_left(p->ctx, file);
 	plan->refused = NULL;
 	if (!wants_any(file)) {
