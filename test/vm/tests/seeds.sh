@@ -6,7 +6,8 @@
 #
 # One line a seed. Every fourth seed lies on a partition (of an MBR or GPT, as the seed has it); there XFS has no reflink,
 # since the kernel does not mount it with DAX. About half of the seeds are repaired by punching, the others by the best that
-# the kernel has. Of each tree three files are salvaged, of another layout in each seed.
+# the kernel has. Of each tree three files are salvaged, of another layout in each seed. All reports go to REPORTS, if that is
+# a directory, for the host to validate.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -133,6 +134,7 @@ run_seed() {
 		failures=$((failures + 1))
 		keep "$fs" "$seed"
 	fi
+	[ -z "${REPORTS:-}" ] || $busybox cat $tmp/scan.json $tmp/salvage-*.json $tmp/repair.json >"$REPORTS/$fs-$seed"
 	$busybox umount $mnt || failures=$((failures + 1))
 	clear_all
 	sums
