@@ -59,8 +59,19 @@ static bool is_left(const struct entry *entry)
 
 /* ---- comparing */
 
+/*
+ * What of the metadata is worth missing. When a namespace is enabled the kernel clears the poison in its page map, which
+ * it then makes anew (nd_pfn_clear_memmap_errors()); ahead of that lies the info block.
+ */
+static uint64_t lasting_metadata(const struct pmr_device *device)
+{
+	return device->mode == PMR_MODE_FSDAX || device->mode == PMR_MODE_DEVDAX ? 8192
+										 : UINT64_MAX;
+}
+
 static int look_at_list(const struct pmr_device *device, struct pmr_recall *recall,
-			const struct pmr_badblocks *list, time_t seen, bool *changed)
+			const struct pmr_badblocks *list, uint64_t lasting, time_t seen,
+			bool *changed)
 {
 	struct pmr_ranges missing = { 0 };
 	int err;
@@ -70,7 +81,7 @@ static int look_at_list(const struct pmr_device *device, struct pmr_recall *reca
 	if (!err && missing.n && pmr_lock_is_held(device))
 		missing.n = 0;
 	if (!err)
-		err = pmr_recall_update(recall, list, &missing, seen, changed);
+		err = pmr_recall_update(recall, list, &missing, lasting, seen, changed);
 	pmr_ranges_release(&missing);
 	return err;
 }
@@ -136,11 +147,11 @@ static int look(const struct pmr_memory *memory, struct entry *entry)
 	if (err || is_left(entry))
 		return err;
 	was_empty = pmr_remembered_is_empty(remembered);
-	err = look_at_list(device, &remembered->data, &device->badblocks, remembered->seen,
-			   &entry->changed);
+	err = look_at_list(device, &remembered->data, &device->badblocks, UINT64_MAX,
+			   remembered->seen, &entry->changed);
 	if (!err)
 		err = look_at_list(device, &remembered->metadata, &device->metadata_badblocks,
-				   remembered->seen, &entry->changed);
+				   lasting_metadata(device), remembered->seen, &entry->changed);
 	if (!err)
 		err = describe(entry);
 	/* of nothing there is no file */

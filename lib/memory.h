@@ -72,14 +72,16 @@ int pmr_recall_missing(const struct pmr_recall *recall, const struct pmr_badbloc
 /**
  * pmr_recall_update() - remember a list as it is now
  * @list: as it is now. An unknown one changes nothing, one that is not complete only adds.
- * @missing: normal: what is gone from now on
+ * @missing: normal: what it has no more
+ * @lasting: of that, what lies ahead of this byte is gone from now on, and the rest forgotten
  * @seen: when what is missing was last seen
  * @changed: set true where it differs from what was remembered
  *
  * What is gone and listed again is listed. Return: 0, -ENOMEM.
  */
 int pmr_recall_update(struct pmr_recall *recall, const struct pmr_badblocks *list,
-		      const struct pmr_ranges *missing, time_t seen, bool *changed);
+		      const struct pmr_ranges *missing, uint64_t lasting, time_t seen,
+		      bool *changed);
 
 /** pmr_recall_drop_gone() - forget ranges of what is gone. Return: 0, -ENOMEM. */
 int pmr_recall_drop_gone(struct pmr_recall *recall, const struct pmr_ranges *ranges, bool *changed);

@@ -110,9 +110,10 @@ static void replace_listed(struct pmr_recall *recall, struct pmr_ranges *listed,
 }
 
 int pmr_recall_update(struct pmr_recall *recall, const struct pmr_badblocks *list,
-		      const struct pmr_ranges *missing, time_t seen, bool *changed)
+		      const struct pmr_ranges *missing, uint64_t lasting, time_t seen,
+		      bool *changed)
 {
-	struct pmr_ranges listed = { 0 };
+	struct pmr_ranges listed = { 0 }, gone = { 0 };
 	int err;
 
 	if (list->trust == PMR_LIST_UNKNOWN)
@@ -122,8 +123,11 @@ int pmr_recall_update(struct pmr_recall *recall, const struct pmr_badblocks *lis
 		err = pmr_ranges_add(&listed, list->ranges.v[i].offset, list->ranges.v[i].length);
 	if (!err)
 		err = pmr_recall_drop_gone(recall, &list->ranges, changed);
-	for (size_t i = 0; i < missing->n && !err; i++)
-		err = add_gone(recall, &missing->v[i], seen);
+	if (!err)
+		err = pmr_ranges_clip(&gone, missing, 0, lasting);
+	for (size_t i = 0; i < gone.n && !err; i++)
+		err = add_gone(recall, &gone.v[i], seen);
+	pmr_ranges_release(&gone);
 	if (err) {
 		pmr_ranges_release(&listed);
 		return err;

@@ -326,13 +326,14 @@ static void test_update(void **state)
 		put_sectors(&gone, rows[i].gone);
 		assert_int_equal(pmr_recall_update(&recall,
 						   &(struct pmr_badblocks){ .trust = COMPLETE },
-						   &gone, 1, &changed),
+						   &gone, UINT64_MAX, 1, &changed),
 				 0);
 		put_sectors(&recall.listed, rows[i].listed);
 		put_sectors(&list.ranges, rows[i].list);
 		changed = false;
 		assert_int_equal(pmr_recall_missing(&recall, &list, &missing), 0);
-		assert_int_equal(pmr_recall_update(&recall, &list, &missing, 2, &changed), 0);
+		assert_int_equal(
+			pmr_recall_update(&recall, &list, &missing, UINT64_MAX, 2, &changed), 0);
 		if (changed != rows[i].changed)
 			print_error("row %zu\n", i);
 		check_sectors(&recall.listed, rows[i].listed_now);
@@ -340,7 +341,8 @@ static void test_update(void **state)
 		assert_int_equal(changed, rows[i].changed);
 		/* the same again is no change */
 		changed = false;
-		assert_int_equal(pmr_recall_update(&recall, &list, &none, 3, &changed), 0);
+		assert_int_equal(pmr_recall_update(&recall, &list, &none, UINT64_MAX, 3, &changed),
+				 0);
 		assert_false(changed);
 		pmr_ranges_release(&missing);
 		pmr_ranges_release(&gone);
@@ -571,6 +573,20 @@ static void test_metadata(void **state)
 	assert_int_equal(pmr_memory_acknowledge(world->memory, "namespace7.0@1024"), 0);
 	VANISHED(world, NONE);
 	assert_false(is_there(world->path));
+
+	/* in the page map, which the kernel makes anew */
+	put_sectors(&world->device.metadata_badblocks.ranges, (sectors_row){ { 15, 2 } });
+	SEE(world, COMPLETE, NONE);
+	put_sectors(&world->device.metadata_badblocks.ranges, (sectors_row){ { 0 } });
+	SEE(world, COMPLETE, NONE);
+	VANISHED(world, { 15, 1 });
+	/* a sector namespace has none, and all of its poison is in this list */
+	world->device.mode = PMR_MODE_SECTOR;
+	put_sectors(&world->device.metadata_badblocks.ranges, (sectors_row){ { 5000, 2 } });
+	SEE(world, COMPLETE, NONE);
+	put_sectors(&world->device.metadata_badblocks.ranges, (sectors_row){ { 0 } });
+	SEE(world, COMPLETE, NONE);
+	VANISHED(world, { 15, 1 }, { 5000, 2 });
 }
 
 static void test_acknowledge(void **state)

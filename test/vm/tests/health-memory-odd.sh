@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# health-memory-odd.sh: health's memory damaged, full, read-only, not to be read; other runs at work; lists that are their
-# region's.
+# health-memory-odd.sh: health's memory damaged, full, read-only, not to be read; other runs at work.
 #
 # needs: any
 set -u
@@ -142,31 +141,5 @@ report "the rest is repaired: what vanished is still told" "(.vanished | length)
 recover health --acknowledge="$disk"
 status_is 0 "acknowledged"
 unmount
-rm -rf $lists
-
-# ---- namespaces without a list of their own
-
-if [ "$kind" = module ]; then
-	rm -f /run/pmem-mode
-	for mode in devdax sector; do
-		ndctl create-namespace -f -e namespace0.0 -m $mode >/dev/null 2>&1
-		rm -rf $lists
-		module_set inject 299892736,512
-		recover health
-		check "$mode: badblocks ($status)" [ $((status & 4)) = 4 ]
-		check "$mode: remembered" grep -Eq '^(# metadata )?[0-9]+ 1$' $lists/*
-		ndctl disable-namespace namespace0.0 >/dev/null 2>&1
-		ndctl clear-errors region0 >/tmp/clear 2>&1
-		ndctl enable-namespace namespace0.0 >/dev/null 2>&1
-		check "$mode: cleared" [ -z "$(cat /sys/bus/nd/devices/region0/badblocks)" ]
-		recover health
-		status_is 8 "$mode: vanished"
-		id=$(jq -r '.vanished[0].id' $out)
-		recover health --acknowledge="$id"
-		status_is 0 "$mode: acknowledged ($id)"
-	done
-	use_pmem raw
-	clear_all
-fi
 rm -rf $lists
 finish
