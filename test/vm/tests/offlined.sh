@@ -24,9 +24,13 @@ is_listed() {
 
 # take WHAT OFFSET: a machine check at OFFSET of the file, and what becomes of it.
 take() {
-	local what=$1 page=$2 sector
+	local what=$1 page=$2 sector number
 	sector=$(file_sector $file $((page + 512)))
 	check "$what: a machine check" machine_check "$device" "$sector"
+	number=$(dmesg | sed -n 's/.*Memory failure: \(0x[0-9a-f]*\): .*/\1/p' | tail -n 1)
+	recover locate --address="${number}000"
+	status_is 0 "$what: the kernel log's page ${number:-number} leads to an owner"
+	report "$what: to the file" ".places | length == 1 and .[0].path == \"$mnt/$file\" and .[0].file_offset == $page"
 	recover scan $mnt/$file
 	status_is 4 "$what: scan"
 	report "$what: the whole page is lost" "[.files[].ranges[] | select(.state == \"lost\" and .offset >= $page and .offset < $((page + 4096))) | .length] | add == 4096"
