@@ -315,7 +315,95 @@ def mbr(image, *starts_and_counts):
     return True
 
 
+def runs(numbers):
+    """A set of byte positions as a list of [first, last + 1)."""
+    out = []
+    for n in sorted(numbers):
+        if out and out[-1][1] == n:
+            out[-1][1] = n + 1
+        else:
+            out.append([n, n + 1])
+    return [tuple(r) for r in out]
+
+
+def areas(mapfile):
+    """{status: [[first, last + 1), ...]} of a ddrescue mapfile, touching areas joined."""
+    found = {}
+    lines = [x.split("#")[0].split() for x in open(mapfile, errors="surrogateescape")]
+    for line in [x for x in lines if x][1:]:
+        start, size = int(line[0], 16), int(line[1], 16)
+        mine = found.setdefault(line[2], [])
+        if mine and mine[-1][1] == start:
+            mine[-1] = (mine[-1][0], start + size)
+        elif size:
+            mine.append((start, start + size))
+    return found
+
+
+def salvaged(image, badblocks, original, out, report, fill, mapfile, unit=SECTOR):
+    """Hold a copy against what the tags of the undamaged file say: exactly the bytes of listed sectors are lost.
+
+    With a larger unit, all of a unit with a listed sector is. A mapfile of "-" is none."""
+    unit = int(unit)
+    bad = bad_sectors(badblocks)
+    found = places(image)
+    with open(original, "rb") as f:
+        expected = bytearray(f.read())
+    size = len(expected)
+    lost = set()
+    for offset, key, length in sectors(original):
+        if any(p // SECTOR in bad for p in found.get(key, [])):
+            start = offset // unit * unit
+            lost.update(range(start, min(start + unit, size)))
+    byte = 0 if fill == "-" else int(fill)
+    for first, end in runs(lost):
+        expected[first:end] = bytes([byte]) * (end - first)
+    with open(out, "rb") as f:
+        now = f.read()
+    good = True
+
+    def demand(what, is_so):
+        nonlocal good
+        if not is_so:
+            print(f"not so: {what}")
+            good = False
+
+    d = load(report)
+    s = d["salvage"]
+    demand("the badblocks hit something", lost)
+    demand("the copy is what it should be", now == expected)
+    ranges = set()
+    for f in d["files"]:
+        for r in f["ranges"]:
+            if r["state"] == "lost":
+                ranges.update(range(r["offset"], min(r["offset"] + r["length"], size)))
+    demand("the report's ranges are those lost", ranges == lost)
+    demand("lost_bytes", s["lost_bytes"] == len(lost) == d["summary"]["lost_bytes"])
+    demand("size", s["size"] == size)
+    demand("remaining_bytes", s["remaining_bytes"] == 0)
+    demand("fill", s["fill"] == (None if fill == "-" else byte))
+    if mapfile != "-":
+        a = areas(mapfile)
+        demand("the mapfile's bad areas are those lost", a.get("-", []) == runs(lost))
+        demand("the mapfile's other areas are rescued", a.get("+", []) == runs(set(range(size)) - lost))
+        demand("the mapfile has no other areas", set(a) <= {"+", "-"})
+    return good
+
+
+def rescued(mapfile, path, out):
+    """Whether all that a mapfile calls rescued is in the copy; prints how much that is."""
+    total = 0
+    with open(path, "rb") as f, open(out, "rb") as g:
+        for first, end in areas(mapfile).get("+", []):
+            if os.pread(f.fileno(), end - first, first) != os.pread(g.fileno(), end - first, first):
+                return False
+            total += end - first
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    print(total)
+    return True
+
+
 if __name__ == "__main__":
-    commands = [check, write, where, pick, oracle, located, fiemap, damage, forget, mbr]
+    commands = [check, write, where, pick, oracle, located, fiemap, damage, forget, mbr, salvaged, rescued]
     result = {c.__name__: c for c in commands}[sys.argv[1]](*sys.argv[2:])
     sys.exit(0 if result in (None, True) else 1)

@@ -254,6 +254,9 @@ static int fake_fiemap(int fd, struct fiemap *map)
 			e->fe_physical += PMR_PAGE;
 		n++;
 	}
+	/* as Linux has it, whatever follows */
+	if (n)
+		map->fm_extents[n - 1].fe_flags |= FIEMAP_EXTENT_LAST;
 	map->fm_mapped_extents = n;
 	return 0;
 }
