@@ -21,6 +21,8 @@
 #define LAST_LINE "# end"
 #define TIME_FORMAT "%Y-%m-%dT%H:%M:%SZ"
 #define LINE_LIMIT 160
+/* The kernel's names are shorter by half. */
+#define NAME_LIMIT 64
 /* More than a hundred thousand records; the kernel keeps 512 of a device. */
 #define FILE_LIMIT (4 << 20)
 /* Held for a few operations on files: who holds it for longer than 5 s was stopped. */
@@ -199,6 +201,8 @@ int pmr_remembered_parse(const char *text, size_t length, struct pmr_remembered 
 	if (err)
 		return err;
 	err = pmr_badblocks_parse(text, length, &file, &line);
+	if (!err && file.device && strlen(file.device) > NAME_LIMIT)
+		err = -EBADMSG;
 	if (!err)
 		err = parse_comments(text, length, &made);
 	if (err) {

@@ -24,6 +24,10 @@ for verb in list scan health; do
 	run 0 $verb -q
 	is_silent
 done
+run 0 health
+json 'd["vanished"] == [] and d["remembered"] is True'
+run 8 health --acknowledge=pmem0@4096
+json '"not-vanished" in codes' 'd["vanished"] == []'
 
 # Without sysfs nothing can be known, which is not the same as a machine without.
 if [ "$(id -u)" -eq 0 ]; then

@@ -59,11 +59,17 @@ prints 'No file is known to have lost data'
 } >"$work/named"
 run 4 health --badblocks="$work/named"
 json 'd["devices"][0]["badblocks"]["bytes"] == 1536' 'd["summary"]["badblocks"] == 1' \
-	'd["devices"][0]["mode"] == "none"' '"filesystem" not in d["devices"][0]'
+	'd["devices"][0]["mode"] == "none"' '"filesystem" not in d["devices"][0]' \
+	'd["vanished"] is None and d["remembered"] is None'
 run 4 health -u --badblocks="$work/named"
 [ "$(cat "$work/out")" = "$loop: 1 badblock, 1.5 KiB" ] || fail "health in one line"
 run 4 health -q --badblocks="$work/named"
 [ "$(cat "$work/err")" = "pmem-recover: $loop: 1 badblock, 1.5 KiB" ] || fail "quiet health in one line"
+run 12 health --badblocks=<(
+	echo '# incomplete'
+	cat "$work/named"
+)
+json 'd["devices"][0]["badblocks"]["reason"] == "noted"' 'codes == ["badblocks-incomplete"]'
 # such a list is a target by itself
 run 4 scan --badblocks="$work/named"
 json 'd["summary"]["lost_bytes"] == 1536'

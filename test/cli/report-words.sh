@@ -9,8 +9,8 @@ page=man/pmem-recover-report.5.adoc
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
-# Words that look like a reason or a code and are none: a source of bytes.
-no_words='page-cache'
+# Words that look like a reason or a code and are none: a source of bytes, lines of a list that is remembered.
+no_words='page-cache|data-offset|vanished-metadata'
 
 sources=()
 for file in lib/*.c cli/*.c; do

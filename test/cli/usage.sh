@@ -43,6 +43,8 @@ refused --backup-root repair --zero-fill --backup-root=a b
 refused --verify-backup=none repair --from-backup=a --verify-backup=none b
 refused some repair --from-backup=a --verify-backup=some b
 
+refused --acknowledge health --acknowledge=pmem0 --badblocks=/dev/null
+
 # a list that names no device leaves health, and a scan of nothing, without one
 echo '8 1' >"$work/list"
 refused "$work/list" health --badblocks="$work/list"

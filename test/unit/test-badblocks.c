@@ -282,6 +282,9 @@ static void test_parse_limits(void **state)
 		{ "", 511, 7, 0, "1", NULL, 511, 0 },
 		{ "", 512, 7, 0, "1", "record-limit", 512, 512 },
 		{ "# size 8388608\n", 512, 10, 0, "1", "record-limit", 512, 513 },
+		/* It says so itself. */
+		{ "# incomplete\n", 1, 4, 0, "1", "noted", 1, 2 },
+		{ "# incompletely copied\n", 1, 4, 0, "1", NULL, 1, 0 },
 		/* Nothing that the kernel keeps. */
 		{ "", 513, 7, 0, "1", NULL, 513, 0 },
 		{ "", 512, 9, 0, "513", NULL, 1, 0 },
