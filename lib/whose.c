@@ -238,7 +238,7 @@ static void say_unknown(struct asking *a)
 {
 	struct pmr_locator *l = a->l;
 
-	if (!a->unknown || l->scanner.is_interrupted)
+	if (!a->unknown || pmr_scanner_interrupted(&l->scanner))
 		return;
 	pmr_say(l->ctx, PMR_ERROR, "owner-unknown", a->filesystem->mountpoint,
 		"%" PRIu64 " bytes, the first at device offset %" PRIu64
