@@ -4,13 +4,17 @@
 #
 #	pmem_setup fsdax|raw		sets PMEM, the block device. fsdax: a namespace with a data offset, where the
 #					test module is there; the e820 device is always raw
+#	pmem_again			sets PMEM to what pmem_setup made, after a reset, or once it was disabled
 #	poison DEVICE SECTOR [COUNT]	media errors that are known: 512-byte sectors of a PMEM disk or its partition
 #	machine_check DEVICE SECTOR	a media error that was consumed: the sector is listed, its page is gone (module only)
+#	latent DEVICE SECTOR [COUNT]	media errors that nobody knows of (module only)
 #	module_set NAME VALUE		a control of the test module: see module/pmr_test.c
 #	module_get NAME
 #	make_fs xfs|ext4 DEVICE DIR [MKFS-OPTION...]	make and mount a filesystem, DAX where it can be
+#	mount_dax FS DEVICE DIR		mount one that is there already
 #	badblocks DEVICE		the kernel's list of a PMEM disk
 #	sector_of FILE OFFSET		the 512-byte sector, on the filesystem's device, that holds that byte of FILE
+#	flush_output			returns when all that was written to the guest's stdout is out of the guest
 #
 # All return non-zero and say why on failure.
 
@@ -35,6 +39,18 @@ pmem_setup() {
 		esac
 	fi
 	[ -b "$PMEM" ] || lib_error "no $PMEM"
+}
+
+# Whatever is on the media comes back as it was: nothing is written.
+pmem_again() {
+	PMEM=/dev/pmem0
+	[ -b "$PMEM" ] || ndctl enable-namespace namespace0.0 >/dev/null
+	tries=0
+	until [ -b "$PMEM" ]; do
+		[ $tries -lt 100 ] || lib_error "no $PMEM comes back" || return
+		tries=$((tries + 1))
+		sleep 0.1
+	done
 }
 
 # The disk that a PMEM block device is, or is a partition of, and the sector of the disk at which it starts.
@@ -81,6 +97,12 @@ machine_check() {
 	module_set machine_check "$(region_offset $((first + $2)))"
 }
 
+latent() {
+	pmem_disk "$1" || return
+	[ -d "$pmr_parameters" ] || lib_error "latent needs --pmem=module" || return
+	module_set latent "$(region_offset $((first + $2))),$((${3:-1} * 512))"
+}
+
 make_fs() {
 	fs=$1 device=$2 dir=$3
 	shift 3
@@ -91,8 +113,22 @@ make_fs() {
 	ext4) mkfs.ext4 -q -F -b 4096 "$@" "$device" || return ;;
 	*) lib_error "make_fs: no $fs here" || return ;;
 	esac
-	mkdir -p "$dir"
-	mount -t "$fs" -o dax "$device" "$dir" 2>/dev/null || mount -t "$fs" "$device" "$dir"
+	mount_dax "$fs" "$device" "$dir"
+}
+
+mount_dax() {
+	mkdir -p "$3"
+	mount -t "$1" -o dax "$2" "$3" 2>/dev/null || mount -t "$1" "$2" "$3"
+}
+
+# What carries the output away reads a pipe, and sleeps in no read of it while there is something left.
+flush_output() {
+	tries=0
+	until grep -q pipe_read "/proc/$(cat /run/guest/copier)/wchan"; do
+		[ $tries -lt 500 ] || lib_error "the output does not get out" || return
+		tries=$((tries + 1))
+		sleep 0.02
+	done
 }
 
 sector_of() {

@@ -7,13 +7,32 @@
  *
  *	inject=OFFSET,LENGTH	poison that was found: recorded, and everyone is notified
  *	machine_check=OFFSET	poison that was consumed: the sector is recorded and its page leaves the kernel's map
+ *	latent=OFFSET[,LENGTH]	poison that nobody knows of: in no list, but the kernel's copies out of it stop there, as
+ *				after a machine check. A write to it goes well and heals nothing, only a clear command
+ *				does. (What a program loads from a mapping is not stopped.)
+ *	touch=MODE		what follows when a copy stopped at latent poison: nothing, record (as the NFIT driver's
+ *				handler does), offline (the page leaves the kernel's map, unrecorded), machine_check
+ *				(both). It follows when the program's system call returns
+ *	scrub=1			all poison is found: that which was latent is recorded, and everyone is notified
  *	clear_mode=MODE		ok, fail (the command errs), partial (only the first half is cleared)
  *	clear_unit=BYTES	the smallest piece the clear command takes, a power of two
+ *	clear_delay_ms=N	how long a clear command takes
  *	clear_count		how many clear commands came so far
+ *	returns=N		what each of the next N commands clears goes bad again, and is recorded, when the
+ *				program's system call returns
+ *	returns_latent=N	what each of the next N commands clears is latent poison when the command is done
+ *	reset_on_clear=N	the power goes right after the N-th command from now that clears, before anything is
+ *				written there: the range is not poisoned any more and its bytes are 0xc1
  *
- * `media` is the truth about the cells, one bit a sector. What libnvdimm believes are the badranges it is told of.
+ * `media` is the truth about the cells, one bit a sector; `latent` has those that stop copies. What libnvdimm believes are
+ * the badranges it is told of.
+ *
+ * Where memmap= reserved a MiB more than SIZE, `media` is kept there and outlives a warm reset: all poison is recorded when
+ * the module comes back, as if firmware had found it, and all pages are in the kernel's map again.
  */
 #include <linux/bitmap.h>
+#include <linux/delay.h>
+#include <linux/io.h>
 #include <linux/kprobes.h>
 #include <linux/libnvdimm.h>
 #include <linux/mm.h>
@@ -22,11 +41,15 @@
 #include <linux/nd.h>
 #include <linux/ndctl.h>
 #include <linux/platform_device.h>
+#include <linux/reboot.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/task_work.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 
 #define SECTOR 512ULL
+#define KEPT_MAGIC 0x6b65707420706d72ULL
 
 static unsigned long start = 0x40000000;
 static unsigned long size = 512UL << 20;
@@ -37,17 +60,41 @@ static struct platform_device *pdev;
 static struct nvdimm_bus *bus;
 static struct nd_region *region;
 
+/* Behind the region, or in ordinary memory where nothing is reserved there. */
+static struct kept {
+	u64 magic, start, size;
+	unsigned long media[];
+} *kept;
+static bool kept_is_mapped;
+
 static DEFINE_MUTEX(media_lock);
 static unsigned long *media;
+static unsigned long *latent;
 
 static unsigned int clear_unit = SECTOR;
+static unsigned int clear_delay_ms;
 static unsigned long clear_count;
+static unsigned int returns, returns_latent, reset_on_clear;
 module_param(clear_unit, uint, 0644);
+module_param(clear_delay_ms, uint, 0644);
 module_param(clear_count, ulong, 0444);
+module_param(returns, uint, 0644);
+module_param(returns_latent, uint, 0644);
+module_param(reset_on_clear, uint, 0644);
 
 static const char *const clear_modes[] = { "ok", "fail", "partial" };
 enum { CLEAR_OK, CLEAR_FAIL, CLEAR_PARTIAL };
 static int clear_mode;
+
+/* A mode's number has a bit for each of the things that may follow. */
+static const char *const touch_modes[] = { "nothing", "record", "offline", "machine_check" };
+enum { TOUCH_RECORD = 1, TOUCH_OFFLINE = 2 };
+static int touch_mode;
+
+static unsigned long sectors(void)
+{
+	return size / SECTOR;
+}
 
 /* First and one past the last sector of a physical range, widened to whole sectors; false if it is not all inside. */
 static bool to_sectors(u64 address, u64 length, u64 *first, u64 *end)
@@ -59,6 +106,188 @@ static bool to_sectors(u64 address, u64 length, u64 *first, u64 *end)
 	*first = offset / SECTOR;
 	*end = DIV_ROUND_UP(offset + length, SECTOR);
 	return true;
+}
+
+/* The same for numbers that came from outside. */
+static int check_range(u64 offset, u64 length, u64 *first, u64 *end)
+{
+	return offset <= size && to_sectors(start + offset, length, first, end) ? 0 : -ERANGE;
+}
+
+/* Tells libnvdimm of all sectors in `which`; nobody hears of it yet. */
+static int add_badranges(const unsigned long *which)
+{
+	unsigned long first, end;
+	int rc = 0;
+
+	mutex_lock(&media_lock);
+	for_each_set_bitrange(first, end, which, sectors())
+	{
+		rc = nvdimm_bus_add_badrange(bus, start + first * SECTOR, (end - first) * SECTOR);
+		if (rc)
+			break;
+	}
+	mutex_unlock(&media_lock);
+	return rc;
+}
+
+/* Poison that somebody found: on the media, on libnvdimm's list, and announced. */
+static int record(u64 offset, u64 length)
+{
+	u64 first, end;
+	int rc;
+
+	if (!region)
+		return -ENODEV;
+	rc = check_range(offset, length, &first, &end);
+	if (rc)
+		return rc;
+	mutex_lock(&media_lock);
+	bitmap_set(media, first, end - first);
+	mutex_unlock(&media_lock);
+	rc = nvdimm_bus_add_badrange(bus, start + first * SECTOR, (end - first) * SECTOR);
+	if (rc)
+		return rc;
+	nvdimm_region_notify(region, NVDIMM_REVALIDATE_POISON);
+	return 0;
+}
+
+/* set_mce_nospec() is not exported to modules; a kprobe finds any symbol. */
+static int unmap_page(unsigned long pfn)
+{
+	struct kprobe probe = { .symbol_name = "set_mce_nospec" };
+	int (*set_nospec)(unsigned long pfn);
+	int rc = register_kprobe(&probe);
+
+	if (rc)
+		return rc;
+	set_nospec = (void *)probe.addr;
+	unregister_kprobe(&probe);
+	return set_nospec(pfn);
+}
+
+/*
+ * What the machine check handler does. It unmaps the page only where memory_failure() could name its owner; here it always
+ * goes, as tests want the state, and the log tells what memory_failure() said.
+ */
+static int offline(u64 offset)
+{
+	unsigned long pfn = PHYS_PFN(start + offset);
+
+	pr_info("pmr_test: machine check at offset %#llx: memory_failure() says %d\n", offset,
+		memory_failure(pfn, 0));
+	return unmap_page(pfn);
+}
+
+/* Something that follows when the system call returns, or soon, where a kernel thread is at work. */
+struct sequel {
+	struct callback_head task;
+	struct work_struct work;
+	u64 offset, length;
+	unsigned int what;
+};
+
+static void sequel_run(struct sequel *sequel)
+{
+	if (sequel->what & TOUCH_RECORD)
+		record(sequel->offset, sequel->length);
+	if (sequel->what & TOUCH_OFFLINE)
+		offline(sequel->offset);
+	kfree(sequel);
+}
+
+static void sequel_of_task(struct callback_head *task)
+{
+	sequel_run(container_of(task, struct sequel, task));
+}
+
+static void sequel_of_work(struct work_struct *work)
+{
+	sequel_run(container_of(work, struct sequel, work));
+}
+
+static void follow(u64 offset, u64 length, unsigned int what, gfp_t gfp)
+{
+	struct sequel *sequel = kmalloc(sizeof(*sequel), gfp);
+
+	if (WARN_ON(!sequel))
+		return;
+	sequel->offset = offset;
+	sequel->length = length;
+	sequel->what = what;
+	init_task_work(&sequel->task, sequel_of_task);
+	if (!(current->flags & PF_KTHREAD) && !task_work_add(current, &sequel->task, TWA_RESUME))
+		return;
+	INIT_WORK(&sequel->work, sequel_of_work);
+	schedule_work(&sequel->work);
+}
+
+/* A copy out of the region, copy_mc_*(to, from, length), ends where the first latent poison begins. */
+static int copy_begins(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	u64 offset = regs->si - (unsigned long)phys_to_virt(start);
+	unsigned int length = regs->dx, good;
+	unsigned long first, end;
+
+	if (offset >= size || !length)
+		return 1;
+	end = min_t(u64, DIV_ROUND_UP(offset + length, SECTOR), sectors());
+	first = find_next_bit(latent, end, offset / SECTOR);
+	if (first >= end)
+		return 1;
+	good = first * SECTOR > offset ? first * SECTOR - offset : 0;
+	*(unsigned long *)instance->data = length - good;
+	regs->dx = good;
+	if (touch_mode)
+		follow(first * SECTOR, SECTOR, touch_mode, GFP_ATOMIC);
+	return 0;
+}
+
+/* What was not copied. */
+static int copy_ends(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	regs->ax += *(unsigned long *)instance->data;
+	return 0;
+}
+
+#define COPY_PROBE(name)                                                                           \
+	{                                                                                          \
+		.kp.symbol_name = name, .entry_handler = copy_begins, .handler = copy_ends,        \
+		.data_size = sizeof(unsigned long), .maxactive = 64,                               \
+	}
+static struct kretprobe to_kernel = COPY_PROBE("copy_mc_to_kernel");
+static struct kretprobe to_user = COPY_PROBE("copy_mc_to_user");
+static struct kretprobe *const copies[] = { &to_kernel, &to_user };
+static bool copies_are_watched;
+
+/* Not before there is latent poison, as it costs time. */
+static int watch_copies(void)
+{
+	int rc = 0;
+
+	mutex_lock(&media_lock);
+	if (!copies_are_watched) {
+		rc = register_kretprobes((struct kretprobe **)copies, ARRAY_SIZE(copies));
+		copies_are_watched = !rc;
+	}
+	mutex_unlock(&media_lock);
+	return rc;
+}
+
+static int make_latent(u64 offset, u64 length)
+{
+	u64 first, end;
+	int rc = check_range(offset, length, &first, &end);
+
+	if (!rc)
+		rc = watch_copies();
+	if (rc)
+		return rc;
+	mutex_lock(&media_lock);
+	bitmap_set(media, first, end - first);
+	bitmap_set(latent, first, end - first);
+	mutex_unlock(&media_lock);
+	return 0;
 }
 
 static void ars_cap(struct nd_cmd_ars_cap *cap)
@@ -78,14 +307,14 @@ static void ars_start(struct nd_cmd_ars_start *ars)
 static void ars_status(struct nd_cmd_ars_status *ars, unsigned int length)
 {
 	unsigned int max = (length - sizeof(*ars)) / sizeof(ars->records[0]);
-	unsigned long first, end, sectors = size / SECTOR;
+	unsigned long first, end;
 
 	memset(ars, 0, sizeof(*ars));
 	ars->address = start;
 	ars->length = size;
 	ars->type = ND_ARS_PERSISTENT;
 	mutex_lock(&media_lock);
-	for_each_set_bitrange(first, end, media, sectors)
+	for_each_set_bitrange(first, end, media, sectors())
 	{
 		if (ars->num_records == max)
 			break;
@@ -98,6 +327,45 @@ static void ars_status(struct nd_cmd_ars_status *ars, unsigned int length)
 	ars->out_length = sizeof(*ars) + ars->num_records * sizeof(ars->records[0]);
 }
 
+/* The kernel's own map may lack the page: a map of our own. */
+static void power_cut(u64 offset, u64 length)
+{
+	void *cells = memremap(start + offset, length, MEMREMAP_WB);
+
+	if (cells)
+		memset(cells, 0xc1, length);
+	pr_emerg("pmr_test: reset after a clear at offset %#llx, length %#llx\n", offset, length);
+	emergency_restart();
+}
+
+/* true: it is this command's turn. */
+static bool count_down(unsigned int *left)
+{
+	bool last;
+
+	mutex_lock(&media_lock);
+	last = *left == 1;
+	if (*left)
+		--*left;
+	mutex_unlock(&media_lock);
+	return last;
+}
+
+/* What befalls a range that was just cleared. */
+static void after_clear(u64 offset, u64 length)
+{
+	unsigned int listed = returns, hidden = returns_latent;
+
+	if (reset_on_clear && count_down(&reset_on_clear))
+		power_cut(offset, length);
+	count_down(&returns);
+	count_down(&returns_latent);
+	if (hidden)
+		WARN_ON(make_latent(offset, length));
+	if (listed)
+		follow(offset, length, TOUCH_RECORD, GFP_KERNEL);
+}
+
 static int clear_error(struct nd_cmd_clear_error *clear)
 {
 	u64 first, end;
@@ -107,6 +375,8 @@ static int clear_error(struct nd_cmd_clear_error *clear)
 	clear_count++;
 	if (!to_sectors(clear->address, clear->length, &first, &end))
 		return -EINVAL;
+	if (clear_delay_ms)
+		msleep(clear_delay_ms);
 	if (clear_mode == CLEAR_FAIL) {
 		clear->status = 2;
 		return -EIO;
@@ -115,8 +385,11 @@ static int clear_error(struct nd_cmd_clear_error *clear)
 		end = first + (end - first) / 2;
 	mutex_lock(&media_lock);
 	bitmap_clear(media, first, end - first);
+	bitmap_clear(latent, first, end - first);
 	mutex_unlock(&media_lock);
 	clear->cleared = (end - first) * SECTOR;
+	if (clear->cleared)
+		after_clear(first * SECTOR, clear->cleared);
 	return 0;
 }
 
@@ -156,81 +429,65 @@ static struct nvdimm_bus_descriptor bus_desc = {
 	.ndctl = bus_command,
 };
 
-/* Poison that somebody found: on the media, on libnvdimm's list, and announced. */
-static int record(u64 offset, u64 length)
-{
-	u64 first, end;
-	int rc;
-
-	if (!region)
-		return -ENODEV;
-	if (offset > size || !to_sectors(start + offset, length, &first, &end))
-		return -ERANGE;
-	mutex_lock(&media_lock);
-	bitmap_set(media, first, end - first);
-	mutex_unlock(&media_lock);
-	rc = nvdimm_bus_add_badrange(bus, start + first * SECTOR, (end - first) * SECTOR);
-	if (rc)
-		return rc;
-	nvdimm_region_notify(region, NVDIMM_REVALIDATE_POISON);
-	return 0;
-}
-
-static int inject_set(const char *text, const struct kernel_param *kp)
+/* Calls `make` with the two numbers of "OFFSET,LENGTH". Without the second it is `length`, if that is not 0. */
+static int set_range(const char *text, u64 length, int (*make)(u64 offset, u64 length))
 {
 	char *copy = kstrdup(text, GFP_KERNEL), *rest = copy, *word;
-	u64 offset, length;
+	u64 offset;
 	int rc = -EINVAL;
 
 	if (!copy)
 		return -ENOMEM;
 	word = strsep(&rest, ",");
-	if (word && rest && !kstrtou64(word, 0, &offset) && !kstrtou64(rest, 0, &length))
-		rc = record(offset, length);
+	if (!kstrtou64(word, 0, &offset) && (rest ? !kstrtou64(rest, 0, &length) : length))
+		rc = make(offset, length);
 	kfree(copy);
 	return rc;
+}
+
+static int inject_set(const char *text, const struct kernel_param *kp)
+{
+	return set_range(text, 0, record);
 }
 
 static const struct kernel_param_ops inject_ops = { .set = inject_set };
 module_param_cb(inject, &inject_ops, NULL, 0200);
 
-/* set_mce_nospec() is not exported to modules; a kprobe finds any symbol. */
-static int unmap_page(unsigned long pfn)
+static int latent_set(const char *text, const struct kernel_param *kp)
 {
-	struct kprobe probe = { .symbol_name = "set_mce_nospec" };
-	int (*set_nospec)(unsigned long pfn);
-	int rc = register_kprobe(&probe);
-
-	if (rc)
-		return rc;
-	set_nospec = (void *)probe.addr;
-	unregister_kprobe(&probe);
-	return set_nospec(pfn);
+	return set_range(text, SECTOR, make_latent);
 }
 
-/*
- * What nfit_handle_mce() and then the machine check handler do. The handler unmaps the page only where memory_failure()
- * could name its owner; here it always goes, as tests want the state, and the log tells what memory_failure() said.
- */
+static const struct kernel_param_ops latent_ops = { .set = latent_set };
+module_param_cb(latent, &latent_ops, NULL, 0200);
+
 static int machine_check_set(const char *text, const struct kernel_param *kp)
 {
-	unsigned long pfn;
 	u64 offset;
 	int rc;
 
 	if (kstrtou64(text, 0, &offset))
 		return -EINVAL;
 	rc = record(round_down(offset, SECTOR), SECTOR);
-	if (rc)
-		return rc;
-	pfn = PHYS_PFN(start + offset);
-	pr_info("pmr_test: machine check at offset %#llx: memory_failure() says %d\n", offset,
-		memory_failure(pfn, 0));
-	return unmap_page(pfn);
+	return rc ? rc : offline(offset);
 }
 
 static const struct kernel_param_ops machine_check_ops = { .set = machine_check_set };
 module_param_cb(machine_check, &machine_check_ops, NULL, 0200);
+
+static int scrub_set(const char *text, const struct kernel_param *kp)
+{
+	int rc;
+
+	if (!region)
+		return -ENODEV;
+	rc = add_badranges(media);
+	nvdimm_region_notify(region, NVDIMM_REVALIDATE_POISON);
+	return rc;
+}
+
+static const struct kernel_param_ops scrub_ops = { .set = scrub_set };
+module_param_cb(scrub, &scrub_ops, NULL, 0200);
 
 static int clear_mode_set(const char *text, const struct kernel_param *kp)
 {
@@ -251,6 +508,58 @@ static const struct kernel_param_ops clear_mode_ops = { .set = clear_mode_set,
 							.get = clear_mode_get };
 module_param_cb(clear_mode, &clear_mode_ops, NULL, 0644);
 
+static int touch_set(const char *text, const struct kernel_param *kp)
+{
+	int mode = sysfs_match_string(touch_modes, text);
+
+	if (mode < 0)
+		return mode;
+	touch_mode = mode;
+	return 0;
+}
+
+static int touch_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", touch_modes[touch_mode]);
+}
+
+static const struct kernel_param_ops touch_ops = { .set = touch_set, .get = touch_get };
+module_param_cb(touch, &touch_ops, NULL, 0644);
+
+/* Finds what outlived a reset, or begins anew. */
+static int find_kept(void)
+{
+	size_t bits = BITS_TO_LONGS(sectors()) * sizeof(long);
+	size_t length = sizeof(*kept) + bits;
+
+	kept_is_mapped = length <= SZ_1M && region_intersects(start + size, SZ_1M, IORESOURCE_SYSTEM_RAM,
+							      IORES_DESC_NONE) == REGION_DISJOINT;
+	kept = kept_is_mapped ? memremap(start + size, SZ_1M, MEMREMAP_WB) : vzalloc(length);
+	latent = vzalloc(bits);
+	if (!kept || !latent)
+		return -ENOMEM;
+	media = kept->media;
+	if (kept->magic == KEPT_MAGIC && kept->start == start && kept->size == size) {
+		pr_info("pmr_test: %u bad sectors from before the reset\n", bitmap_weight(media, sectors()));
+		return 0;
+	}
+	memset(kept, 0, length);
+	*kept = (struct kept){ .magic = KEPT_MAGIC, .start = start, .size = size };
+	return 0;
+}
+
+static void forget_kept(void)
+{
+	vfree(latent);
+	if (!kept)
+		return;
+	kept->magic = 0;
+	if (kept_is_mapped)
+		memunmap(kept);
+	else
+		vfree(kept);
+}
+
 static int add_region(void)
 {
 	struct resource res = DEFINE_RES_MEM(start, size);
@@ -263,19 +572,20 @@ static int add_region(void)
 
 static void pmr_test_exit(void)
 {
+	if (copies_are_watched)
+		unregister_kretprobes((struct kretprobe **)copies, ARRAY_SIZE(copies));
 	if (bus)
 		nvdimm_bus_unregister(bus);
 	if (!IS_ERR_OR_NULL(pdev))
 		platform_device_unregister(pdev);
-	vfree(media);
+	forget_kept();
 }
 
 static int __init pmr_test_init(void)
 {
-	int rc = -ENOMEM;
+	int rc = find_kept();
 
-	media = vzalloc(BITS_TO_LONGS(size / SECTOR) * sizeof(long));
-	if (!media)
+	if (rc)
 		goto out;
 	pdev = platform_device_register_simple("pmr_test", 0, NULL, 0);
 	rc = PTR_ERR_OR_ZERO(pdev);
@@ -285,7 +595,9 @@ static int __init pmr_test_init(void)
 	bus = nvdimm_bus_register(&pdev->dev, &bus_desc);
 	if (!bus)
 		goto out;
-	rc = add_region();
+	rc = add_badranges(media);
+	if (!rc)
+		rc = add_region();
 out:
 	if (rc)
 		pmr_test_exit();
