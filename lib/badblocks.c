@@ -123,7 +123,8 @@ static int take_device(struct span line, char **device)
 
 	skip_blanks(&line);
 	begin = line.at;
-	while (line.at < line.end && !is_blank(*line.at) && *line.at)
+	/* no control characters: a name is one word of one line */
+	while (line.at < line.end && (unsigned char)*line.at > ' ' && *line.at != 0x7f)
 		line.at++;
 	if (line.at == begin)
 		return -EINVAL;
@@ -252,8 +253,8 @@ int pmr_badblocks_judge(const char *text, size_t length, int error, size_t page,
 			struct pmr_badblocks *list)
 {
 	struct pmr_badblocks made = { .trust = PMR_LIST_UNKNOWN };
-	struct span rest = { text, text + length }, line;
 	bool cut = length && text[length - 1] != '\n', malformed = false;
+	struct span rest, line;
 	struct pmr_range record;
 	int err;
 
@@ -267,6 +268,7 @@ int pmr_badblocks_judge(const char *text, size_t length, int error, size_t page,
 		*list = made;
 		return 0;
 	}
+	rest = (struct span){ text, text + length };
 	while (next_line(&rest, &line)) {
 		if (cut && rest.at == rest.end)
 			break;

@@ -120,6 +120,8 @@ static void test_parse_faults(void **state)
 		{ "# device\n", -EINVAL, 1 },
 		{ "# device pmem0 pmem1\n", -EINVAL, 1 },
 		{ "# device pmem0\n# device pmem1\n", -EINVAL, 2 },
+		{ "# device pmem0\r\r\n", -EINVAL, 1 },
+		{ "# device pm\x1b[mem0\n", -EINVAL, 1 },
 	};
 	size_t i;
 
