@@ -80,7 +80,8 @@ static int take_gone(char **line, struct pmr_recall *recall)
 	err = take_range(line, &gone.range);
 	word = err ? NULL : next_word(line);
 	end = word ? strptime(word, TIME_FORMAT, &tm) : NULL;
-	if (!end || *end)
+	/* a leap second is never written, and the last of them lies in the year 10000 */
+	if (!end || *end || tm.tm_sec > 59)
 		return -EBADMSG;
 	gone.seen = timegm(&tm);
 	err = pmr_grow(&recall->gone, recall->n_gone, &recall->alloc_gone, sizeof(*recall->gone));
@@ -146,8 +147,9 @@ static int check_frame(const char *text, size_t length)
 	size_t first = strlen(FIRST_LINE), tail = strlen(last);
 	uint64_t version = 0;
 
+	/* to the reader of records a '\r' is a line's end, to that of comments it is not */
 	if (length < first + tail || memcmp(text, FIRST_LINE, first) != 0 ||
-	    memchr(text, '\0', length))
+	    memchr(text, '\0', length) || memchr(text, '\r', length))
 		return -EBADMSG;
 	for (text += first, length -= first; *text >= '0' && *text <= '9'; text++, length--)
 		if (version <= FORMAT_VERSION)

@@ -143,6 +143,8 @@ static void test_parse(void **state)
 		{ FIRST "# vanished 8 1 yesterday\n" LAST, -EBADMSG, .data = { { 0 } } },
 		{ FIRST "# vanished 8 1 2026-11-22T03:12:44Z more\n" LAST, -EBADMSG,
 		  .data = { { 0 } } },
+		{ FIRST "# vanished 8 1 9999-12-31T23:59:60Z\n" LAST, -EBADMSG, .data = { { 0 } } },
+		{ FIRST "# incomplete\r\n" LAST, -EBADMSG, .data = { { 0 } } },
 		{ FIRST "# vanished 8 2" WHEN "# vanished 9 1" WHEN LAST, -EBADMSG,
 		  .data = { { 0 } } },
 		{ FIRST "# vanished 36028797018963968 1" WHEN LAST, -EBADMSG, .data = { { 0 } } },
