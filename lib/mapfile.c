@@ -203,7 +203,7 @@ static int parse_uuid(struct parser *p, char **uuid)
 
 	while (length && is_blank(p->at[length - 1]))
 		length--;
-	if (!length || length > 64)
+	if (!length || length > 64 || memchr(p->at, '\0', length))
 		return fail(p, -EINVAL, "the filesystem is malformed");
 	if (length > 1 || *p->at != '-') {
 		*uuid = strndup(p->at, length);

@@ -171,13 +171,16 @@ static void test_faults(void **state)
 /* No NUL needed, and bytes of any value are no way out. */
 static void test_bytes(void **state)
 {
-	static const char text[] = STATUS "0 4 +\n";
+	static const char text[] = STATUS "0 4 +\n", nul[] = "# pmem-recover filesystem: \0x\n";
 	unsigned long line;
 	const char *fault;
 	struct pmr_mapfile map;
 	char *copy;
 
 	(void)state;
+	assert_int_equal(pmr_mapfile_parse(nul, sizeof(nul) - 1, &map, &line, &fault), -EINVAL);
+	assert_int_equal(line, 1);
+	assert_string_equal(fault, "the filesystem is malformed");
 	for (size_t n = 0; n <= strlen(text); n++) {
 		/* so that valgrind and the sanitizers see the end */
 		copy = malloc(n ? n : 1);
