@@ -4,7 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -411,6 +414,51 @@ static void test_parts(void **state)
 	assert_int_equal(n, sizeof(wanted) / sizeof(wanted[0]));
 }
 
+/* What health remembers: from one look to the next. */
+static void test_memory(void **state)
+{
+	static const struct {
+		size_t n_bad; /* records in the list now */
+		const char *acknowledge;
+		bool damage; /* what was remembered, before */
+		int status;
+	} rows[] = {
+		{ 0, NULL, false, 0 }, { 1, NULL, false, 4 }, { 0, NULL, false, 8 },
+		{ 0, NULL, false, 8 }, { 1, NULL, false, 4 }, { 0, "pmem0", false, 0 },
+		{ 0, NULL, false, 0 }, { 1, NULL, false, 4 }, { 1, NULL, true, 12 },
+		{ 1, NULL, false, 4 }, { 0, NULL, true, 8 },  { 0, NULL, false, 0 },
+	};
+	char directory[] = "memory-XXXXXX", path[64], command[64];
+	struct world world;
+	struct pmr_ctx *ctx;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(pmr_new(&ctx), 0);
+	snprintf(path, sizeof(path), "%s/lists/namespace0.0-0", directory);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_up(&world, VERB_HEALTH);
+		world.device.ns_name = (char *)"namespace0.0";
+		world.device.enabled = true;
+		world.bad[0] = (struct pmr_range){ 4096, 512 };
+		world.device.badblocks.ranges.n = rows[i].n_bad;
+		if (rows[i].damage)
+			assert_int_equal(truncate(path, 10), 0);
+		assert_int_equal(
+			pmr_memory_new(ctx, &world.topology, directory, &world.report.memory), 0);
+		if (rows[i].acknowledge)
+			assert_int_equal(
+				pmr_memory_acknowledge(world.report.memory, rows[i].acknowledge),
+				0);
+		if (status_of(&world) != rows[i].status)
+			fail_msg("row %zu: exit status %d", i, world.report.exit_status);
+		pmr_memory_free(world.report.memory);
+	}
+	pmr_unref(ctx);
+	snprintf(command, sizeof(command), "rm -r %s", directory);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_failures),       cmocka_unit_test(test_dry_runs),
 		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_behind_the_end), cmocka_unit_test(test_locations),
+		cmocka_unit_test(test_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
