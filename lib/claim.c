@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,36 +167,13 @@ fail:
 	return ret;
 }
 
-const char *pmr_claim_check(const struct pmr_claim *claim, const struct pmr_step *step)
+const char *pmr_claim_check(const struct pmr_claim *claim)
 {
-	uint64_t pos = step->offset, end = step->offset + step->length, device_offset;
-	const char *reason = "moved";
-	struct pmr_extents *extents;
-	struct pmr_extent e;
 	struct stat st;
 
 	if (pmr_lease_is_wanted(claim->fd))
 		return "in-use";
-	if (!is_same(claim, &st))
-		return "changed";
-	if (pmr_extents_open(claim->fd, step->offset, step->length, false, &extents))
-		return reason;
-	while (pos < end && pmr_extents_next(extents, &e) == 1) {
-		if (e.flags & FIEMAP_EXTENT_SHARED) {
-			reason = "shared";
-			break;
-		}
-		if (e.offset > pos || e.offset + e.length <= pos || !pmr_extent_is_trusted(&e) ||
-		    (e.flags & FIEMAP_EXTENT_UNWRITTEN))
-			break;
-		if (pmr_filesystem_to_device(claim->file->filesystem, e.physical + (pos - e.offset),
-					     &device_offset) ||
-		    device_offset != step->device_offset + (pos - step->offset))
-			break;
-		pos = e.offset + e.length;
-	}
-	pmr_extents_close(extents);
-	return pos >= end ? NULL : reason;
+	return is_same(claim, &st) ? NULL : "changed";
 }
 
 int pmr_claim_settle(struct pmr_claim *claim)

@@ -36,11 +36,14 @@ static int compare_bytes(struct compare *c, uint64_t offset, const char *ours, s
 	ret = pmr_backup_read(c->backup, offset, c->theirs, length);
 	if (ret)
 		return ret;
-	for (size_t i = 0; i < length; i++)
-		if (ours[i] != c->theirs[i]) {
-			c->differs_at = offset + i;
-			return 1;
-		}
+	if (memcmp(ours, c->theirs, length)) {
+		size_t i = 0;
+
+		while (ours[i] == c->theirs[i])
+			i++;
+		c->differs_at = offset + i;
+		return 1;
+	}
 	c->compared += length;
 	return 0;
 }

@@ -19,6 +19,9 @@
 
 #include "repair.h"
 
+/* Small records are written together. */
+#define WAITING (64u * 1024)
+
 #define MAGIC 0x4a524d50u /* "PMRJ" */
 #define FORMAT_VERSION 1
 
@@ -45,6 +48,8 @@ struct pmr_journal {
 	int directory;
 	int fd;
 	uint64_t end; /* where the next record goes */
+	char *waiting; /* WAITING bytes: the last ones ahead of @end, not yet written */
+	size_t n_waiting;
 	char name[64];
 	char *path;
 };
@@ -68,6 +73,37 @@ static uint32_t crc(const void *bytes, size_t length)
 	return (uint32_t)crc32_z(crc32_z(0, NULL, 0), bytes, length);
 }
 
+static int flush(struct pmr_journal *journal)
+{
+	int ret;
+
+	ret = write_all(journal->fd, journal->waiting, journal->n_waiting,
+			journal->end - journal->n_waiting);
+	if (ret)
+		return fail(journal, "cannot be written", ret);
+	journal->n_waiting = 0;
+	return 0;
+}
+
+static int put(struct pmr_journal *journal, const void *bytes, size_t length)
+{
+	int ret = 0;
+
+	if (length > WAITING - journal->n_waiting)
+		ret = flush(journal);
+	if (!ret && length > WAITING) {
+		ret = write_all(journal->fd, bytes, length, journal->end);
+		if (ret)
+			return fail(journal, "cannot be written", ret);
+	} else if (!ret) {
+		memcpy(journal->waiting + journal->n_waiting, bytes, length);
+		journal->n_waiting += length;
+	}
+	if (!ret)
+		journal->end += length;
+	return ret;
+}
+
 static int append(struct pmr_journal *journal, enum record type, uint64_t position,
 		  const void *payload, size_t length)
 {
@@ -81,13 +117,8 @@ static int append(struct pmr_journal *journal, enum record type, uint64_t positi
 	int ret;
 
 	header.header_crc = htole32(crc(&header, offsetof(struct header, header_crc)));
-	ret = write_all(journal->fd, &header, sizeof(header), journal->end);
-	if (!ret)
-		ret = write_all(journal->fd, payload, length, journal->end + sizeof(header));
-	if (ret)
-		return fail(journal, "cannot be written", ret);
-	journal->end += sizeof(header) + length;
-	return 0;
+	ret = put(journal, &header, sizeof(header));
+	return ret ? ret : put(journal, payload, length);
 }
 
 static int append_json(struct pmr_journal *journal, enum record type, struct json_object *object)
@@ -192,6 +223,8 @@ static int create(struct pmr_journal *journal, const char *directory)
 		return fail(journal, "cannot be made", -errno);
 	strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	ret = append_opening(journal, started);
+	if (!ret)
+		ret = flush(journal);
 	if (!ret && fsync(journal->directory) < 0)
 		ret = fail(journal, "its directory cannot be synced", -errno);
 	return ret;
@@ -209,6 +242,11 @@ int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pm
 	j->ctx = ctx;
 	j->fd = -1;
 	j->directory = -1;
+	j->waiting = malloc(WAITING);
+	if (!j->waiting) {
+		free(j);
+		return -ENOMEM;
+	}
 	ret = make_directory(ctx, directory, &j->directory);
 	if (!ret)
 		ret = pmr_place_check(ctx, j->directory, directory, plan);
@@ -313,6 +351,11 @@ int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *byte
 	size_t got;
 	int ret;
 
+	if (journal->n_waiting) {
+		ret = flush(journal);
+		if (ret)
+			return ret;
+	}
 	ret = pmr_media_read_file(journal->fd, *position, &header, sizeof(header), &got);
 	if (!ret &&
 	    (got != sizeof(header) || le32toh(header.magic) != MAGIC ||
@@ -332,6 +375,10 @@ int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *byte
 
 int pmr_journal_sync(struct pmr_journal *journal)
 {
+	int ret = flush(journal);
+
+	if (ret)
+		return ret;
 	return fsync(journal->fd) < 0 ? fail(journal, "cannot be synced", -errno) : 0;
 }
 
@@ -346,7 +393,7 @@ int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan 
 	add(object, "losses", losses_to_json(plan->file));
 	ret = append_json(journal, RECORD_OUTCOME, object);
 	json_object_put(object);
-	return ret;
+	return ret ? ret : flush(journal);
 }
 
 int pmr_journal_finish(struct pmr_journal *journal)
@@ -378,6 +425,7 @@ void pmr_journal_close(struct pmr_journal *journal)
 		close(journal->fd);
 	if (journal->directory >= 0)
 		close(journal->directory);
+	free(journal->waiting);
 	free(journal->path);
 	free(journal);
 }

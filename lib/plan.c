@@ -121,6 +121,22 @@ void pmr_plan_skip(struct pmr_file *file, const char *reason)
 	}
 }
 
+void pmr_plan_leave(struct pmr_file *file, const struct pmr_step *step, uint64_t offset,
+		    const char *reason)
+{
+	struct pmr_loss *loss;
+
+	/* a loss that was written in part is not whole, so it is left too */
+	for (size_t i = 0; i < step->n_losses; i++) {
+		loss = &file->losses[step->first_loss + i];
+		if (loss->offset + loss->length <= offset || loss->state == PMR_FAILED ||
+		    loss->state == PMR_SKIPPED)
+			continue;
+		loss->state = PMR_SKIPPED;
+		loss->reason = reason;
+	}
+}
+
 static bool is_offlined(const struct pmr_loss *loss)
 {
 	return loss->reason && !strcmp(loss->reason, "page-offlined");

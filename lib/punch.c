@@ -54,8 +54,8 @@ static void fail(struct pmr_writer *writer, const struct pmr_chunk *chunk, const
 	pmr_say(writer->ctx, PMR_ERROR, "punched-not-written", chunk->plan->file->path,
 		"the blocks of its %zu bytes from byte %llu on were given back, and %s; they are in the journal %s from "
 		"byte %llu on: copy them to the file from there",
-		inside(chunk), (unsigned long long)chunk->step.offset, why, chunk->journal,
-		(unsigned long long)chunk->journal_offset);
+		inside(chunk), (unsigned long long)chunk->step.offset, why,
+		pmr_journal_path(writer->journal), (unsigned long long)chunk->journal_offset);
 }
 
 /* One piece of the chunk where it lies now. Return: 0; -ENOMEM. */
@@ -127,13 +127,18 @@ static void set_method(const struct pmr_chunk *chunk)
 /* Return: 0; -EBUSY: the chunk is as it was, and left */
 static int punch(struct pmr_writer *writer, struct pmr_chunk *chunk)
 {
-	int ret = pmr_media_punch_file(chunk->claim->fd, chunk->step.offset, chunk->step.length);
+	struct pmr_places places = { 0 };
+	bool moved;
+	int ret;
 
+	ret = pmr_media_punch_file(chunk->claim->fd, chunk->step.offset, chunk->step.length);
 	if (!ret)
 		return 0;
-	pmr_write_settle(writer, chunk);
-	/* a part of it may be gone all the same */
-	if (pmr_claim_check(chunk->claim, &chunk->step))
+	pmr_write_settle(writer, chunk->claim);
+	moved = pmr_places_check(&places, chunk->claim, &chunk->step);
+	pmr_places_release(&places);
+	/* a part of it is gone all the same */
+	if (moved)
 		return 0;
 	pmr_say(writer->ctx, PMR_ERROR, "cannot-punch", chunk->plan->file->path,
 		"is left at byte %llu: its blocks cannot be given back: %s",
@@ -160,12 +165,14 @@ int pmr_punch_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
 	ret = write_anew(chunk);
 	if (ret)
 		ret = write_anew(chunk);
-	pmr_write_settle(writer, chunk);
+	pmr_write_settle(writer, chunk->claim);
 	if (ret) {
 		fail(writer, chunk, "punched-not-written", strerror(-ret));
 		return 0;
 	}
-	ret = verify_places(writer, chunk);
+	ret = pmr_device_refresh(writer->ctx, chunk->plan->file->filesystem->device);
+	if (!ret)
+		ret = verify_places(writer, chunk);
 	if (ret && ret != -ENOMEM) {
 		fail(writer, chunk, "unplaced", "where they lie now cannot be told");
 		return 0;

@@ -16,41 +16,20 @@ struct repair {
 	const struct pmr_repair_options *options;
 	struct pmr_journal *journal;
 	struct pmr_writer writer;
-	uint64_t done; /* bytes, for progress */
 };
-
-static size_t chunk_length(const struct pmr_step *step, uint64_t done)
-{
-	return step->length - done < PMR_CHUNK ? (size_t)(step->length - done) : PMR_CHUNK;
-}
-
-/* What of a step was not written from @offset on; a loss that was written in part is not whole, so it is left too. */
-static void leave(struct pmr_file *file, const struct pmr_step *step, uint64_t offset,
-		  const char *reason)
-{
-	struct pmr_loss *loss;
-
-	for (size_t i = 0; i < step->n_losses; i++) {
-		loss = &file->losses[step->first_loss + i];
-		if (loss->offset + loss->length <= offset || loss->state == PMR_FAILED ||
-		    loss->state == PMR_SKIPPED)
-			continue;
-		loss->state = PMR_SKIPPED;
-		loss->reason = reason;
-	}
-}
 
 /* Bytes of one step into the journal. A step that cannot be composed is left. */
 static int journal_step(struct repair *r, const struct pmr_compose *compose,
-			struct pmr_file_plan *plan, struct pmr_step *step, void *buffer)
+			struct pmr_file_plan *plan, struct pmr_step *step)
 {
+	char *buffer = r->writer.bytes;
 	const char *refused = NULL;
 	uint64_t position;
 	size_t length;
 	int ret = 0;
 
 	for (uint64_t done = 0; done < step->length; done += length) {
-		length = chunk_length(step, done);
+		length = pmr_chunk_length(step, done);
 		ret = pmr_compose_chunk(compose, plan, step, step->offset + done, length, buffer,
 					&refused);
 		if (ret)
@@ -70,16 +49,8 @@ static int journal_step(struct repair *r, const struct pmr_compose *compose,
 		!strcmp(refused, "newly-unreadable")
 			? "more of it has become unreadable since the scan; scan again"
 			: "its source cannot be read");
-	leave(plan->file, step, step->offset, refused);
+	pmr_plan_leave(plan->file, step, step->offset, refused);
 	return 0;
-}
-
-static bool is_left(const struct pmr_file *file, const struct pmr_step *step)
-{
-	for (size_t i = 0; i < step->n_losses; i++)
-		if (file->losses[step->first_loss + i].state != PMR_SKIPPED)
-			return false;
-	return true;
 }
 
 /* What a loss came to after its bytes had been verified, but not its file. */
@@ -96,107 +67,19 @@ static void fail_step(struct pmr_file *file, const struct pmr_step *step, const 
 	}
 }
 
-/* said for each reason not to write after all */
-static const char *explain(const char *reason)
-{
-	static const struct {
-		const char *reason, *text;
-	} texts[] = {
-		{ "readable", "a listed sector can be read after all: scan again" },
-		{ "interrupted", "interrupted" },
-		{ "in-use", "another program wants to open the file: stop it and repair again" },
-		{ "shared", "its blocks have come to be shared (reflink)" },
-		{ "no-recovery-write",
-		  "the kernel did not write over poison before, so it was not tried; " PMR_PUNCH_HELP },
-		{ "no-space",
-		  "its filesystem is too full to put the bytes elsewhere: free some space and repair again" },
-		{ "device-error",
-		  "the device cannot be read, and not for poison: see the kernel log" },
-	};
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (!strcmp(texts[i].reason, reason))
-			return texts[i].text;
-	return "the file or its place changed since it was planned: scan again";
-}
-
-/* What becomes of a chunk that is not written is said; once for a file where it is the kernel's doing. */
-static void leave_rest(struct repair *r, struct pmr_file_plan *plan, const struct pmr_step *step,
-		       uint64_t offset, const char *reason)
-{
-	bool once = !strcmp(reason, "no-recovery-write");
-
-	if (!once || !r->writer.told)
-		pmr_say(r->ctx, once ? PMR_ERROR : PMR_WARNING, reason, plan->file->path,
-			"is left at byte %llu: %s", (unsigned long long)offset, explain(reason));
-	r->writer.told |= once;
-	leave(plan->file, step, offset, reason);
-}
-
-/* 1 written and verified, whatever the outcome; 0 not written: the rest of the step is left; or why nothing goes on */
-static int repair_chunk(struct repair *r, struct pmr_chunk *chunk, const struct pmr_step *step)
-{
-	const char *reason;
-	int ret;
-
-	reason = pmr_is_cancelled(r->ctx) ? "interrupted" : pmr_write_look(&r->writer, chunk);
-	if (reason) {
-		leave_rest(r, chunk->plan, step, chunk->step.offset, reason);
-		return 0;
-	}
-	ret = pmr_write_chunk(&r->writer, chunk);
-	if (ret)
-		return ret;
-	r->done += chunk->length;
-	pmr_tell_progress(r->ctx, "repair", chunk->plan->file->path, r->done, r->plan->bytes);
-	return 1;
-}
-
-static int repair_step(struct repair *r, const struct pmr_compose *compose, struct pmr_claim *claim,
-		       struct pmr_file_plan *plan, const struct pmr_step *step, void *buffer)
-{
-	uint64_t position = step->journal_offset;
-	struct pmr_chunk chunk;
-	int ret;
-
-	for (uint64_t done = 0; done < step->length; done += chunk.length) {
-		chunk = (struct pmr_chunk){ compose, claim, plan, *step, .bytes = buffer };
-		chunk.length = chunk_length(step, done);
-		chunk.step.offset += done;
-		chunk.step.device_offset += done;
-		chunk.step.length = chunk.length;
-		ret = pmr_journal_read(r->journal, &position, buffer, chunk.length);
-		if (ret) {
-			leave(plan->file, step, chunk.step.offset, "journal-error");
-			return ret;
-		}
-		chunk.journal = pmr_journal_path(r->journal);
-		chunk.journal_offset = position - chunk.length;
-		ret = repair_chunk(r, &chunk, step);
-		pmr_ranges_release(&chunk.failing);
-		pmr_ranges_release(&chunk.listed);
-		if (ret < 0)
-			leave(plan->file, step, chunk.step.offset, "no-memory");
-		if (ret <= 0)
-			return ret;
-	}
-	return 0;
-}
-
 /* all bytes of a file are in the journal and synced, then its steps are carried out */
 static int repair_steps(struct repair *r, const struct pmr_compose *compose,
-			struct pmr_claim *claim, struct pmr_file_plan *plan, void *buffer)
+			struct pmr_claim *claim, struct pmr_file_plan *plan)
 {
 	int ret;
 
 	ret = pmr_journal_file(r->journal, plan);
 	for (size_t i = 0; !ret && i < plan->n_steps; i++)
-		ret = journal_step(r, compose, plan, &plan->steps[i], buffer);
+		ret = journal_step(r, compose, plan, &plan->steps[i]);
 	if (!ret)
 		ret = pmr_journal_sync(r->journal);
-	for (size_t i = 0; !ret && i < plan->n_steps; i++)
-		if (!is_left(plan->file, &plan->steps[i]))
-			ret = repair_step(r, compose, claim, plan, &plan->steps[i], buffer);
+	if (!ret)
+		ret = pmr_batch_run(&r->writer, compose, claim, plan);
 	if (fsync(claim->fd) < 0) {
 		pmr_say(r->ctx, PMR_ERROR, "sync", plan->file->path,
 			"cannot be synced, so what was written may not last: %s", strerror(errno));
@@ -254,7 +137,7 @@ static int open_sources(struct repair *r, const struct pmr_file_plan *plan,
 	return 0;
 }
 
-static int repair_file(struct repair *r, struct pmr_file_plan *plan, void *buffer)
+static int repair_file(struct repair *r, struct pmr_file_plan *plan)
 {
 	struct pmr_backup backup = { .fd = -1 };
 	struct pmr_claim claim = { .fd = -1 };
@@ -271,7 +154,7 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan, void *buffe
 		/* where it fails, so will the writes that it was for */
 		pmr_cow_drop(&claim);
 		r->writer.told = false;
-		ret = repair_steps(r, &compose, &claim, plan, buffer);
+		ret = repair_steps(r, &compose, &claim, plan);
 		if (pmr_punch_conclude(&r->writer, plan->file))
 			ret = -ENOMEM;
 		/* for whoever takes up later what is left */
@@ -292,11 +175,11 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan, void *buffe
 static int repair_files(struct repair *r)
 {
 	struct pmr_file_plan *plan;
-	void *buffer = NULL;
 	int ret = 0;
 
+	r->writer.journal = r->journal;
 	r->writer.before = malloc(PMR_CHUNK);
-	if (!r->writer.before || posix_memalign(&buffer, PMR_PAGE, PMR_CHUNK)) {
+	if (!r->writer.before || posix_memalign((void **)&r->writer.bytes, PMR_PAGE, PMR_CHUNK)) {
 		free(r->writer.before);
 		return -ENOMEM;
 	}
@@ -305,7 +188,7 @@ static int repair_files(struct repair *r)
 		if (!plan->n_steps)
 			continue;
 		if (!ret && !pmr_is_cancelled(r->ctx))
-			ret = repair_file(r, plan, buffer);
+			ret = repair_file(r, plan);
 		/* whatever was not reached was not written */
 		pmr_plan_skip(plan->file,
 			      pmr_is_cancelled(r->ctx) ? "interrupted" : "journal-error");
@@ -313,7 +196,7 @@ static int repair_files(struct repair *r)
 	if (pmr_is_cancelled(r->ctx))
 		r->plan->scan->complete = false;
 	free(r->writer.before);
-	free(buffer);
+	free(r->writer.bytes);
 	return ret;
 }
 
@@ -373,7 +256,8 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		.writer = { .ctx = ctx,
 			    .scan = plan->scan,
 			    .wanted = options->method,
-			    .trust_badblocks = options->trust_badblocks },
+			    .trust_badblocks = options->trust_badblocks,
+			    .total = plan->bytes },
 	};
 	size_t n_locks = 0;
 	int *locks, ret;

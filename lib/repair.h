@@ -2,7 +2,7 @@
 /*
  * What the rooms of a repair tell each other, in the order of its flow:
  *
- *   claim -> method, plan -> backup -> compose -> journal -> repair -> write, punch -> verify
+ *   claim -> method, plan -> backup -> compose -> journal -> batch -> write, punch -> verify
  *
  * plan decides and does no I/O; the others do I/O and decide nothing but whether it went well.
  */
@@ -13,6 +13,12 @@
 
 /** PMR_CHUNK - most bytes that are composed, written and verified at once */
 #define PMR_CHUNK (256u * 1024)
+
+/** pmr_chunk_length() - how much of a step is one chunk, from @done on */
+static inline size_t pmr_chunk_length(const struct pmr_step *step, uint64_t done)
+{
+	return step->length - done < PMR_CHUNK ? (size_t)(step->length - done) : PMR_CHUNK;
+}
 
 /* ---- lease.c, holders.c, lock.c */
 
@@ -82,13 +88,34 @@ struct pmr_claim {
 int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_claim *claim,
 		   const char **refused);
 
+/** pmr_claim_check() - look again: is it still the file that was planned for? NULL, "changed" or "in-use"; static */
+const char *pmr_claim_check(const struct pmr_claim *claim);
+
+/** PMR_PLACES - how much of a file's mapping is listed at once */
+#define PMR_PLACES ((uint64_t)16 << 20)
+
 /**
- * pmr_claim_check() - look again: is it still the file that was planned for?
- * @step: whose mapping is looked at
- *
- * Return: NULL when it is; else why not: "changed", "moved", "in-use", "shared". Static storage.
+ * struct pmr_places - where parts of a file lie, one after the other; zero-initialise, pmr_places_release()
+ * @extents: a listing of what lies before @end
+ * @extent: its last one
+ * @end: file offset; 0 without a listing
  */
-const char *pmr_claim_check(const struct pmr_claim *claim, const struct pmr_step *step);
+struct pmr_places {
+	struct pmr_extents *extents;
+	struct pmr_extent extent;
+	uint64_t end;
+};
+
+/**
+ * pmr_places_check() - look again: does a step lie where it was planned for?
+ * @step: whose mapping is looked at. Of steps in file order that lie near to each other it is listed once
+ *
+ * Return: NULL when it does; else why not: "moved", "shared". Static storage.
+ */
+const char *pmr_places_check(struct pmr_places *places, const struct pmr_claim *claim,
+			     const struct pmr_step *step);
+/** pmr_places_release() - the next check lists anew */
+void pmr_places_release(struct pmr_places *places);
 
 /** pmr_claim_settle() - put mode and capability back, and take the change time as our own. Return: 0, -errno. */
 int pmr_claim_settle(struct pmr_claim *claim);
@@ -136,6 +163,10 @@ bool pmr_plan_wants(const struct pmr_file *file, const struct pmr_loss *loss);
 
 /** pmr_plan_skip() - leave what is still wanted of a file, for one reason */
 void pmr_plan_skip(struct pmr_file *file, const char *reason);
+
+/** pmr_plan_leave() - leave what reaches behind @offset of a step's losses, unless it failed already */
+void pmr_plan_leave(struct pmr_file *file, const struct pmr_step *step, uint64_t offset,
+		    const char *reason);
 
 /**
  * pmr_plan_policy() - leave what is not safe or not allowed: shared blocks, offlined pages
@@ -326,7 +357,7 @@ void pmr_journal_close(struct pmr_journal *journal);
  */
 int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *bad);
 
-/* ---- write.c, punch.c: one chunk onto the medium */
+/* ---- batch.c, write.c, punch.c: from the journal onto the medium */
 
 /** PMR_PUNCH_HELP - what is left where nothing can be written in place, and what it costs */
 #define PMR_PUNCH_HELP                                                                                             \
@@ -336,38 +367,58 @@ int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct
 /** PMR_REFUSALS - after so many pages in a row that the kernel would not write, the others are not tried */
 #define PMR_REFUSALS 3u
 
+/** PMR_BATCH - most chunks that are looked at, written and verified together; of a punch, one */
+#define PMR_BATCH 64u
+
 /**
- * struct pmr_writer - what the chunks of one run have in common
+ * struct pmr_writer - what all of a run's files have in common
  * @scan: incomplete where a file could not be put back as it was
+ * @journal: where the bytes are
  * @wanted: what was asked for; under PMR_METHOD_AUTO a plain write is tried where a flagged one fails
  * @trust_badblocks: see struct pmr_repair_options
+ * @done, @total: bytes, for progress
  * @refusals: pages in a row, of DAX files, that the kernel would not write and left as they were
  * @told: that was said of the current file
  * @needs_journal: bytes were taken from a file that are now in the journal alone
- * @before: PMR_CHUNK bytes for what the device holds before a write
+ * @bytes: PMR_CHUNK bytes, page aligned: what is to be written. Private memory that is present: pmem_recovery_write()
+ *         (5.19) drops the poison record even when the copy from user memory stops
+ * @before: PMR_CHUNK bytes: what the device holds before the write
  * @given: device ranges of the current file that were listed bad and given back by a punch
  */
 struct pmr_writer {
 	struct pmr_ctx *ctx;
 	struct pmr_scan *scan;
+	struct pmr_journal *journal;
 	enum pmr_method wanted;
 	bool trust_badblocks;
+	uint64_t done;
+	uint64_t total;
 	unsigned int refusals;
 	bool told;
 	bool needs_journal;
+	char *bytes;
 	char *before;
 	struct pmr_ranges given;
 };
 
+/** enum pmr_how - what was done to a page; the methods have the words that they have in the report */
+enum pmr_how {
+	PMR_HOW_LEFT, /* nothing, and its losses say why */
+	PMR_HOW_EQUAL, /* nothing: it seems to hold already what it should */
+	PMR_HOW_WRITE,
+	PMR_HOW_FLAG,
+};
+
 /**
- * struct pmr_chunk - bytes that go into a file
- * @step: what of a step begins with them: the same losses, offset and place of the chunk
- * @length: at most PMR_CHUNK
- * @bytes: page aligned private memory
- * @journal: path of the journal that they are in
+ * struct pmr_chunk - bytes that go into a file, of one step
+ * @step: a part of the planned one, with all of its losses: offset, length and place are the chunk's
+ * @length: of the step, at most PMR_CHUNK
+ * @bytes: what is to be written
+ * @before: what was there, where it could be read
  * @journal_offset: byte of the journal with the first of them
  * @failing: device ranges that could not be read right before the write, normal
  * @listed: device ranges that were listed right before the write, normal
+ * @how: of each page
  */
 struct pmr_chunk {
 	const struct pmr_compose *compose;
@@ -376,44 +427,64 @@ struct pmr_chunk {
 	struct pmr_step step;
 	size_t length;
 	const char *bytes;
-	const char *journal;
+	char *before;
 	uint64_t journal_offset;
 	struct pmr_ranges failing;
 	struct pmr_ranges listed;
+	unsigned char how[PMR_CHUNK / PMR_PAGE + 1];
 };
+
+/**
+ * pmr_batch_run() - carry out the steps of a file whose bytes are in the journal
+ * @compose: what they were made of
+ *
+ * Return: 0, whatever became of them; a negative errno where nothing goes on. What was not written says why.
+ */
+int pmr_batch_run(struct pmr_writer *writer, const struct pmr_compose *compose,
+		  struct pmr_claim *claim, struct pmr_file_plan *plan);
 
 /** pmr_chunk_loss() - loss @i of a chunk's where it touches [at, at + length) of the chunk, else NULL */
 struct pmr_loss *pmr_chunk_loss(const struct pmr_chunk *chunk, size_t i, size_t at, size_t length);
 
 /**
  * pmr_write_look() - look once more, right before a write: may the chunk be written?
- * @chunk: gets @failing; its losses must all fail to be read now, but for those that vanished from the list
+ * @chunk: gets @listed, from the device's list as it is, @before and @failing: its losses must all fail to be read now,
+ *         but for those that vanished from the list
  *
- * Return: NULL; or why it must be left: what pmr_claim_check() says, "readable", "device-error", "no-recovery-write",
- * "no-space". Static storage.
+ * Return: NULL; or why it must be left: what pmr_places_check() says, "readable", "device-error", "no-recovery-write",
+ * "no-space", "no-memory". Static storage.
  */
-const char *pmr_write_look(struct pmr_writer *writer, struct pmr_chunk *chunk);
+const char *pmr_write_look(struct pmr_writer *writer, struct pmr_places *places,
+			   struct pmr_chunk *chunk);
+
+/** pmr_write_chunk() - write a chunk that was looked at, in place, by the method of the file's plan */
+void pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk);
 
 /**
- * pmr_write_chunk() - write a chunk that was looked at, and verify it
+ * pmr_write_verify() - put the file back as it was and verify what was written to it
+ * @chunks: all that was written since the last time
  *
- * By the method of the file's plan. What became of it stands in its losses, and was said.
- * Return: 0, whatever became of it; -ENOMEM.
+ * Return: 0, whatever became of them; -ENOMEM, and they failed.
  */
-int pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk);
+int pmr_write_verify(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t n);
 
 /** pmr_write_leave() - what of a chunk touches [at, at + length) of it is left, unless it failed already */
 void pmr_write_leave(const struct pmr_chunk *chunk, size_t at, size_t length, const char *reason);
 /** pmr_write_fail() - what of a chunk was not left has failed */
 void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason);
-/** pmr_write_settle() - cut the file to its size and put back what writes drop; says what cannot be done */
-void pmr_write_settle(struct pmr_writer *writer, const struct pmr_chunk *chunk);
+
+/**
+ * pmr_write_settle() - cut the file to its size and put back what writes drop
+ *
+ * Return: 0, or why the file is longer than it was; that and all else that cannot be done was said.
+ */
+int pmr_write_settle(struct pmr_writer *writer, struct pmr_claim *claim);
 
 /** pmr_punch_look() - NULL, or why a chunk must not be punched: "no-space". Static storage. */
 const char *pmr_punch_look(const struct pmr_chunk *chunk);
 
 /**
- * pmr_punch_chunk() - give the blocks of a chunk back and write its bytes anew
+ * pmr_punch_chunk() - give the blocks of a chunk that was looked at back, write its bytes anew, and verify them
  *
  * Bytes past the end of the file are not written. Return: 0, whatever became of it; -ENOMEM.
  */
@@ -435,7 +506,7 @@ int pmr_punch_conclude(struct pmr_writer *writer, const struct pmr_file *file);
  * @plan: whose losses inside the chunk take the outcome: repaired, zeroed, or failed with its reason
  * @method: how it was written, for the losses; NULL where it was not, since the medium seemed to hold it already
  *
- * Reads back through the file and the device, page by page, and reads the device's list again.
+ * Reads back through the file and the device, page by page. The device's list must have been read after the write.
  * Return: 0, -ENOMEM.
  */
 int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,

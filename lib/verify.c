@@ -174,7 +174,7 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 	uint64_t size = plan->file->size;
 	const char *reason, *of_device;
 	size_t next;
-	int ret;
+	int ret = 0;
 
 	k.inside = offset >= size ? 0 : length;
 	if (k.inside && k.inside > size - offset)
@@ -183,7 +183,6 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 	k.method = method;
 	if (posix_memalign((void **)&k.actual, PMR_PAGE, PMR_CHUNK))
 		return -ENOMEM;
-	ret = pmr_device_refresh(ctx, plan->file->filesystem->device);
 	for (size_t at = 0; !ret && at < length; at = next) {
 		next = at + PMR_PAGE - (offset + at) % PMR_PAGE;
 		if (next > length)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One chunk onto the medium, in place: looked at right before, written by the flag or plainly, verified right after.
+ * Chunks onto the medium, in place: looked at right before, written by the flag or plainly, verified right after.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,6 +22,14 @@ static size_t page_end(const struct pmr_chunk *chunk, size_t at)
 	size_t next = at + PMR_PAGE - (chunk->step.offset + at) % PMR_PAGE;
 
 	return next < chunk->length ? next : chunk->length;
+}
+
+/* what was done to the page at @at */
+static unsigned char *how_of(struct pmr_chunk *chunk, size_t at)
+{
+	uint64_t first = chunk->step.offset / PMR_PAGE;
+
+	return &chunk->how[(chunk->step.offset + at) / PMR_PAGE - first];
 }
 
 /* ---- outcomes */
@@ -67,25 +75,24 @@ static int restore_size(const struct pmr_claim *claim)
 	return !claim->file->dax && fsync(claim->fd) < 0 ? -errno : 0;
 }
 
-void pmr_write_settle(struct pmr_writer *writer, const struct pmr_chunk *chunk)
+int pmr_write_settle(struct pmr_writer *writer, struct pmr_claim *claim)
 {
-	const struct pmr_file *file = chunk->plan->file;
-	int ret;
+	const struct pmr_file *file = claim->file;
+	int ret, size_error;
 
-	ret = restore_size(chunk->claim);
-	if (ret) {
+	size_error = restore_size(claim);
+	if (size_error)
 		pmr_say(writer->ctx, PMR_ERROR, "size", file->path,
 			"has grown to a whole page and cannot be cut back to %llu bytes: %s; truncate it by hand",
-			(unsigned long long)file->size, strerror(-ret));
-		pmr_write_fail(chunk, "size");
+			(unsigned long long)file->size, strerror(-size_error));
+	ret = pmr_claim_settle(claim);
+	if (ret) {
+		pmr_say(writer->ctx, PMR_ERROR, "attributes", file->path,
+			"its mode %04o or file capability could not be put back after the write: %s; see chmod(1), setcap(8)",
+			(unsigned int)claim->mode, strerror(-ret));
+		writer->scan->complete = false;
 	}
-	ret = pmr_claim_settle(chunk->claim);
-	if (!ret)
-		return;
-	pmr_say(writer->ctx, PMR_ERROR, "attributes", file->path,
-		"its mode %04o or file capability could not be put back after the write: %s; see chmod(1), setcap(8)",
-		(unsigned int)chunk->claim->mode, strerror(-ret));
-	writer->scan->complete = false;
+	return size_error;
 }
 
 /* ---- before */
@@ -119,27 +126,58 @@ out:
 	return reason;
 }
 
+/* Reads [from, to) of the device, the chunk's, into the same place of what was there before. */
+static int read_part(struct pmr_chunk *chunk, uint64_t from, uint64_t to)
+{
+	static const struct pmr_ranges none;
+
+	if (from >= to)
+		return 0;
+	return pmr_media_salvage(chunk->compose->media, from, to - from, &none,
+				 chunk->before + (from - chunk->step.device_offset),
+				 &chunk->failing);
+}
+
+/* What is listed is read too, for it is about to be written; by itself, so that it fails by itself. */
+static int read_before(struct pmr_chunk *chunk)
+{
+	uint64_t from = chunk->step.device_offset, end = from + chunk->length;
+	const struct pmr_range *listed;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < chunk->listed.n; i++) {
+		listed = &chunk->listed.v[i];
+		ret = read_part(chunk, from, listed->offset);
+		from = listed->offset + listed->length;
+		if (!ret)
+			ret = read_part(chunk, listed->offset, from);
+	}
+	return ret ? ret : read_part(chunk, from, end);
+}
+
 static bool is_in_place(const struct pmr_chunk *chunk)
 {
 	return chunk->plan->method != PMR_METHOD_PUNCH;
 }
 
-const char *pmr_write_look(struct pmr_writer *writer, struct pmr_chunk *chunk)
+const char *pmr_write_look(struct pmr_writer *writer, struct pmr_places *places,
+			   struct pmr_chunk *chunk)
 {
-	static const struct pmr_ranges none;
 	const struct pmr_file *file = chunk->plan->file;
+	const struct pmr_device *device = file->filesystem->device;
 	const char *reason;
 
 	if (file->dax && is_in_place(chunk) && writer->refusals >= PMR_REFUSALS)
 		return "no-recovery-write";
-	reason = pmr_claim_check(chunk->claim, &chunk->step);
+	reason = pmr_places_check(places, chunk->claim, &chunk->step);
 	if (reason)
 		return reason;
-	/* what is listed is read too: this is about to be written */
-	if (pmr_media_salvage(chunk->compose->media, chunk->step.device_offset, chunk->length,
-			      &none, writer->before, &chunk->failing))
+	if (pmr_ranges_clip(&chunk->listed, &device->badblocks.ranges, chunk->step.device_offset,
+			    chunk->length))
+		return "no-memory";
+	if (read_before(chunk))
 		return "device-error";
-	if (!writer->trust_badblocks || !file->filesystem->device->from_file) {
+	if (!writer->trust_badblocks || !device->from_file) {
 		reason = still_failing(chunk);
 		if (reason)
 			return reason;
@@ -147,21 +185,8 @@ const char *pmr_write_look(struct pmr_writer *writer, struct pmr_chunk *chunk)
 	return is_in_place(chunk) ? NULL : pmr_punch_look(chunk);
 }
 
-/* What is listed of the chunk right now: after the write the kernel may have dropped too much of it. */
-static int list_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
-{
-	struct pmr_device *device = chunk->plan->file->filesystem->device;
-	int ret = pmr_device_refresh(writer->ctx, device);
-
-	if (ret)
-		return ret;
-	return pmr_ranges_clip(&chunk->listed, &device->badblocks.ranges, chunk->step.device_offset,
-			       chunk->length);
-}
-
 /* Whether a page lost nothing but what vanished from the list, and holds already what it should. */
-static bool is_equal(const struct pmr_writer *writer, const struct pmr_chunk *chunk, size_t at,
-		     size_t length)
+static bool is_equal(const struct pmr_chunk *chunk, size_t at, size_t length)
 {
 	uint64_t size = chunk->plan->file->size, offset = chunk->step.offset + at;
 	uint64_t place = chunk->step.device_offset + at;
@@ -179,49 +204,7 @@ static bool is_equal(const struct pmr_writer *writer, const struct pmr_chunk *ch
 		return false;
 	if (length > size - offset)
 		length = (size_t)(size - offset);
-	return !memcmp(writer->before + at, chunk->bytes + at, length);
-}
-
-/* ---- after */
-
-static bool is_cured(const struct pmr_chunk *chunk, size_t at, size_t length)
-{
-	const struct pmr_loss *loss;
-
-	for (size_t i = 0; i < chunk->step.n_losses; i++) {
-		loss = pmr_chunk_loss(chunk, i, at, length);
-		if (loss && !loss->vanished &&
-		    (loss->state == PMR_REPAIRED || loss->state == PMR_ZEROED))
-			return true;
-	}
-	return false;
-}
-
-/* [from, to) of the chunk, all of it written by @method, or NULL where it was not; none for an empty range */
-static int verify(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t from, size_t to,
-		  const char *method)
-{
-	struct pmr_step part = chunk->step;
-	struct pmr_ranges listed = { 0 };
-	int ret;
-
-	if (from >= to)
-		return 0;
-	pmr_write_settle(writer, chunk);
-	part.offset += from;
-	part.device_offset += from;
-	part.length = to - from;
-	ret = pmr_ranges_clip(&listed, &chunk->listed, part.device_offset, part.length);
-	if (!ret)
-		ret = pmr_verify_chunk(writer->ctx, chunk->compose, chunk->plan, &part, part.offset,
-				       to - from, chunk->bytes + from, &listed, method);
-	pmr_ranges_release(&listed);
-	if (ret)
-		pmr_write_fail(chunk, "unverified");
-	else if (method && chunk->plan->file->dax && is_cured(chunk, from, to - from))
-		pmr_rwf_learn(writer->ctx,
-			      !strcmp(method, "flag") ? PMR_CAPABILITY_FLAG : PMR_CAPABILITY_WRITE);
-	return ret;
+	return !memcmp(chunk->before + at, chunk->bytes + at, length);
 }
 
 static void say_error(struct pmr_writer *writer, const struct pmr_chunk *chunk, size_t at,
@@ -245,11 +228,12 @@ static bool is_untouched(struct pmr_writer *writer, const struct pmr_chunk *chun
 	struct pmr_ranges failing = { 0 }, was_failing = { 0 }, listed = { 0 }, gone = { 0 };
 	struct pmr_device *device = chunk->plan->file->filesystem->device;
 	uint64_t place = chunk->step.device_offset + at;
+	struct pmr_places places = { 0 };
 	char page[PMR_PAGE];
 	bool untouched = false;
 
 	/* what fails to be read stays as it is here too, so that all of the page can be compared at once */
-	memcpy(page, writer->before + at, length);
+	memcpy(page, chunk->before + at, length);
 	if (pmr_device_refresh(writer->ctx, device) ||
 	    device->badblocks.trust == PMR_LIST_UNKNOWN ||
 	    pmr_ranges_clip(&listed, &chunk->listed, place, length) || !listed.n ||
@@ -257,14 +241,16 @@ static bool is_untouched(struct pmr_writer *writer, const struct pmr_chunk *chun
 	    pmr_media_salvage(chunk->compose->media, place, length, &none, page, &failing) ||
 	    pmr_ranges_clip(&was_failing, &chunk->failing, place, length))
 		goto out;
-	untouched = failing.n == was_failing.n && !memcmp(page, writer->before + at, length);
+	untouched = failing.n == was_failing.n && !memcmp(page, chunk->before + at, length);
 	for (size_t i = 0; untouched && i < failing.n; i++)
 		untouched = failing.v[i].offset == was_failing.v[i].offset &&
 			    failing.v[i].length == was_failing.v[i].length;
 	/* a filesystem that has shut down says EIO to everything */
 	if (untouched) {
-		pmr_write_settle(writer, chunk);
-		untouched = !pmr_claim_check(chunk->claim, &chunk->step);
+		untouched = !pmr_write_settle(writer, chunk->claim) &&
+			    !pmr_claim_check(chunk->claim) &&
+			    !pmr_places_check(&places, chunk->claim, &chunk->step);
+		pmr_places_release(&places);
 	}
 out:
 	pmr_ranges_release(&failing);
@@ -274,12 +260,12 @@ out:
 	return untouched;
 }
 
-/* One page: by which method, or NULL where the kernel would not write it and left it as it was. */
-static const char *write_page(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
-			      size_t length)
+/* One page: by which way, or not at all where the kernel would not write it and left it as it was. */
+static enum pmr_how write_page(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
+			       size_t length)
 {
 	uint32_t flag = chunk->plan->method == PMR_METHOD_FLAG ? pmr_rwf_flag(writer->ctx) : 0;
-	const char *method = flag ? "flag" : "write";
+	enum pmr_how how = flag ? PMR_HOW_FLAG : PMR_HOW_WRITE;
 	size_t written;
 	int ret;
 
@@ -287,19 +273,19 @@ static const char *write_page(struct pmr_writer *writer, struct pmr_chunk *chunk
 				   chunk->bytes + at, length, &written);
 	if (ret == -EIO && is_untouched(writer, chunk, at, length)) {
 		if (!flag || writer->wanted != PMR_METHOD_AUTO)
-			return NULL;
-		method = "write";
+			return PMR_HOW_LEFT;
+		how = PMR_HOW_WRITE;
 		ret = pmr_media_write_file(chunk->claim->fd, 0, chunk->step.offset + at,
 					   chunk->bytes + at, length, &written);
 		if (ret == -EIO && is_untouched(writer, chunk, at, length))
-			return NULL;
+			return PMR_HOW_LEFT;
 		/* the flag is of no use here, a write is: the next pages need not try both */
 		if (!ret)
 			pmr_rwf_learn(writer->ctx, PMR_CAPABILITY_NONE);
 	}
 	if (ret)
 		say_error(writer, chunk, at, length, ret);
-	return method;
+	return how;
 }
 
 static void refuse_page(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
@@ -318,79 +304,142 @@ static void refuse_page(struct pmr_writer *writer, struct pmr_chunk *chunk, size
 		pmr_rwf_learn(writer->ctx, PMR_CAPABILITY_NONE);
 }
 
-/* [at, end) page by page: what a clear that fails takes with it is then one page, and the others are still written */
-static int write_pages(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at, size_t end)
+/* Page by page: what a clear that fails takes with it is then one page, and the others are still written. */
+static enum pmr_how write_dax(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
+			      size_t length)
 {
-	const char *method = NULL, *used;
-	size_t from = at, next;
-	int ret = 0;
+	enum pmr_how how = PMR_HOW_LEFT;
 
-	for (; !ret && at < end; at = next) {
-		next = page_end(chunk, at);
-		used = writer->refusals < PMR_REFUSALS ? write_page(writer, chunk, at, next - at)
-						       : NULL;
-		/* pages written alike are verified together */
-		if (used != method) {
-			if (method)
-				ret = verify(writer, chunk, from, at, method);
-			from = at;
-			method = used;
-		}
-		if (used)
-			writer->refusals = 0;
-		else
-			refuse_page(writer, chunk, at, next - at);
-	}
-	return !ret && method ? verify(writer, chunk, from, at, method) : ret;
+	if (writer->refusals < PMR_REFUSALS)
+		how = write_page(writer, chunk, at, length);
+	if (how == PMR_HOW_LEFT)
+		refuse_page(writer, chunk, at, length);
+	else
+		writer->refusals = 0;
+	return how;
 }
 
 /* ---- without DAX */
 
-/* the write clears when it is written back, and that is where it fails */
-static int write_back(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at, size_t end)
+static enum pmr_how write_cached(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
+				 size_t length)
 {
-	const struct pmr_claim *claim = chunk->claim;
 	size_t written;
 	int ret;
 
-	ret = pmr_media_write_file(claim->fd, 0, chunk->step.offset + at, chunk->bytes + at,
-				   end - at, &written);
-	if (fsync(claim->fd) < 0 && !ret)
-		ret = -errno;
+	ret = pmr_media_write_file(chunk->claim->fd, 0, chunk->step.offset + at, chunk->bytes + at,
+				   length, &written);
 	if (ret)
-		say_error(writer, chunk, at, end - at, ret);
-	return verify(writer, chunk, at, end, "write");
+		say_error(writer, chunk, at, length, ret);
+	return PMR_HOW_WRITE;
 }
 
-static int write_in_place(struct pmr_writer *writer, struct pmr_chunk *chunk)
+void pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
 {
-	bool dax = chunk->plan->file->dax, equal;
+	enum pmr_how how;
+	size_t next;
+
+	for (size_t at = 0; at < chunk->length; at = next) {
+		next = page_end(chunk, at);
+		if (is_equal(chunk, at, next - at))
+			how = PMR_HOW_EQUAL;
+		else if (chunk->plan->file->dax)
+			how = write_dax(writer, chunk, at, next - at);
+		else
+			how = write_cached(writer, chunk, at, next - at);
+		*how_of(chunk, at) = (unsigned char)how;
+	}
+}
+
+/* ---- after */
+
+static bool is_cured(const struct pmr_chunk *chunk, size_t at, size_t length)
+{
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; i < chunk->step.n_losses; i++) {
+		loss = pmr_chunk_loss(chunk, i, at, length);
+		if (loss && !loss->vanished &&
+		    (loss->state == PMR_REPAIRED || loss->state == PMR_ZEROED))
+			return true;
+	}
+	return false;
+}
+
+/* [at, at + length) of the chunk, all of it written alike */
+static int verify_part(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at, size_t length,
+		       enum pmr_how how)
+{
+	static const char *const methods[] = {
+		[PMR_HOW_EQUAL] = NULL,
+		[PMR_HOW_WRITE] = "write",
+		[PMR_HOW_FLAG] = "flag",
+	};
+	struct pmr_step part = chunk->step;
+	struct pmr_ranges listed = { 0 };
+	int ret;
+
+	part.offset += at;
+	part.device_offset += at;
+	part.length = length;
+	ret = pmr_ranges_clip(&listed, &chunk->listed, part.device_offset, length);
+	if (!ret)
+		ret = pmr_verify_chunk(writer->ctx, chunk->compose, chunk->plan, &part, part.offset,
+				       length, chunk->bytes + at, &listed, methods[how]);
+	pmr_ranges_release(&listed);
+	if (!ret && how > PMR_HOW_EQUAL && chunk->plan->file->dax && is_cured(chunk, at, length))
+		pmr_rwf_learn(writer->ctx,
+			      how == PMR_HOW_FLAG ? PMR_CAPABILITY_FLAG : PMR_CAPABILITY_WRITE);
+	return ret;
+}
+
+static int verify_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
+{
+	unsigned char how;
 	size_t next;
 	int ret = 0;
 
 	for (size_t at = 0; !ret && at < chunk->length; at = next) {
+		how = *how_of(chunk, at);
 		next = page_end(chunk, at);
-		equal = is_equal(writer, chunk, at, next - at);
-		while (next < chunk->length &&
-		       is_equal(writer, chunk, next, page_end(chunk, next) - next) == equal)
+		while (next < chunk->length && *how_of(chunk, next) == how)
 			next = page_end(chunk, next);
-		if (equal)
-			ret = verify(writer, chunk, at, next, NULL);
-		else
-			ret = dax ? write_pages(writer, chunk, at, next)
-				  : write_back(writer, chunk, at, next);
+		if (how != PMR_HOW_LEFT)
+			ret = verify_part(writer, chunk, at, next - at, how);
 	}
 	return ret;
 }
 
-int pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
+static bool was_written(const struct pmr_chunk *chunks, size_t n)
 {
-	int ret = list_chunk(writer, chunk);
+	for (size_t i = 0; i < n; i++)
+		for (size_t page = 0; page < sizeof(chunks[i].how); page++)
+			if (chunks[i].how[page] != PMR_HOW_LEFT)
+				return true;
+	return false;
+}
 
-	if (ret)
-		return ret;
-	/* a block that lies past the end of the file has nothing that could be written anew */
-	if (is_in_place(chunk) || chunk->step.offset >= chunk->plan->file->size)
-		return write_in_place(writer, chunk);
-	return pmr_punch_chunk(writer, chunk);
+int pmr_write_verify(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t n)
+{
+	const struct pmr_file *file = chunks->plan->file;
+	bool is_longer;
+	int ret;
+
+	if (!was_written(chunks, n))
+		return 0;
+	/* the write clears when it is written back, and that is where it fails */
+	if (!file->dax && fsync(chunks->claim->fd) < 0)
+		pmr_say(writer->ctx, PMR_WARNING, "write-error", file->path, "writing back: %s",
+			strerror(errno));
+	is_longer = pmr_write_settle(writer, chunks->claim);
+	ret = pmr_device_refresh(writer->ctx, file->filesystem->device);
+	for (size_t i = 0; !ret && i < n; i++) {
+		if (is_longer && chunks[i].step.offset + chunks[i].length > file->size)
+			pmr_write_fail(&chunks[i], "size");
+		ret = verify_chunk(writer, &chunks[i]);
+	}
+	for (size_t i = 0; ret && i < n; i++)
+		if (was_written(&chunks[i], 1))
+			pmr_write_fail(&chunks[i], "unverified");
+	return ret;
 }

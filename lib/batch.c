@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The steps of a file, some chunks at a time: out of the journal, looked at, written, and verified.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "repair.h"
+
+struct batch {
+	struct pmr_writer *writer;
+	const struct pmr_compose *compose;
+	struct pmr_claim *claim;
+	struct pmr_file_plan *plan;
+	struct pmr_chunk chunks[PMR_BATCH];
+	size_t n;
+	size_t used; /* of the buffers */
+	uint64_t reached; /* file offset: what lies before it has its outcome */
+};
+
+static bool is_left(const struct pmr_file *file, const struct pmr_step *step)
+{
+	for (size_t i = 0; i < step->n_losses; i++)
+		if (file->losses[step->first_loss + i].state != PMR_SKIPPED)
+			return false;
+	return true;
+}
+
+static bool is_chunk_left(const struct pmr_chunk *chunk)
+{
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; i < chunk->step.n_losses; i++) {
+		loss = pmr_chunk_loss(chunk, i, 0, chunk->length);
+		if (loss && loss->state != PMR_SKIPPED)
+			return false;
+	}
+	return true;
+}
+
+/* said for each reason not to write after all */
+static const char *explain(const char *reason)
+{
+	static const struct {
+		const char *reason, *text;
+	} texts[] = {
+		{ "readable", "a listed sector can be read after all: scan again" },
+		{ "interrupted", "interrupted" },
+		{ "in-use", "another program wants to open the file: stop it and repair again" },
+		{ "shared", "its blocks have come to be shared (reflink)" },
+		{ "no-recovery-write",
+		  "the kernel did not write over poison before, so it was not tried; " PMR_PUNCH_HELP },
+		{ "no-space",
+		  "its filesystem is too full to put the bytes elsewhere: free some space and repair again" },
+		{ "no-memory", "there is not enough memory" },
+		{ "device-error",
+		  "the device cannot be read, and not for poison: see the kernel log" },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (!strcmp(texts[i].reason, reason))
+			return texts[i].text;
+	return "the file or its place changed since it was planned: scan again";
+}
+
+/*
+ * A chunk that is not written leaves the rest of its step too. It is said; once for a file where it is the kernel's
+ * doing.
+ */
+static void leave(struct batch *b, const struct pmr_chunk *chunk, const char *reason)
+{
+	bool once = !strcmp(reason, "no-recovery-write");
+
+	if (!once || !b->writer->told)
+		pmr_say(b->writer->ctx, once ? PMR_ERROR : PMR_WARNING, reason, b->plan->file->path,
+			"is left at byte %llu: %s", (unsigned long long)chunk->step.offset,
+			explain(reason));
+	b->writer->told |= once;
+	pmr_plan_leave(b->plan->file, &chunk->step, chunk->step.offset, reason);
+}
+
+/* Right before the writes: the list, the file, and then each chunk that is to be written. */
+static int look(struct batch *b)
+{
+	struct pmr_places places = { 0 };
+	const char *of_file, *reason;
+	int ret;
+
+	ret = pmr_device_refresh(b->writer->ctx, b->plan->file->filesystem->device);
+	if (ret)
+		return ret;
+	of_file = pmr_claim_check(b->claim);
+	for (size_t i = 0; i < b->n; i++) {
+		if (is_chunk_left(&b->chunks[i]))
+			continue;
+		reason = pmr_is_cancelled(b->writer->ctx) ? "interrupted" : of_file;
+		if (!reason)
+			reason = pmr_write_look(b->writer, &places, &b->chunks[i]);
+		if (reason)
+			leave(b, &b->chunks[i], reason);
+	}
+	pmr_places_release(&places);
+	return 0;
+}
+
+static bool is_punched(const struct batch *b, const struct pmr_chunk *chunk)
+{
+	/* a block that lies past the end of the file has nothing that could be written anew */
+	return b->plan->method == PMR_METHOD_PUNCH && chunk->step.offset < b->plan->file->size;
+}
+
+static int write_chunks(struct batch *b)
+{
+	struct pmr_chunk *chunk;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < b->n; i++) {
+		chunk = &b->chunks[i];
+		if (is_chunk_left(chunk))
+			continue;
+		if (is_punched(b, chunk))
+			ret = pmr_punch_chunk(b->writer, chunk);
+		/* cheap enough to be asked each time, and it is what keeps the others from changing */
+		else if (pmr_lease_is_wanted(b->claim->fd))
+			leave(b, chunk, "in-use");
+		else
+			pmr_write_chunk(b->writer, chunk);
+	}
+	return ret;
+}
+
+static int run(struct batch *b)
+{
+	int ret, verified;
+
+	if (!b->n)
+		return 0;
+	ret = look(b);
+	if (!ret) {
+		ret = write_chunks(b);
+		verified = pmr_write_verify(b->writer, b->chunks, b->n);
+		if (!ret)
+			ret = verified;
+	}
+	if (!ret)
+		b->reached = b->chunks[b->n - 1].step.offset + b->chunks[b->n - 1].length;
+	for (size_t i = 0; i < b->n; i++) {
+		pmr_ranges_release(&b->chunks[i].failing);
+		pmr_ranges_release(&b->chunks[i].listed);
+	}
+	b->writer->done += b->used;
+	pmr_tell_progress(b->writer->ctx, "repair", b->plan->file->path, b->writer->done,
+			  b->writer->total);
+	b->n = 0;
+	b->used = 0;
+	return ret;
+}
+
+static bool is_full(const struct batch *b, size_t length)
+{
+	return b->n == PMR_BATCH || length > PMR_CHUNK - b->used ||
+	       (b->n && b->plan->method == PMR_METHOD_PUNCH);
+}
+
+static int add(struct batch *b, const struct pmr_step *step, uint64_t done, uint64_t *position)
+{
+	size_t length = pmr_chunk_length(step, done);
+	struct pmr_chunk *chunk;
+	int ret;
+
+	if (is_full(b, length)) {
+		ret = run(b);
+		if (ret)
+			return ret;
+	}
+	chunk = &b->chunks[b->n];
+	*chunk = (struct pmr_chunk){
+		.compose = b->compose,
+		.claim = b->claim,
+		.plan = b->plan,
+		.step = *step,
+		.length = length,
+		.bytes = b->writer->bytes + b->used,
+		.before = b->writer->before + b->used,
+	};
+	chunk->step.offset += done;
+	chunk->step.device_offset += done;
+	chunk->step.length = length;
+	ret = pmr_journal_read(b->writer->journal, position, b->writer->bytes + b->used, length);
+	if (ret)
+		return ret;
+	chunk->journal_offset = *position - length;
+	b->n++;
+	/* where blocks are smaller than pages a chunk may be too, and the next one still begins with a page */
+	b->used += length + (PMR_PAGE - length % PMR_PAGE) % PMR_PAGE;
+	return 0;
+}
+
+static int add_step(struct batch *b, const struct pmr_step *step)
+{
+	uint64_t position = step->journal_offset;
+	int ret;
+
+	if (is_left(b->plan->file, step))
+		return 0;
+	for (uint64_t done = 0; done < step->length; done += pmr_chunk_length(step, done)) {
+		ret = add(b, step, done, &position);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* nothing goes on: what did not come to be written is left, also where a part of it was */
+static void leave_rest(const struct batch *b, const char *reason)
+{
+	const struct pmr_step *step;
+
+	for (size_t i = 0; i < b->plan->n_steps; i++) {
+		step = &b->plan->steps[i];
+		if (step->offset + step->length > b->reached)
+			pmr_plan_leave(b->plan->file, step, b->reached, reason);
+	}
+}
+
+int pmr_batch_run(struct pmr_writer *writer, const struct pmr_compose *compose,
+		  struct pmr_claim *claim, struct pmr_file_plan *plan)
+{
+	struct batch b = { .writer = writer, .compose = compose, .claim = claim, .plan = plan };
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < plan->n_steps; i++)
+		ret = add_step(&b, &plan->steps[i]);
+	if (!ret)
+		ret = run(&b);
+	if (ret)
+		leave_rest(&b, ret == -ENOMEM ? "no-memory" : "journal-error");
+	return ret;
+}
