@@ -151,10 +151,12 @@ static int check_frame(const char *text, size_t length)
 	if (length < first + tail || memcmp(text, FIRST_LINE, first) != 0 ||
 	    memchr(text, '\0', length) || memchr(text, '\r', length))
 		return -EBADMSG;
-	for (text += first, length -= first; *text >= '0' && *text <= '9'; text++, length--)
+	text += first;
+	length -= first;
+	for (; length && *text >= '0' && *text <= '9'; text++, length--)
 		if (version <= FORMAT_VERSION)
 			version = version * 10 + (uint64_t)(*text - '0');
-	if (*text != '\n' || !version)
+	if (!length || *text != '\n' || !version)
 		return -EBADMSG;
 	if (version > FORMAT_VERSION)
 		return -EPROTONOSUPPORT;

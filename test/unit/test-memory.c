@@ -177,6 +177,10 @@ static void test_parse(void **state)
 static void test_parse_bytes(void **state)
 {
 	static const char nul[] = FIRST "# \0 \n8 1\n" LAST;
+	static const char *const texts[] = {
+		FIRST "# vanished 9 1" WHEN "9 1\n" LAST,
+		"# pmem-recover list 100000000000",
+	};
 	struct pmr_remembered remembered = { 0 };
 	char *text, cut[sizeof(FIRST) + 600];
 
@@ -188,12 +192,14 @@ static void test_parse_bytes(void **state)
 	memcpy(cut + sizeof(cut) - 7, "\n" LAST, 7);
 	assert_int_equal(pmr_remembered_parse(cut, sizeof(cut), &remembered), -EBADMSG);
 	/* no byte behind the text is looked at, wherever it ends */
-	for (size_t n = 0; n < sizeof(FIRST "# vanished 9 1" WHEN "9 1\n" LAST) - 1; n++) {
-		text = malloc(n + !n);
-		assert_non_null(text);
-		memcpy(text, FIRST "# vanished 9 1" WHEN "9 1\n" LAST, n);
-		assert_int_equal(pmr_remembered_parse(text, n, &remembered), -EBADMSG);
-		free(text);
+	for (size_t i = 0; i < N(texts); i++) {
+		for (size_t n = 0; n < strlen(texts[i]); n++) {
+			text = malloc(n + !n);
+			assert_non_null(text);
+			memcpy(text, texts[i], n);
+			assert_int_equal(pmr_remembered_parse(text, n, &remembered), -EBADMSG);
+			free(text);
+		}
 	}
 }
 
