@@ -46,7 +46,8 @@ static void check_again(const struct pmr_badblocks_file *file)
 	if (file->size)
 		fprintf(out, "# size %" PRIu64 "\n", file->size);
 	for (size_t i = 0; i < file->list.ranges.n; i++)
-		fprintf(out, "%" PRIu64 " %" PRIu64 "\n", file->list.ranges.v[i].offset / PMR_SECTOR,
+		fprintf(out, "%" PRIu64 " %" PRIu64 "\n",
+			file->list.ranges.v[i].offset / PMR_SECTOR,
 			file->list.ranges.v[i].length / PMR_SECTOR);
 	check(!fclose(out));
 	check(!pmr_badblocks_parse(text, length, &again, &line));

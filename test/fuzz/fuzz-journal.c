@@ -10,10 +10,6 @@
 #include "fuzz.h"
 #include "repair.h"
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
 /* As lib/journal.c has it. */
 #define MAGIC 0x4a524d50u
 #define BYTES 4u

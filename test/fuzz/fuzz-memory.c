@@ -55,7 +55,8 @@ static void check_same(const struct pmr_remembered *a, const struct pmr_remember
 }
 
 /* The file is one for --badblocks as well: all that is remembered of the device. */
-static void check_badblocks(const char *text, size_t length, const struct pmr_remembered *remembered)
+static void check_badblocks(const char *text, size_t length,
+			    const struct pmr_remembered *remembered)
 {
 	const struct pmr_recall *data = &remembered->data;
 	struct pmr_ranges all = { 0 };
@@ -75,6 +76,19 @@ static void check_badblocks(const char *text, size_t length, const struct pmr_re
 	pmr_badblocks_file_release(&file);
 }
 
+/* Whoever gives a file of the memory to --badblocks has it read by another reader: it must not know less. */
+static void check_other_reader(const char *text, size_t length,
+			       const struct pmr_remembered *remembered)
+{
+	struct pmr_badblocks_file file;
+	unsigned int line;
+
+	check(!pmr_badblocks_parse(text, length, &file, &line));
+	check(is_same_text(file.device, remembered->device) && file.size == remembered->size);
+	check(!file.list.reason || strcmp(file.list.reason, "noted") || remembered->incomplete);
+	pmr_badblocks_file_release(&file);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct pmr_remembered remembered, again;
@@ -84,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (parse((const char *)data, size, &remembered))
 		return 0;
 	understood();
+	check_other_reader((const char *)data, size, &remembered);
 	check(!remembered.device || *remembered.device);
 	check_recall(&remembered.data, remembered.size ? remembered.size : UINT64_MAX);
 	check_recall(&remembered.metadata, UINT64_MAX);

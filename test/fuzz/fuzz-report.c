@@ -17,6 +17,167 @@ int uname(struct utsname *name)
 	return 0;
 }
 
+/* ---- inputs */
+
+#define MAX_TOKENS 400
+
+/* A part of a text that can be put in another's place: "string", 123, true, or {...} */
+struct token {
+	size_t at;
+	size_t length;
+};
+
+static uint32_t roll(unsigned int *state, size_t sides)
+{
+	*state = *state * 1664525 + 1013904223;
+	return (*state >> 8) % (uint32_t)sides;
+}
+
+static size_t token_end(const char *text, size_t size, size_t at)
+{
+	bool in_string = text[at] == '"';
+
+	for (at++; at < size; at++) {
+		if (in_string && text[at] == '\\')
+			at++;
+		else if (in_string && text[at] == '"')
+			return at + 1;
+		else if (!in_string && strchr("{}[]:, \t\r\n\"", text[at]))
+			return at;
+	}
+	return size;
+}
+
+/* Where an object was not closed it goes to the end. */
+static size_t find_tokens(const char *text, size_t size, struct token *tokens)
+{
+	size_t open[32], depth = 0, n = 0, at = 0;
+
+	while (at < size && n < MAX_TOKENS) {
+		if (text[at] == '{' && depth < 32) {
+			open[depth++] = n;
+			tokens[n++] = (struct token){ at, size - at };
+		} else if (text[at] == '}' && depth) {
+			depth--;
+			tokens[open[depth]].length = at + 1 - tokens[open[depth]].at;
+		} else if (!strchr("{}[]:, \t\r\n", text[at])) {
+			tokens[n] = (struct token){ at, token_end(text, size, at) - at };
+			at += tokens[n++].length - 1;
+		}
+		at++;
+	}
+	return n;
+}
+
+/* Most often of the same type, or nothing behind it would be reached. */
+static void write_value(char *value, size_t size, char first, unsigned int *state)
+{
+	static const char *const words[] = { "\"lost\"",     "\"cached\"", "\"skipped\"",
+					     "\"failed\"",   "\"zeroed\"", "\"repair\"",
+					     "\"repaired\"", "\"scan\"",   "\"past_eof\"",
+					     "\"conflict\"", "\"pmem0\"",  "\"pmem1\"",
+					     "\"fuzz\"",     "\"\"",	   "\"/\"",
+					     "\"/mnt/x\"",   "\"/w==\"",   "\"L21udC//\"" };
+	static const char *const literals[] = { "true", "false", "null" };
+	static const uint64_t numbers[] = { 0, 1, 131, 511, INT64_MAX, UINT64_MAX - 1, UINT64_MAX };
+	static const char types[] = "\"0t";
+
+	if (!roll(state, 8))
+		first = types[roll(state, 3)];
+	if (first == '"')
+		snprintf(value, size, "%s", words[roll(state, sizeof(words) / sizeof(*words))]);
+	else if (first == 't' || first == 'f' || first == 'n')
+		snprintf(value, size, "%s", literals[roll(state, 3)]);
+	else if (!roll(state, 4))
+		snprintf(value, size, "%llu",
+			 (unsigned long long)
+				 numbers[roll(state, sizeof(numbers) / sizeof(*numbers))]);
+	else
+		snprintf(value, size, "%u", PMR_SECTOR * roll(state, 24));
+}
+
+/* @length bytes at @at replaced. Return: the new size, or the old one where that would be too long. */
+static size_t splice(char *text, size_t size, size_t max_size, struct token old, const char *new,
+		     size_t length)
+{
+	if (size - old.length + length > max_size)
+		return size;
+	memmove(text + old.at + length, text + old.at + old.length, size - old.at - old.length);
+	memcpy(text + old.at, new, length);
+	return size - old.length + length;
+}
+
+/* Written twice, or not at all, with one of its commas. */
+static size_t change_object(char *text, size_t size, size_t max_size, struct token object,
+			    unsigned int *state)
+{
+	char *copy;
+
+	if (roll(state, 3)) {
+		copy = malloc(object.length);
+		check(copy);
+		memcpy(copy, text + object.at, object.length);
+		size = splice(text, size, max_size, (struct token){ object.at, 0 }, ",", 1);
+		size = splice(text, size, max_size, (struct token){ object.at, 0 }, copy,
+			      object.length);
+		free(copy);
+		return size;
+	}
+	if (object.at && text[object.at - 1] == ',')
+		object = (struct token){ object.at - 1, object.length + 1 };
+	else if (object.at + object.length < size && text[object.at + object.length] == ',')
+		object.length++;
+	return splice(text, size, max_size, object, "", 0);
+}
+
+static bool is_name(const char *text, size_t size, struct token token)
+{
+	size_t end = token.at + token.length;
+
+	while (end < size && text[end] == ' ')
+		end++;
+	return end < size && text[end] == ':';
+}
+
+static size_t change(char *text, size_t size, size_t max_size, unsigned int *state)
+{
+	struct token tokens[MAX_TOKENS], token = { 0 };
+	size_t n = find_tokens(text, size, tokens);
+	char value[32];
+
+	if (!n)
+		return size;
+	/* names stay */
+	for (unsigned int tries = 0; !tries || (tries < 16 && is_name(text, size, token)); tries++)
+		token = tokens[roll(state, n)];
+	if (text[token.at] == '{')
+		return change_object(text, size, max_size, token, state);
+	write_value(value, sizeof(value), text[token.at], state);
+	return splice(text, size, max_size, token, value, strlen(value));
+}
+
+/* What is JSON stays JSON in three of four, so that values are looked at. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
+{
+	static const char report[] =
+		"{\"format_version\":[1,0],\"command\":\"scan\",\"host\":\"" HOST
+		"\",\"directory\":\"/root\","
+		"\"complete\":true,\"devices\":[{\"name\":\"pmem0\",\"badblocks\":{\"ranges\":["
+		"{\"offset\":1024,\"length\":512},{\"offset\":4096,\"length\":4096}]}}],"
+		"\"files\":[{\"path\":\"/mnt/x\",\"inode\":131,\"size\":12288,\"generation\":7,"
+		"\"change_time\":{\"seconds\":1,\"nanoseconds\":1},\"filesystem_uuid\":null,\"ranges\":["
+		"{\"offset\":512,\"length\":512,\"device\":\"pmem0\",\"device_offset\":1024,"
+		"\"state\":\"lost\"}]}]}";
+
+	if (seed % 4 == 0)
+		return LLVMFuzzerMutate(data, size, max_size);
+	if (roll(&seed, 4) == 0 && max_size >= sizeof(report))
+		memcpy(data, report, size = sizeof(report) - 1);
+	return change((char *)data, size, max_size, &seed);
+}
+
+/* ---- properties */
+
 static int parse(const char *text, size_t length, struct pmr_earlier **earlier)
 {
 	struct heard heard = { 0 };

@@ -29,8 +29,9 @@ lib.a: $(objects)
 	rm -f $@
 	ar crs $@ $^
 
+# Not led by their own branches.
 %.o: $(here)/%.c $(here)/fuzz.mk
-	$(CC) $(CFLAGS) $(ours) -fsanitize=fuzzer,$(sanitizers) -MMD -MP -c -o $@ $<
+	$(CC) $(CFLAGS) $(ours) -fsanitize=$(sanitizers) -MMD -MP -c -o $@ $<
 
 lib/%.o: $(top)/lib/%.c $(here)/fuzz.mk
 	@mkdir -p lib
