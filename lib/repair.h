@@ -324,7 +324,12 @@ int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pm
 const char *pmr_journal_path(const struct pmr_journal *journal);
 /** pmr_journal_file() - add a file's plan, ahead of its bytes. Return: 0, -errno. */
 int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *plan);
-/** pmr_journal_bytes() - add bytes to be written; @position: where they can be read back. Return: 0, -errno. */
+/**
+ * pmr_journal_bytes() - add bytes to be written
+ * @position: where they can be read back
+ *
+ * Return: 0; -errno, of them or of what was added before: small records are written together.
+ */
 int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const void *bytes,
 		      size_t length, uint64_t *position);
 /**
@@ -334,7 +339,7 @@ int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const v
  * Return: 0; -EBADMSG (checksum, or another length); -errno.
  */
 int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *bytes, size_t length);
-/** pmr_journal_sync() - all of it is on stable storage. Return: 0, -errno. */
+/** pmr_journal_sync() - all that was added is on stable storage. Return: 0, -errno. */
 int pmr_journal_sync(struct pmr_journal *journal);
 /** pmr_journal_outcome() - add what became of a file. Return: 0, -errno. */
 int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan *plan);

@@ -91,9 +91,11 @@ static void test_flipped_byte(void **state)
 
 	memset(bytes, 'x', sizeof(bytes));
 	assert_int_equal(pmr_journal_bytes(f->journal, 0, bytes, sizeof(bytes), &start), 0);
+	assert_int_equal(pmr_journal_sync(f->journal), 0);
 	fd = open(pmr_journal_path(f->journal), O_RDWR);
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal((uint64_t)st.st_size - start, 32 + sizeof(bytes));
 	for (off_t at = (off_t)start; at < st.st_size; at++) {
 		assert_int_equal(pread(fd, &c, 1, at), 1);
 		c ^= 0x10;
@@ -127,8 +129,8 @@ static void test_finish(void **state)
 static void test_full_disk(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t position = 7;
-	char bytes[4096] = { 0 };
+	uint64_t position = 7, small;
+	static char bytes[PMR_CHUNK];
 	int full = open("/dev/full", O_RDWR), fd;
 
 	/* the journal's own descriptor comes to mean a full disk */
@@ -143,6 +145,10 @@ static void test_full_disk(void **state)
 	assert_int_equal(pmr_journal_bytes(f->journal, 0, bytes, sizeof(bytes), &position),
 			 -ENOSPC);
 	assert_int_equal(position, 7);
+	/* what is small waits for the others, and is told of when it must be there */
+	if (!pmr_journal_bytes(f->journal, 0, bytes, 4096, &small))
+		assert_int_equal(pmr_journal_sync(f->journal), -ENOSPC);
+	assert_int_equal(pmr_journal_sync(f->journal), -ENOSPC);
 	close(full);
 	close(fd);
 }
