@@ -222,7 +222,7 @@ static void follow(u64 offset, u64 length, unsigned int what, gfp_t gfp)
 	schedule_work(&sequel->work);
 }
 
-/* A copy out of the region, copy_mc_*(to, from, length), ends where the first latent poison begins. */
+/* A copy out of the region, copy_mc_...(to, from, length), ends where the first latent poison begins. */
 static int copy_begins(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	u64 offset = regs->si - (unsigned long)phys_to_virt(start);
@@ -255,9 +255,10 @@ static int copy_ends(struct kretprobe_instance *instance, struct pt_regs *regs)
 		.kp.symbol_name = name, .entry_handler = copy_begins, .handler = copy_ends,        \
 		.data_size = sizeof(unsigned long), .maxactive = 64,                               \
 	}
-static struct kretprobe to_kernel = COPY_PROBE("copy_mc_to_kernel");
-static struct kretprobe to_user = COPY_PROBE("copy_mc_to_user");
-static struct kretprobe *const copies[] = { &to_kernel, &to_user };
+/* One of these is all that copy_mc_to_kernel() and copy_mc_to_user() do, which may begin where no probe can be. */
+static struct kretprobe fast = COPY_PROBE("copy_mc_enhanced_fast_string");
+static struct kretprobe fragile = COPY_PROBE("copy_mc_fragile");
+static struct kretprobe *copies[] = { &fast, &fragile };
 static bool copies_are_watched;
 
 /* Not before there is latent poison, as it costs time. */
@@ -265,9 +266,11 @@ static int watch_copies(void)
 {
 	int rc = 0;
 
+	if (!boot_cpu_has(X86_FEATURE_ERMS))
+		return -EOPNOTSUPP;
 	mutex_lock(&media_lock);
 	if (!copies_are_watched) {
-		rc = register_kretprobes((struct kretprobe **)copies, ARRAY_SIZE(copies));
+		rc = register_kretprobes(copies, ARRAY_SIZE(copies));
 		copies_are_watched = !rc;
 	}
 	mutex_unlock(&media_lock);
@@ -573,7 +576,7 @@ static int add_region(void)
 static void pmr_test_exit(void)
 {
 	if (copies_are_watched)
-		unregister_kretprobes((struct kretprobe **)copies, ARRAY_SIZE(copies));
+		unregister_kretprobes(copies, ARRAY_SIZE(copies));
 	if (bus)
 		nvdimm_bus_unregister(bus);
 	if (!IS_ERR_OR_NULL(pdev))

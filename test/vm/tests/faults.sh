@@ -27,26 +27,23 @@ reads() {
 heal() { dd if=$backup/f of=$mnt/f bs=4096 count=1 skip=$(($1 / 4096)) seek=$(($1 / 4096)) conv=notrunc status=none; }
 
 # A sector of f's page, read past all caches, is that of the backup.
-sector_right() { cmp <(device_sector $((sector + $1))) <(dd if=$backup/f bs=512 skip=$((page / 512 + $1)) count=1 status=none); }
+sector_right() { device_sector $((sector + $1)) | cmp -n 512 -i 0:$(($1 * 512)) - /tmp/page; }
 
 sector_error() {
 	device_sector $((sector + $1)) 2>&1 >/dev/null | grep 'Input/output error'
 }
 
-region_clean() { [ -z "$(cat /sys/bus/nd/devices/region0/badblocks)" ]; }
-
-# list_is LINE...: the disk's list, and the region's as well.
+# list_is [SECTOR COUNT]: all that the disk lists, and the region.
 list_is() {
-	local line expected=
-	for line in "$@"; do
-		expected+="$(($(region_offset "${line% *}") / 512)) ${line#* }"$'\n'
-	done
-	badblocks "$PMEM"
-	cat /sys/bus/nd/devices/region0/badblocks
-	[ "$(badblocks "$PMEM")" = "$(printf '%s\n' "$@")" ] && [ "$(cat /sys/bus/nd/devices/region0/badblocks)" = "${expected%$'\n'}" ]
+	local disk_lists region_lists expected=
+	disk_lists=$(</sys/block/pmem0/badblocks)
+	region_lists=$(</sys/bus/nd/devices/region0/badblocks)
+	[ $# = 0 ] || expected="$((data_start + $1)) $2"
+	echo "the disk lists $disk_lists, the region $region_lists"
+	[ "$disk_lists" = "$*" ] && [ "$region_lists" = "$expected" ]
 }
 
-none_listed() { clean && region_clean; }
+none_listed() { list_is; }
 
 check_latent() {
 	check "latent: no list has it" eval 'latent $PMEM $((sector + 3)) && none_listed'
@@ -60,7 +57,7 @@ check_latent() {
 	check "latent: it is in no list, even so" none_listed
 	check "latent: a write of the page works" heal $page
 	check "latent: and heals nothing" eval 'sector_error 3 && none_listed'
-	check "latent: a scrub lists it" eval 'module_set scrub 1 && list_is "$((sector + 3)) 1"'
+	check "latent: a scrub lists it" eval 'module_set scrub 1 && list_is $((sector + 3)) 1'
 	check "latent: then a read of the page is EIO" reads $page 4096 'Input/output error'
 	check "latent: then a write heals" eval 'heal $page && none_listed && same f'
 }
@@ -71,12 +68,12 @@ check_touch() {
 	check "touch=record: a write lists nothing" eval 'heal $page && none_listed'
 	check "touch=record: a read of a neighbour lists nothing" eval 'sector_right 4 && none_listed'
 	check "touch=record: the read of the device's sector is EIO" sector_error 5
-	check "touch=record: and lists it" list_is "$((sector + 5)) 1"
+	check "touch=record: and lists it" list_is $((sector + 5)) 1
 	check "touch=record: the neighbours are right" eval 'sector_right 4 && sector_right 6'
 	check "touch=record: a write heals" eval 'heal $page && none_listed && same f'
 	latent "$PMEM" $((sector + 5))
 	check "touch=record: a pread stops" reads $page 4096 2560
-	check "touch=record: and lists it, too" list_is "$((sector + 5)) 1"
+	check "touch=record: and lists it, too" list_is $((sector + 5)) 1
 	module_set touch nothing
 	# The command clears the whole page, so that what nobody knew of goes with it.
 	latent "$PMEM" $((sector + 1)) 2
@@ -87,7 +84,7 @@ check_returns() {
 	poison "$PMEM" $((sector + 3))
 	module_set returns 1
 	check "returns: the write works" heal $page
-	check "returns: what it cleared is listed when it is back" list_is "$sector 8"
+	check "returns: what it cleared is listed when it is back" list_is $sector 8
 	check "returns: and is EIO" eval 'reads $page 4096 "Input/output error" && sector_error 0'
 	check "returns: that was all" [ "$(module_get returns)" = 0 ]
 	check "returns: the next write heals" eval 'heal $page && none_listed && same f'
@@ -99,7 +96,7 @@ check_returns() {
 	check "returns_latent: nothing of the page can be read" eval 'reads $page 4096 "Bad address" && sector_error 0 && sector_error 7'
 	check "returns_latent: nothing is listed, even so" none_listed
 	check "returns_latent: the next page can be read" reads $((page + 4096)) 4096 4096
-	check "returns_latent: a scrub lists it" eval 'module_set scrub 1 && list_is "$sector 8"'
+	check "returns_latent: a scrub lists it" eval 'module_set scrub 1 && list_is $sector 8'
 	check "returns_latent: it was to return twice" eval 'heal $page && none_listed && sector_error 7'
 	module_set scrub 1
 	check "returns_latent: and not thrice" eval 'heal $page && none_listed && same f'
@@ -117,7 +114,7 @@ check_delay() {
 		tries=$((tries + 1))
 		sleep 0.02
 	done
-	check "clear_delay_ms: the record stays while the command is under way" list_is "$((sector + 3)) 1"
+	check "clear_delay_ms: the record stays while the command is under way" list_is $((sector + 3)) 1
 	wait $writer
 	check "clear_delay_ms: the write works" [ $? = 0 ]
 	begin=${before%%.*}
@@ -134,6 +131,9 @@ for fs in ext4 xfs; do
 	mount_fs $fs
 	make_file f 1000000
 	sector=$(file_sector f $page)
+	pmem_disk "$PMEM"
+	data_start=$(($(region_offset 0) / 512))
+	dd if=$backup/f of=/tmp/page bs=4096 skip=$((page / 4096)) count=1 status=none
 	check_latent
 	check_touch
 	check_returns
