@@ -320,9 +320,8 @@ static int status_of_memory(const struct pmr_memory *memory)
 
 	if (!memory)
 		return STATUS_OK;
-	return pmr_memory_vanished(memory, &vanished) || pmr_memory_is_lost(memory)
-		       ? STATUS_UNKNOWN
-		       : STATUS_OK;
+	return pmr_memory_vanished(memory, &vanished) || pmr_memory_is_lost(memory) ? STATUS_UNKNOWN
+										    : STATUS_OK;
 }
 
 int report_exit_status(const struct report *report)
