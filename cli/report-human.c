@@ -486,9 +486,12 @@ static int write_health(const struct report *report, FILE *out)
 int report_write_human(const struct report *report, FILE *out)
 {
 	static int (*const writers[])(const struct report *report, FILE *out) = {
-		[VERB_LIST] = write_list,   [VERB_SCAN] = write_scan,
-		[VERB_MAP] = write_map,	    [VERB_LOCATE] = report_write_locate,
-		[VERB_REPAIR] = write_scan, [VERB_HEALTH] = write_health,
+		[VERB_LIST] = write_list,
+		[VERB_SCAN] = write_scan,
+		[VERB_MAP] = write_map,
+		[VERB_LOCATE] = report_write_locate,
+		[VERB_REPAIR] = write_scan,
+		[VERB_HEALTH] = write_health,
 		[VERB_SALVAGE] = report_write_salvage,
 	};
 

@@ -261,8 +261,7 @@ static struct json_object *new_file_plan(struct json *json, const struct pmr_fil
 	json_put_path(json, object, "path", plan->file->path);
 	json_put_path(json, object, "backup", plan->backup);
 	json_put_text(json, object, "refused", plan->refused);
-	json_put_text(json, object, "method",
-		      plan->n_steps ? pmr_method_name(plan->method) : NULL);
+	json_put_text(json, object, "method", plan->n_steps ? pmr_method_name(plan->method) : NULL);
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct pmr_step *step = &plan->steps[i];
 		struct json_object *entry = json_new_object(json);
