@@ -178,7 +178,7 @@ static int repair_files(struct repair *r)
 	int ret = 0;
 
 	r->writer.journal = r->journal;
-	r->writer.before = malloc(PMR_CHUNK);
+	r->writer.before = calloc(1, PMR_CHUNK);
 	if (!r->writer.before || posix_memalign((void **)&r->writer.bytes, PMR_PAGE, PMR_CHUNK)) {
 		free(r->writer.before);
 		return -ENOMEM;
@@ -212,10 +212,10 @@ static int account(struct repair *r, const struct pmr_device *device)
 		file = r->plan->files[i].file;
 		for (size_t j = 0; !ret && j < file->n_losses; j++) {
 			loss = &file->losses[j];
-			/* what was punched is as poisoned as it was */
+			/* what was punched is as poisoned as it was, unless it was in no list to begin with */
 			if (file->filesystem->device == device &&
 			    (loss->state == PMR_REPAIRED || loss->state == PMR_ZEROED) &&
-			    (!loss->method || strcmp(loss->method, "punch")))
+			    (!loss->method || loss->vanished || strcmp(loss->method, "punch")))
 				ret = pmr_ranges_add(&repaired, loss->device_offset, loss->length);
 		}
 	}

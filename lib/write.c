@@ -160,6 +160,19 @@ static bool is_in_place(const struct pmr_chunk *chunk)
 	return chunk->plan->method != PMR_METHOD_PUNCH;
 }
 
+/* Whether it takes a recovery write: what vanished from the list has no poison in the way. */
+static bool needs_recovery(const struct pmr_chunk *chunk, size_t at, size_t length)
+{
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; chunk->plan->file->dax && i < chunk->step.n_losses; i++) {
+		loss = pmr_chunk_loss(chunk, i, at, length);
+		if (loss && !loss->vanished)
+			return true;
+	}
+	return false;
+}
+
 const char *pmr_write_look(struct pmr_writer *writer, struct pmr_places *places,
 			   struct pmr_chunk *chunk)
 {
@@ -167,7 +180,8 @@ const char *pmr_write_look(struct pmr_writer *writer, struct pmr_places *places,
 	const struct pmr_device *device = file->filesystem->device;
 	const char *reason;
 
-	if (file->dax && is_in_place(chunk) && writer->refusals >= PMR_REFUSALS)
+	if (writer->refusals >= PMR_REFUSALS && is_in_place(chunk) &&
+	    needs_recovery(chunk, 0, chunk->length))
 		return "no-recovery-write";
 	reason = pmr_places_check(places, chunk->claim, &chunk->step);
 	if (reason)
@@ -308,13 +322,14 @@ static void refuse_page(struct pmr_writer *writer, struct pmr_chunk *chunk, size
 static enum pmr_how write_dax(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
 			      size_t length)
 {
+	bool needed = needs_recovery(chunk, at, length);
 	enum pmr_how how = PMR_HOW_LEFT;
 
-	if (writer->refusals < PMR_REFUSALS)
+	if (writer->refusals < PMR_REFUSALS || !needed)
 		how = write_page(writer, chunk, at, length);
 	if (how == PMR_HOW_LEFT)
 		refuse_page(writer, chunk, at, length);
-	else
+	else if (needed)
 		writer->refusals = 0;
 	return how;
 }
