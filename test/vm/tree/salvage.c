@@ -232,7 +232,8 @@ static void check_map(const struct job *job, const struct expect *one, const str
 		      unsigned int *faults)
 {
 	char *path = job_path(job, "map"), *line = NULL, status;
-	uint64_t next = 0, at, length;
+	uint64_t next = 0;
+	long at, length;
 	bool has_status = false;
 	size_t lost = 0, alloc = 0;
 	FILE *f = fopen(path, "re");
@@ -249,11 +250,13 @@ static void check_map(const struct job *job, const struct expect *one, const str
 			has_status = true;
 			if (sscanf(line, "%li %c", &at, &status) != 2 || status != '+')
 				fault(faults, "%s: the map is not finished: %s", file->path, line);
-		} else if (sscanf(line, "%li %li %c", &at, &length, &status) != 3 || at != next) {
+		} else if (sscanf(line, "%li %li %c", &at, &length, &status) != 3 ||
+			   (uint64_t)at != next) {
 			fault(faults, "%s: after %lu the map goes on: %s", file->path, next, line);
 			break;
 		} else {
-			next = check_block(one, file, at, length, status, &lost, faults);
+			next = check_block(one, file, next, (uint64_t)length, status, &lost,
+					   faults);
 		}
 	}
 	if (next != file->size || lost != one->n_lost)
