@@ -884,7 +884,7 @@ void pmr_earlier_free(struct pmr_earlier *earlier);
  *
  * Only where the file still is the one of the report: filesystem UUID, inode, generation, size, change time, and for
  * each range its place on the device. A file that is not becomes one that is not complete, and why is said. Losses
- * that were added are @vanished.
+ * that were added are @vanished, but for what was never listed and still cannot be read.
  *
  * Return: 0; -ENOMEM.
  */

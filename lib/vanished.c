@@ -201,7 +201,8 @@ static int add_loss(struct subject *subject, const struct pmr_earlier_range *ran
 		.device_offset = range->device_offset + (part->offset - range->offset),
 		.state = PMR_LOST,
 		.reason = reason,
-		.vanished = true,
+		/* the next report must not vouch for what was never listed: it may be read again by then */
+		.vanished = range->is_listed,
 		.shared = range->shared,
 	};
 	return 0;
