@@ -264,6 +264,12 @@ const struct pmr_recovery *pmr_get_recovery(struct pmr_ctx *ctx)
 		rwf->probe = ask_memfd(kernel);
 	if (rwf->probe == PMR_PROBE_RECOVERY)
 		accept(rwf, bit, "memfd-probe");
+	else if (rwf->wanted == bit)
+		pmr_say(ctx, PMR_WARNING, "flag-not-shown", "this kernel",
+			"%s, so that it is not used",
+			rwf->probe == PMR_PROBE_NOAPPEND
+				? "has RWF_NOAPPEND for 0x20"
+				: "does not show that 0x20 is RWF_RECOVERY_DATA");
 	return &rwf->recovery;
 }
 

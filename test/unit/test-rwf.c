@@ -174,6 +174,11 @@ static bool is_text(const char *a, const char *b)
 
 /* ---- what it says of itself */
 
+static void hear(void *data, const struct pmr_message *message)
+{
+	snprintf(data, 256, "%s: %s: %s", message->code, message->object, message->text);
+}
+
 static void test_probe(void **state)
 {
 	static const struct {
@@ -185,6 +190,7 @@ static void test_probe(void **state)
 		const char *evidence;
 		unsigned int sent;
 		bool candidate;
+		const char *says;
 	} rows[] = {
 		{ "recovery", PMR_FLAG_AUTO, APPENDS, PMR_CAPABILITY_FLAG, BIT, "memfd-probe", 1,
 		  false },
@@ -203,9 +209,10 @@ static void test_probe(void **state)
 		  false },
 		{ "never", PMR_FLAG_NEVER, APPENDS, PMR_CAPABILITY_WRITE, 0, "release", 0, false },
 		{ "named", BIT, APPENDS, PMR_CAPABILITY_FLAG, BIT, "memfd-probe", 1, false },
-		{ "named, noappend", BIT, OVERWRITES, PMR_CAPABILITY_WRITE, 0, "release", 1,
-		  false },
-		{ "named, no memfd", BIT, NO_MEMFD, PMR_CAPABILITY_WRITE, 0, "release", 0, false },
+		{ "named, noappend", BIT, OVERWRITES, PMR_CAPABILITY_WRITE, 0, "release", 1, false,
+		  "flag-not-shown: this kernel: has RWF_NOAPPEND for 0x20, so that it is not used" },
+		{ "named, no memfd", BIT, NO_MEMFD, PMR_CAPABILITY_WRITE, 0, "release", 0, false,
+		  "flag-not-shown: this kernel: does not show that 0x20 is RWF_RECOVERY_DATA, so that it is not used" },
 		{ "another", OTHER, APPENDS, PMR_CAPABILITY_WRITE, 0, "release", 0, true },
 	};
 
@@ -213,9 +220,13 @@ static void test_probe(void **state)
 	for (size_t i = 0; i < N(rows); i++) {
 		struct pmr_ctx *ctx = boot(rows[i].memfd, SHORT, "6.12.1");
 		const struct pmr_recovery *recovery;
+		char said[256] = "";
 
+		pmr_set_message_fn(ctx, hear, said);
 		assert_int_equal(pmr_set_recovery_flag(ctx, rows[i].wanted), 0);
 		recovery = pmr_get_recovery(ctx);
+		/* who names it hears that it is not used */
+		assert_string_equal(said, rows[i].says ? rows[i].says : "");
 		if (recovery->capability != rows[i].capability || recovery->flag != rows[i].flag ||
 		    !is_text(recovery->evidence, rows[i].evidence) ||
 		    pmr_rwf_flag(ctx) != rows[i].flag ||
@@ -312,11 +323,6 @@ static void test_long_symbols(void **state)
 }
 
 /* ---- what the user says */
-
-static void hear(void *data, const struct pmr_message *message)
-{
-	snprintf(data, 256, "%s: %s: %s", message->code, message->object, message->text);
-}
 
 static void test_set(void **state)
 {
