@@ -12,6 +12,8 @@
 
 #define FORMAT_MAJOR 1
 #define NANOSECONDS 1000000000u
+/* Far more than a machine has. Each is held against all others. */
+#define MAX_DEVICES 1024
 
 /* a device of the report, and what was listed on it */
 struct listed {
@@ -81,6 +83,8 @@ static int read_device(struct reader *reader, struct json_object *device)
 	ranges = badblocks ? pmr_document_member(badblocks, "ranges", json_type_array) : NULL;
 	if (!name || !ranges)
 		return fail(reader, "a device has no name or no badblocks");
+	if (reader->n_listed == MAX_DEVICES)
+		return fail(reader, "it has more than 1024 devices");
 	if (find_listed(reader, name))
 		return fail(reader, "two devices have one name");
 	ret = pmr_grow(&reader->listed, reader->n_listed, &reader->alloc_listed,

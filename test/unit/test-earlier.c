@@ -259,6 +259,38 @@ static void test_deep(void **state)
 	assert_null(earlier);
 }
 
+/* Devices are held against each other: of very many that would take for ever. */
+static void test_many_devices(void **state)
+{
+	static const struct {
+		size_t n; /* besides the one there is */
+		int ret;
+	} rows[] = { { 1023, 0 }, { 1024, -EINVAL } };
+	char *devices = NULL, *document;
+	struct pmr_earlier *earlier;
+	struct heard heard;
+	size_t length;
+	FILE *out;
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		out = open_memstream(&devices, &length);
+		assert_non_null(out);
+		fputs("\"devices\": [ ", out);
+		for (size_t j = 0; j < rows[i].n; j++)
+			fprintf(out,
+				"{ \"name\": \"dax%zu\", \"badblocks\": { \"ranges\": [] } }, ", j);
+		assert_int_equal(fclose(out), 0);
+		document = new_document("\"devices\": [ ", devices);
+		earlier = NULL;
+		assert_int_equal(parse(document, strlen(document), &heard, &earlier), rows[i].ret);
+		assert_int_equal(heard.n, rows[i].ret ? 1 : 0);
+		pmr_earlier_free(earlier);
+		free(document);
+		free(devices);
+	}
+}
+
 /* ---- what is taken */
 
 static const struct taken {
@@ -481,10 +513,10 @@ static void test_load(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_deep),	    cmocka_unit_test(test_taken),
-		cmocka_unit_test(test_listed_once), cmocka_unit_test(test_identity),
-		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_refused),	 cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_deep),	 cmocka_unit_test(test_many_devices),
+		cmocka_unit_test(test_taken),	 cmocka_unit_test(test_listed_once),
+		cmocka_unit_test(test_identity), cmocka_unit_test(test_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
