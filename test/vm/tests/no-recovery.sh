@@ -53,15 +53,10 @@ check_flag() {
 	report "which is no reason to give the flag up" '.recovery.capability == "flag"'
 	check "the list is as it was" same_list
 	says "the punch is named" "big: .*--method=punch"
-	repair --method=flag --from-backup=$backup $mnt
+	repair --method=flag --from-backup=$backup/tail $mnt/tail
 	status_is 1 "the flag, by name"
 	report "by the flag" "$(all_are '"repaired", null, "flag"')"
-	check_files flag
-	damage
-	repair --method=punch --from-backup=$backup $mnt
-	status_is 1 "punch"
-	report "punched" "$(all_are '"repaired", null, "punch"')"
-	check_files punch
+	check "tail is as it was" same tail
 	clear_all
 }
 
@@ -89,11 +84,12 @@ check_none() {
 	repair --method=flag --from-backup=$backup $mnt
 	status_is 4 "the flag, by name"
 	report "refused" "$(all_are '"skipped", "no-flag", null')"
-	repair --dry-run --method=punch --from-backup=$backup $mnt
-	status_is 0 "a dry run of the punch"
 	repair --method=punch --from-backup=$backup $mnt
 	status_is 1 "punch"
 	report "punched" "$(all_are '"repaired", null, "punch"')"
+	# blocks that were given back may already be metadata, and their poison goes when that is written
+	umount $mnt
+	mount -t $fs -o dax $PMEM $mnt
 	check_files punch
 	recover scan $mnt
 	status_is 0 "then nothing is lost"
@@ -106,13 +102,12 @@ check_stubborn() {
 	check_refused "auto" 6 --from-backup=$backup $mnt
 	report "it is known that there is no way" '.recovery == {"capability": "none", "flag": null, "evidence": "tried"}'
 	check_refused "the flag, by name" 3 --method=flag --from-backup=$backup $mnt
-	repair --method=punch --from-backup=$backup $mnt
-	status_is 1 "punch"
-	check_files punch
 	clear_all
+	cp $backup/big $backup/tail $mnt
+	sync -f $mnt
 }
 
-# A device that cannot clear some page: the others are repaired all the same.
+# A device that cannot clear says EIO too.
 check_clear_fails() {
 	[ "$kind" = module ] || return 0
 	set_mode flag
@@ -151,8 +146,11 @@ for fs in ext4 xfs; do
 	check_flag flag
 	check_none
 	check_stubborn
-	check_clear_fails
-	check_not_dax
+	# of these one filesystem tells as much as two
+	case $fs in
+	ext4) check_not_dax ;;
+	xfs) check_clear_fails ;;
+	esac
 	unmount
 done
 finish

@@ -74,14 +74,15 @@ check_punch() {
 	report "and is nobody's" '[.devices[0].badblocks.ranges[].owner] | length > 0 and all(. == "free")'
 	report "the journal has come to its end" '.journal | endswith(".done")'
 	check "sizes and blocks are the same" [ "$(stat -c '%s %b' $mnt/tail $mnt/sparse $mnt/linked)" = "$sizes" ]
+	# blocks that were given back may already be metadata, and their poison goes when that is written
+	umount $mnt
+	mount_again
 	recover scan $mnt
 	status_is 0 "then nothing is lost"
+	check_set "punch, mounted again"
 	truncate -s 12288 $mnt/tail
 	check "zeros behind the end" cmp -n 2288 -i 10000:0 $mnt/tail /dev/zero
 	truncate -s 10000 $mnt/tail
-	umount $mnt
-	mount_again
-	check_set "punch, mounted again"
 	clear_all
 }
 
