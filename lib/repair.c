@@ -154,6 +154,10 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan)
 		/* where it fails, so will the writes that it was for */
 		pmr_cow_drop(&claim);
 		r->writer.told = false;
+		/* one device that cannot clear says nothing of the next */
+		if (r->writer.device != plan->file->filesystem->device)
+			r->writer.refusals = 0;
+		r->writer.device = plan->file->filesystem->device;
 		ret = repair_steps(r, &compose, &claim, plan);
 		if (pmr_punch_conclude(&r->writer, plan->file))
 			ret = -ENOMEM;

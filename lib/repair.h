@@ -382,7 +382,9 @@ int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct
  * @wanted: what was asked for; under PMR_METHOD_AUTO a plain write is tried where a flagged one fails
  * @trust_badblocks: see struct pmr_repair_options
  * @done, @total: bytes, for progress
- * @refusals: pages in a row, of DAX files, that the kernel would not write and left as they were
+ * @device: of the current file
+ * @refusals: pages of @device in a row, of DAX files, that were not written and left as they were
+ * @has_recovered: a page over poison of a DAX file was written: the kernel can
  * @told: that was said of the current file
  * @needs_journal: bytes were taken from a file that are now in the journal alone
  * @bytes: PMR_CHUNK bytes, page aligned: what is to be written. Private memory that is present: pmem_recovery_write()
@@ -398,7 +400,9 @@ struct pmr_writer {
 	bool trust_badblocks;
 	uint64_t done;
 	uint64_t total;
+	const struct pmr_device *device;
 	unsigned int refusals;
+	bool has_recovered;
 	bool told;
 	bool needs_journal;
 	char *bytes;

@@ -232,7 +232,7 @@ static void say_error(struct pmr_writer *writer, const struct pmr_chunk *chunk, 
 /* ---- DAX */
 
 /*
- * After a write that said EIO: is the page just as it was? Then the kernel does not write over poison this way, or the
+ * After a write that was refused: is the page just as it was? Then the kernel does not write over poison this way, or the
  * device cannot clear it, and nothing was lost or won.
  */
 static bool is_untouched(struct pmr_writer *writer, const struct pmr_chunk *chunk, size_t at,
@@ -274,6 +274,12 @@ out:
 	return untouched;
 }
 
+/* What a kernel answers that does not write over poison this way: the second and third, of a flag that it does not know. */
+static bool is_refusal(int error)
+{
+	return error == -EIO || error == -EOPNOTSUPP || error == -EINVAL;
+}
+
 /* One page: by which way, or not at all where the kernel would not write it and left it as it was. */
 static enum pmr_how write_page(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
 			       size_t length)
@@ -285,13 +291,13 @@ static enum pmr_how write_page(struct pmr_writer *writer, struct pmr_chunk *chun
 
 	ret = pmr_media_write_file(chunk->claim->fd, flag, chunk->step.offset + at,
 				   chunk->bytes + at, length, &written);
-	if (ret == -EIO && is_untouched(writer, chunk, at, length)) {
+	if (is_refusal(ret) && is_untouched(writer, chunk, at, length)) {
 		if (!flag || writer->wanted != PMR_METHOD_AUTO)
 			return PMR_HOW_LEFT;
 		how = PMR_HOW_WRITE;
 		ret = pmr_media_write_file(chunk->claim->fd, 0, chunk->step.offset + at,
 					   chunk->bytes + at, length, &written);
-		if (ret == -EIO && is_untouched(writer, chunk, at, length))
+		if (is_refusal(ret) && is_untouched(writer, chunk, at, length))
 			return PMR_HOW_LEFT;
 		/* the flag is of no use here, a write is: the next pages need not try both */
 		if (!ret)
@@ -308,12 +314,13 @@ static void refuse_page(struct pmr_writer *writer, struct pmr_chunk *chunk, size
 	pmr_write_leave(chunk, at, length, "no-recovery-write");
 	if (!writer->told)
 		pmr_say(writer->ctx, PMR_ERROR, "no-recovery-write", chunk->plan->file->path,
-			"is left at byte %llu: the kernel answers a write over poison with EIO and leaves the page as "
-			"it was, or the device cannot clear it; %s",
+			"is left at byte %llu: the kernel refuses a write over poison and leaves the page as it was, or "
+			"the device cannot clear it; %s",
 			(unsigned long long)(chunk->step.offset + at), PMR_PUNCH_HELP);
 	writer->told = true;
 	/* of two ways both must have failed */
-	if (++writer->refusals == PMR_REFUSALS && writer->wanted != PMR_METHOD_FLAG &&
+	if (++writer->refusals == PMR_REFUSALS && !writer->has_recovered &&
+	    writer->wanted != PMR_METHOD_FLAG &&
 	    (writer->wanted == PMR_METHOD_AUTO || !pmr_rwf_flag(writer->ctx)))
 		pmr_rwf_learn(writer->ctx, PMR_CAPABILITY_NONE);
 }
@@ -327,10 +334,12 @@ static enum pmr_how write_dax(struct pmr_writer *writer, struct pmr_chunk *chunk
 
 	if (writer->refusals < PMR_REFUSALS || !needed)
 		how = write_page(writer, chunk, at, length);
-	if (how == PMR_HOW_LEFT)
+	if (how == PMR_HOW_LEFT) {
 		refuse_page(writer, chunk, at, length);
-	else if (needed)
+	} else if (needed) {
 		writer->refusals = 0;
+		writer->has_recovered = true;
+	}
 	return how;
 }
 
