@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# locate.sh: locate is the inverse of map, by device offset and by physical address.
+# locate.sh: locate is the inverse of map, by device offset and by physical address; locate-ext4.sh is the same on ext4.
 #
 # needs: any
 set -u
@@ -9,6 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/tests/lib.sh
 . "$here/lib.sh"
 
+fs=${fs:-xfs}
 maps=/tmp/maps.json
 
 # locate_at ADDRESS: as the kernel prints it
@@ -78,40 +79,35 @@ by_address() {
 
 use_pmem fsdax
 device_size=$(($(cat "/sys/class/block/${PMEM##*/}/size") * 512))
-for fs in xfs ext4; do
-	name_of_test=$name
-	name="$name_of_test $fs"
-	if [ $fs = xfs ]; then mount_fs xfs -m rmapbt=1; else mount_fs ext4; fi
-	"$TREE" make 3 $mnt /tmp/tree >/tmp/made || not_ok "no tree"
-	check "files have maps" map_some
-	# The log and the extent trees of ext4 are nobody's that can be asked, nor is the last block of XFS before 6.11.
-	if [ $fs = xfs ]; then all_bytes 0 $((device_size - 4096)); else all_bytes 8 "$device_size"; fi
-	by_address
+if [ $fs = xfs ]; then mount_fs xfs -m rmapbt=1; else mount_fs ext4; fi
+"$TREE" make 3 $mnt /tmp/tree >/tmp/made || not_ok "no tree"
+check "files have maps" map_some
+# The log and the extent trees of ext4 are nobody's that can be asked, nor is the last block of XFS before 6.11.
+if [ $fs = xfs ]; then all_bytes 0 $((device_size - 4096)); else all_bytes 8 "$device_size"; fi
+by_address
 
-	# A listed sector is counted, and neither it nor its page is read: the list stays what it was.
-	make_file f 50000
-	sector=$(file_sector f 20000)
-	poison_file f 20000
-	recover locate "${PMEM##*/}" $((sector * 512))+512
-	status_is 0 "a listed sector"
-	report "it is bad, and the file's" '.places == [.places[0]] and (.places[0] | .bad_bytes == 512 and .path == "/mnt/f" and .file_offset == 19968
-		and .namespace == "namespace0.0" and .region == "region0" and .filesystem.mountpoint == "/mnt")'
-	recover locate namespace0.0 $((sector * 512 - 4096))
-	report "by the name of the namespace; its neighbour is not bad" '.places[0] | .bad_bytes == 0 and .file_offset == 19968 - 4096'
-	recover locate -u "$PMEM" $((sector * 512))+512
-	check "for people" grep -Eq "^$PMEM +0x[0-9a-f]+ +512 B +0x4[0-9a-f]{7} +file +/mnt/f +19968 \(19.5 KiB\) +512 B$" $out
-	check "the list is as it was" listed "$sector 1"
-	clear_all
-	umount $mnt
-	recover locate "$PMEM" $((sector * 512))
-	status_is 8 "not mounted"
-	report "not mounted: nobody is asked, and it is said what to do" '.places[0].owner == "unknown" and .places[0].filesystem.mountpoint == null and
-		any(.messages[]; .code == "not-mounted" and (.text | contains("mount it")))'
-	flush_reports
-	rm -rf /tmp/tree
-	name=$name_of_test
-done
+# A listed sector is counted, and neither it nor its page is read: the list stays what it was.
+make_file f 50000
+sector=$(file_sector f 20000)
+poison_file f 20000
+recover locate "${PMEM##*/}" $((sector * 512))+512
+status_is 0 "a listed sector"
+report "it is bad, and the file's" '.places == [.places[0]] and (.places[0] | .bad_bytes == 512 and .path == "/mnt/f" and .file_offset == 19968
+	and .namespace == "namespace0.0" and .region == "region0" and .filesystem.mountpoint == "/mnt")'
+recover locate namespace0.0 $((sector * 512 - 4096))
+report "by the name of the namespace; its neighbour is not bad" '.places[0] | .bad_bytes == 0 and .file_offset == 19968 - 4096'
+recover locate -u "$PMEM" $((sector * 512))+512
+check "for people" grep -Eq "^$PMEM +0x[0-9a-f]+ +512 B +0x4[0-9a-f]{7} +file +/mnt/f +19968 \(19.5 KiB\) +512 B$" $out
+check "the list is as it was" listed "$sector 1"
+clear_all
+umount $mnt
+recover locate "$PMEM" $((sector * 512))
+status_is 8 "not mounted"
+report "not mounted: nobody is asked, and it is said what to do" '.places[0].owner == "unknown" and .places[0].filesystem.mountpoint == null and
+	any(.messages[]; .code == "not-mounted" and (.text | contains("mount it")))'
+rm -rf /tmp/tree "${backup:?}"/*
 
+[ $fs = xfs ] || finish
 # Without the reverse map XFS does not tell of its own blocks, but free space it knows.
 mount_fs xfs -m rmapbt=0
 make_file f 50000
@@ -124,6 +120,5 @@ recover locate "$PMEM" 0
 status_is 8 "xfs without rmapbt: the superblock"
 says "xfs without rmapbt: what would tell" rmapbt=1
 umount $mnt
-
-rm -rf ${backup:?}/*
+rm -rf "${backup:?}"/*
 finish
