@@ -31,13 +31,14 @@ enum field {
 	FIELD_GENERATION,
 	FIELD_SIZE,
 	FIELD_CHANGED,
+	FIELD_OUTPUT, /* the only one that may be missing */
 	N_FIELDS,
 };
 
 static const char *const field_names[N_FIELDS] = {
 	[FIELD_FILESYSTEM] = "filesystem: ", [FIELD_INODE] = "inode: ",
 	[FIELD_GENERATION] = "generation: ", [FIELD_SIZE] = "size: ",
-	[FIELD_CHANGED] = "change time: ",
+	[FIELD_CHANGED] = "change time: ", [FIELD_OUTPUT] = "output inode: ",
 };
 
 static int fail(struct parser *p, int error, const char *fault)
@@ -238,6 +239,9 @@ static int parse_field(struct parser *p, enum field field)
 	case FIELD_SIZE:
 		ret = parse_number(p, INT64_MAX, &identity->size);
 		break;
+	case FIELD_OUTPUT:
+		ret = parse_number(p, UINT64_MAX, &p->map->output);
+		break;
 	default:
 		ret = parse_time(p, &identity->change_time);
 		break;
@@ -282,6 +286,7 @@ static int parse_line(struct parser *p)
 
 static int check_whole(struct parser *p)
 {
+	const unsigned int needed = (1u << FIELD_OUTPUT) - 1;
 	struct pmr_mapfile *map = p->map;
 
 	if (!p->has_status)
@@ -290,7 +295,7 @@ static int check_whole(struct parser *p)
 		return fail(p, -EINVAL, "it has no areas");
 	if (!p->fields)
 		return 0;
-	if (p->fields != (1u << N_FIELDS) - 1)
+	if ((p->fields & needed) != needed)
 		return fail(p, -EINVAL, "it does not say in full which file it is of");
 	if (map->identity.size != map->size)
 		return fail(p, -EINVAL, "its areas do not end where its file does");
@@ -433,6 +438,8 @@ int pmr_mapfile_format(const struct pmr_mapfile *map, char **text, size_t *lengt
 	fprintf(out, "# Mapfile. Created by pmem-recover version %s\n", pmr_version());
 	if (map->identity.known)
 		print_identity(out, &map->identity);
+	if (map->identity.known && map->output)
+		fprintf(out, OURS "%s%" PRIu64 "\n", field_names[FIELD_OUTPUT], map->output);
 	fprintf(out,
 		"# current_pos  current_status  current_pass\n0x%08" PRIX64
 		"     %c               1\n",

@@ -35,12 +35,14 @@ struct pmr_mapfile_identity {
 /**
  * struct pmr_mapfile - what a mapfile says; zero-initialised it is of an empty file
  * @identity: of which file
+ * @output: inode of the file that bytes were rescued to; 0 where that is not known
  * @size: where its last area ends; it begins at 0
  * @rescued: areas with status '+', normal
  * @bad: areas with status '-', normal; all other areas still have to be tried
  */
 struct pmr_mapfile {
 	struct pmr_mapfile_identity identity;
+	uint64_t output;
 	uint64_t size;
 	struct pmr_ranges rescued;
 	struct pmr_ranges bad;

@@ -16,8 +16,10 @@ struct pmr_output {
 	struct pmr_ctx *ctx;
 	const struct pmr_output_place *place;
 	int fd;
+	uint64_t inode;
 	bool made; /* by this run */
 	bool told; /* that it failed */
+	int sync_error; /* the first: the kernel tells of bytes that it could not write only once */
 };
 
 /* ---- where */
@@ -143,7 +145,7 @@ static int make(struct pmr_output *output, bool replace)
 	return 0;
 }
 
-static int reopen(struct pmr_output *output, uint64_t size, uint64_t end)
+static int reopen(struct pmr_output *output, uint64_t size, uint64_t end, uint64_t inode)
 {
 	const struct pmr_output_place *place = output->place;
 	struct stat st;
@@ -168,13 +170,20 @@ static int reopen(struct pmr_output *output, uint64_t size, uint64_t end)
 			(uint64_t)st.st_size, end, size);
 		return -EINVAL;
 	}
+	if (inode && st.st_ino != inode)
+		return refuse(
+			output->ctx, "mapfile-output", place->path,
+			"is not the file that bytes were rescued to, and would be overwritten: name that one; if this is a "
+			"copy of it, insist with --force",
+			-EINVAL);
 	return 0;
 }
 
 int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
-		    uint64_t end, bool replace, struct pmr_output **output)
+		    uint64_t end, uint64_t inode, bool force, struct pmr_output **output)
 {
 	struct pmr_output *o;
+	struct stat st;
 	int ret;
 
 	o = calloc(1, sizeof(*o));
@@ -183,7 +192,11 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 	o->ctx = ctx;
 	o->place = place;
 	o->fd = -1;
-	ret = end == PMR_NO_ADDRESS ? make(o, replace) : reopen(o, size, end);
+	ret = end == PMR_NO_ADDRESS ? make(o, force) : reopen(o, size, end, force ? 0 : inode);
+	if (!ret && fstat(o->fd, &st))
+		ret = fail(o, "cannot be looked at", -errno);
+	else if (!ret)
+		o->inode = st.st_ino;
 	if (!ret && flock(o->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
 		ret = refuse(ctx, "output", place->path, "another run is writing to it", -EBUSY);
 	if (!ret && ftruncate(o->fd, (off_t)size))
@@ -201,6 +214,11 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 	return 0;
 }
 
+uint64_t pmr_output_inode(const struct pmr_output *output)
+{
+	return output->inode;
+}
+
 int pmr_output_write(struct pmr_output *output, uint64_t offset, const void *bytes, size_t length)
 {
 	size_t written;
@@ -212,7 +230,9 @@ int pmr_output_write(struct pmr_output *output, uint64_t offset, const void *byt
 
 int pmr_output_sync(struct pmr_output *output)
 {
-	return fsync(output->fd) ? fail(output, "cannot be synced", -errno) : 0;
+	if (!output->sync_error && fsync(output->fd))
+		output->sync_error = -errno;
+	return output->sync_error ? fail(output, "cannot be synced", output->sync_error) : 0;
 }
 
 /* umask(2) tells only by changing it, for all threads. */

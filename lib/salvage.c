@@ -110,6 +110,7 @@ static int load_mapfile(struct salvager *s)
 	if (ret <= 0)
 		return ret;
 	s->salvage->resumed = true;
+	s->map.output = loaded.output;
 	s->map.rescued = loaded.rescued;
 	loaded.rescued = (struct pmr_ranges){ 0 };
 	pmr_mapfile_release(&loaded);
@@ -140,8 +141,8 @@ static int open_output(struct salvager *s)
 
 	if (rescued->n)
 		end = rescued->v[rescued->n - 1].offset + rescued->v[rescued->n - 1].length;
-	return pmr_output_open(s->ctx, &s->output_place, s->rescue.size, end, s->options->force,
-			       &s->output);
+	return pmr_output_open(s->ctx, &s->output_place, s->rescue.size, end, s->map.output,
+			       s->options->force, &s->output);
 }
 
 /* ---- mapfile */
@@ -152,6 +153,7 @@ static int save_mapfile(struct salvager *s)
 	struct pmr_mapfile now = { .identity = s->map.identity, .size = s->map.size };
 	int ret;
 
+	now.output = pmr_output_inode(s->output);
 	ret = pmr_ranges_copy(&now.rescued, &s->rescue.have);
 	for (size_t i = 0; i < s->rescue.done.n && !ret; i++)
 		ret = pmr_ranges_add(&now.rescued, s->rescue.done.v[i].offset,

@@ -253,16 +253,23 @@ void pmr_output_leave(struct pmr_output_place *place);
  * @place: where; must outlive the output
  * @size: that it shall have, with holes for all that is not written
  * @end: an earlier run has put bytes into it up to here; PMR_NO_ADDRESS for a new output
- * @replace: a new one may take the place of one that exists
+ * @inode: of the output of that run; 0 where it is not known
+ * @force: a new one may take the place of one that exists; one with another inode is a copy of that run's
  *
  * Nobody else may read a new one before pmr_output_finish().
  * Return: 0; a negative errno, said.
  */
 int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
-		    uint64_t end, bool replace, struct pmr_output **output);
+		    uint64_t end, uint64_t inode, bool force, struct pmr_output **output);
+/** pmr_output_inode() - of an open output */
+uint64_t pmr_output_inode(const struct pmr_output *output);
 /** pmr_output_write() - Return: 0; a negative errno, said the first time. */
 int pmr_output_write(struct pmr_output *output, uint64_t offset, const void *bytes, size_t length);
-/** pmr_output_sync() - what was written is on stable storage. Return: 0; a negative errno, said the first time. */
+/**
+ * pmr_output_sync() - what was written is on stable storage
+ *
+ * Return: 0; a negative errno, said the first time. Once it failed it fails for ever: what was lost then nobody tells.
+ */
 int pmr_output_sync(struct pmr_output *output);
 /** pmr_output_finish() - give a new output the permissions @mode, as far as the umask lets it. Return: as above. */
 int pmr_output_finish(struct pmr_output *output, mode_t mode);

@@ -108,6 +108,15 @@ for line in open(sys.argv[1]):
 sys.exit(0 if renames >= 2 and synced >= 2 else f"{renames} renames, {synced} syncs: nothing is proved")
 PYTHON
 
+# bytes that could not be written are told of by one fsync(2), and the next one succeeds: none of them is claimed
+rm -f "$work/copy" "$work/map"
+strace -f -qq -o /dev/null -P "$work/copy" -e trace=pwritev2,fsync -e inject=pwritev2:delay_exit=6000000:when=5 \
+	-e inject=fsync:error=EIO:when=2 "$PMEM_RECOVER" salvage --badblocks="$work/bad" "$mnt/file" -o "$work/copy" \
+	--mapfile="$work/map" >"$work/out" 2>"$work/err"
+[ $(($? & 8)) = 8 ] || fail "a sync that failed: status"
+says "cannot be synced"
+[ "$(tools rescued "$work/map" "$work/original" "$work/copy")" = 0 ] || fail "claimed although it could not be synced"
+
 # while somebody writes to it
 for how in touch_it append_to_it; do
 	rm -f "$work/copy" "$work/map"
