@@ -50,11 +50,12 @@ static const struct command commands[] = {
 	{
 		.name = "locate",
 		.verb = VERB_LOCATE,
-		.args = "DEVICE OFFSET[+LENGTH]",
+		.args = "{DEVICE OFFSET[+LENGTH] | --address=PHYSICAL}",
 		.summary =
-			"whose bytes of a device are, or a physical address: the other way round",
-		.text = "With --address=PHYSICAL in place of DEVICE and OFFSET. OFFSET and LENGTH are bytes: decimal,\n"
-			"or hexadecimal after 0x, with K, M, G or T for powers of 1024. Reads no media.\n",
+			"which file owns a place on a device, or a physical address from the kernel's log",
+		.text = "The other way round from map. OFFSET and LENGTH are bytes: decimal, or hexadecimal after 0x,\n"
+			"with K, M, G or T for powers of 1024. A page's number, as in \"Memory failure: 0x40a28:\",\n"
+			"is an address without its last three digits: append 000. Reads no media.\n",
 		.options = options_locate,
 		.max_args = 2,
 		.run = cmd_locate,
@@ -62,10 +63,10 @@ static const struct command commands[] = {
 	{
 		.name = "salvage",
 		.verb = VERB_SALVAGE,
-		.args = "FILE",
+		.args = "FILE -o OUT",
 		.summary = "copy every byte of a file that can still be read",
-		.text = "Needs --output. Holes stay holes, and what is lost becomes one, or the byte of --fill.\n"
-			"With --mapfile it goes on where it was stopped, and tries again what was lost.\n",
+		.text = "OUT must lie on another disk. Holes stay holes, and what is lost becomes one, or the byte of --fill.\n"
+			"With --mapfile it goes on where it was stopped, and tries again what was lost. FILE is only read.\n",
 		.options = options_salvage,
 		.min_args = 1,
 		.max_args = 1,
