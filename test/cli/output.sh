@@ -114,7 +114,7 @@ mkdir "$work/mnt/many"
 (cd "$work/mnt/many" && seq 8000 | xargs touch)
 for signal in SIGINT SIGTERM SIGHUP; do
 	/usr/bin/python3 -B - "$PMEM_RECOVER" "$work" $signal <<'PYTHON' || fail "$signal"
-import os, signal, subprocess, sys, time
+import fcntl, os, signal, subprocess, sys, termios, time
 program, work, name = sys.argv[1:]
 # The list comes through a pipe: until it is closed the scan has not begun.
 r, w = os.pipe()
@@ -122,12 +122,9 @@ with open(work + "/out", "w") as out, open(work + "/err", "w") as err:
     p = subprocess.Popen([program, "scan", "--badblocks=-", work + "/mnt"], stdin=r, stdout=out, stderr=err)
     os.close(r)
     os.write(w, open(work + "/bad", "rb").read())
-    for _ in range(1000):
-        with open(f"/proc/{p.pid}/stat") as f:
-            if f.read().rsplit(")", 1)[1].split()[0] == "S":
-                break
+    # once it has read what there is, its signals are in place, whatever started it
+    while p.poll() is None and fcntl.ioctl(w, termios.FIONREAD, bytes(4)) != bytes(4):
         time.sleep(0.01)
-    time.sleep(0.2)
     p.send_signal(signal.Signals[name])
     os.close(w)
     status = p.wait()
