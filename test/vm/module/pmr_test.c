@@ -61,10 +61,11 @@ static struct nvdimm_bus *bus;
 static struct nd_region *region;
 
 /* Behind the region, or in ordinary memory where nothing is reserved there. */
-static struct kept {
+struct kept {
 	u64 magic, start, size;
 	unsigned long media[];
-} *kept;
+};
+static struct kept *kept;
 static bool kept_is_mapped;
 
 static DEFINE_MUTEX(media_lock);
@@ -250,10 +251,10 @@ static int copy_ends(struct kretprobe_instance *instance, struct pt_regs *regs)
 	return 0;
 }
 
-#define COPY_PROBE(name)                                                                           \
-	{                                                                                          \
-		.kp.symbol_name = name, .entry_handler = copy_begins, .handler = copy_ends,        \
-		.data_size = sizeof(unsigned long), .maxactive = 64,                               \
+#define COPY_PROBE(name)                                                                    \
+	{                                                                                   \
+		.kp.symbol_name = name, .entry_handler = copy_begins, .handler = copy_ends, \
+		.data_size = sizeof(unsigned long), .maxactive = 64,                        \
 	}
 /* One of these is all that copy_mc_to_kernel() and copy_mc_to_user() do, which may begin where no probe can be. */
 static struct kretprobe fast = COPY_PROBE("copy_mc_enhanced_fast_string");
@@ -535,15 +536,17 @@ static int find_kept(void)
 	size_t bits = BITS_TO_LONGS(sectors()) * sizeof(long);
 	size_t length = sizeof(*kept) + bits;
 
-	kept_is_mapped = length <= SZ_1M && region_intersects(start + size, SZ_1M, IORESOURCE_SYSTEM_RAM,
-							      IORES_DESC_NONE) == REGION_DISJOINT;
+	kept_is_mapped =
+		length <= SZ_1M && region_intersects(start + size, SZ_1M, IORESOURCE_SYSTEM_RAM,
+						     IORES_DESC_NONE) == REGION_DISJOINT;
 	kept = kept_is_mapped ? memremap(start + size, SZ_1M, MEMREMAP_WB) : vzalloc(length);
 	latent = vzalloc(bits);
 	if (!kept || !latent)
 		return -ENOMEM;
 	media = kept->media;
 	if (kept->magic == KEPT_MAGIC && kept->start == start && kept->size == size) {
-		pr_info("pmr_test: %u bad sectors from before the reset\n", bitmap_weight(media, sectors()));
+		pr_info("pmr_test: %u bad sectors from before the reset\n",
+			bitmap_weight(media, sectors()));
 		return 0;
 	}
 	memset(kept, 0, length);
