@@ -76,30 +76,36 @@ static int add_extent(struct extent_list *list, const struct pmr_extent *e)
 	return ret;
 }
 
-static int list_extents(int fd, uint64_t offset, uint64_t length, struct extent_list *list)
+/* the extents under [from, to), of a listing that goes on behind it: what reaches further is kept in @e */
+static int take_extents(struct pmr_extents *listing, struct pmr_extent *e, uint64_t from,
+			uint64_t to, struct extent_list *list)
 {
-	struct pmr_extents *listing;
-	struct pmr_extent e;
 	int ret;
 
-	ret = pmr_extents_open(fd, offset, length, true, &listing);
-	if (ret)
-		return ret;
-	while ((ret = pmr_extents_next(listing, &e)) == 1) {
-		ret = add_extent(list, &e);
-		if (ret)
-			break;
+	for (;;) {
+		if (e->offset + e->length <= from) {
+			ret = pmr_extents_next(listing, e);
+			if (ret != 1)
+				return ret;
+			continue;
+		}
+		if (e->offset >= to)
+			return 0;
+		ret = add_extent(list, e);
+		if (ret || e->offset + e->length >= to)
+			return ret;
+		from = e->offset + e->length;
 	}
-	pmr_extents_close(listing);
-	return ret;
 }
 
-/* every extent under the pages of the losses that are wanted, sorted by offset */
+/* Every extent under the pages of the losses that are wanted, sorted by offset; what lies near together is listed at once. */
 static int wanted_extents(const struct pmr_claim *claim, struct extent_list *list)
 {
 	const struct pmr_file *file = claim->file;
+	struct pmr_extents *listing = NULL;
 	const struct pmr_loss *loss;
-	uint64_t from, to;
+	uint64_t from, to, end = 0;
+	struct pmr_extent e;
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < file->n_losses; i++) {
@@ -109,8 +115,17 @@ static int wanted_extents(const struct pmr_claim *claim, struct extent_list *lis
 		from = loss->offset - loss->offset % PMR_PAGE;
 		to = loss->offset + loss->length + PMR_PAGE - 1;
 		to -= to % PMR_PAGE;
-		ret = list_extents(claim->fd, from, to - from, list);
+		if (to > end) {
+			pmr_extents_close(listing);
+			listing = NULL;
+			e = (struct pmr_extent){ 0 };
+			end = to - from > PMR_PLACES ? to : from + PMR_PLACES;
+			ret = pmr_extents_open(claim->fd, from, end - from, true, &listing);
+		}
+		if (!ret)
+			ret = take_extents(listing, &e, from, to, list);
 	}
+	pmr_extents_close(listing);
 	return ret;
 }
 
