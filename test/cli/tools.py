@@ -385,7 +385,9 @@ def salvaged(image, badblocks, original, out, report, fill, mapfile, unit=SECTOR
     if mapfile != "-":
         a = areas(mapfile)
         demand("the mapfile's bad areas are those lost", a.get("-", []) == runs(lost))
-        demand("the mapfile's other areas are rescued", a.get("+", []) == runs(set(range(size)) - lost))
+        edges = [0, *(edge for run in runs(lost) for edge in run), size]
+        others = [(first, end) for first, end in zip(edges[::2], edges[1::2]) if first < end]
+        demand("the mapfile's other areas are rescued", a.get("+", []) == others)
         demand("the mapfile has no other areas", set(a) <= {"+", "-"})
     return good
 
