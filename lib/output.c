@@ -19,6 +19,7 @@ struct pmr_output {
 	uint64_t inode;
 	bool made; /* by this run */
 	bool told; /* that it failed */
+	struct pmr_behind *behind;
 	int sync_error; /* the first: the kernel tells of bytes that it could not write only once */
 };
 
@@ -204,6 +205,8 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 	/* its name must outlive a power cut as its bytes do; what cannot sync a directory has no such promise to break */
 	if (!ret && o->made && fsync(place->directory) && errno != EINVAL && errno != EROFS)
 		ret = fail(o, "its directory cannot be synced", -errno);
+	if (!ret)
+		ret = pmr_behind_new(o->fd, &o->behind);
 	if (ret) {
 		if (o->made)
 			unlinkat(place->directory, place->name, 0);
@@ -214,6 +217,11 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 	return 0;
 }
 
+void *pmr_output_buffer(struct pmr_output *output)
+{
+	return pmr_behind_buffer(output->behind);
+}
+
 uint64_t pmr_output_inode(const struct pmr_output *output)
 {
 	return output->inode;
@@ -221,10 +229,15 @@ uint64_t pmr_output_inode(const struct pmr_output *output)
 
 int pmr_output_write(struct pmr_output *output, uint64_t offset, const void *bytes, size_t length)
 {
-	size_t written;
-	int ret;
+	int ret = pmr_behind_write(output->behind, offset, bytes, length);
 
-	ret = pmr_media_write_file(output->fd, 0, offset, bytes, length, &written);
+	return ret ? fail(output, "cannot be written", ret) : 0;
+}
+
+int pmr_output_drain(struct pmr_output *output, uint64_t *failed_at)
+{
+	int ret = pmr_behind_drain(output->behind, failed_at);
+
 	return ret ? fail(output, "cannot be written", ret) : 0;
 }
 
@@ -263,6 +276,7 @@ void pmr_output_close(struct pmr_output *output)
 {
 	if (!output)
 		return;
+	pmr_behind_free(output->behind);
 	if (output->fd >= 0)
 		close(output->fd);
 	free(output);

@@ -188,6 +188,7 @@ static int copy_clean(struct pmr_rescue *r, uint64_t position, uint64_t end)
 	while (position < end) {
 		from = page_of(position);
 		want = (size_t)min64(page_end(end) - from, r->own.chunk);
+		r->own.buffer = r->io->buffer(r->data);
 		error = r->io->read(r->data, from, r->own.buffer, want, &got);
 		until = min64(from + got, end);
 		if (until > position) {
@@ -407,6 +408,7 @@ static int save_cached(struct pmr_rescue *r, uint64_t position, uint64_t end)
 
 	for (; position < end && !ret; position += n) {
 		n = min64(page_of(position) + PMR_PAGE, end) - position;
+		r->own.buffer = r->io->buffer(r->data);
 		if (r->io->cached(r->data, position, r->own.buffer, (size_t)n) != 1)
 			continue;
 		ret = r->io->write(r->data, position, r->own.buffer, (size_t)n);
@@ -436,20 +438,18 @@ int pmr_rescue_cached(struct pmr_rescue *r)
 
 int pmr_rescue_init(struct pmr_rescue *r)
 {
-	r->own.buffer = NULL;
-	if (posix_memalign((void **)&r->own.buffer, PMR_PAGE, PMR_RESCUE_CHUNK + 2 * PMR_PAGE)) {
-		r->own.buffer = NULL;
+	void *spare;
+
+	if (posix_memalign(&spare, PMR_PAGE, PMR_PAGE))
 		return -ENOMEM;
-	}
-	r->own.spare = r->own.buffer + PMR_RESCUE_CHUNK + PMR_PAGE;
+	r->own.spare = spare;
 	r->own.chunk = PMR_RESCUE_CHUNK;
 	return 0;
 }
 
 void pmr_rescue_release(struct pmr_rescue *r)
 {
-	free(r->own.buffer);
-	r->own.buffer = NULL;
+	free(r->own.spare);
 	r->own.spare = NULL;
 	pmr_ranges_release(&r->have);
 	pmr_ranges_release(&r->saved);

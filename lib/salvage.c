@@ -169,11 +169,14 @@ static int save_mapfile(struct salvager *s)
 /* Bytes are safe before the mapfile says so. A mapfile that cannot be written is no reason to rescue no more. */
 static int checkpoint(struct salvager *s)
 {
+	uint64_t failed_at;
 	int ret;
 
 	s->kept_bytes = s->rescue.rescued;
 	clock_gettime(CLOCK_MONOTONIC, &s->kept_at);
-	ret = pmr_output_sync(s->output);
+	ret = pmr_output_drain(s->output, &failed_at);
+	if (!ret)
+		ret = pmr_output_sync(s->output);
 	if (ret)
 		return ret;
 	ret = save_mapfile(s);
@@ -215,6 +218,13 @@ static int read_device(void *data, uint64_t offset, uint64_t length, const struc
 	struct salvager *s = data;
 
 	return pmr_source_device(&s->source, offset, length, avoid, buffer, unreadable);
+}
+
+static void *get_buffer(void *data)
+{
+	struct salvager *s = data;
+
+	return pmr_output_buffer(s->output);
 }
 
 static int write_output(void *data, uint64_t offset, const void *buffer, size_t length)
@@ -314,14 +324,60 @@ static int take_back(struct salvager *s)
 	return ret;
 }
 
+/* From the first write that failed on, nothing is in the output: count again without it. */
+static int settle_writes(struct salvager *s)
+{
+	struct pmr_rescue *r = &s->rescue;
+	const struct pmr_range *done = r->done.v;
+	uint64_t failed_at = 0, end;
+	int error, ret = 0;
+
+	error = pmr_output_drain(s->output, &failed_at);
+	if (!error)
+		return 0;
+	for (size_t i = 0; i < r->done.n && !ret && done[i].offset < failed_at; i++) {
+		end = done[i].offset + done[i].length;
+		ret = pmr_ranges_add(&r->have, done[i].offset,
+				     (end < failed_at ? end : failed_at) - done[i].offset);
+	}
+	pmr_ranges_normalize(&r->have);
+	r->stopped = error;
+	s->told = true;
+	return ret ? ret : pmr_rescue_run(r);
+}
+
+/* What the page cache has comes first, and only where all of it is in the output it is not read elsewhere. */
+static int rescue_cached(struct salvager *s)
+{
+	struct pmr_rescue *r = &s->rescue;
+	uint64_t failed_at;
+	int ret;
+
+	ret = pmr_rescue_cached(r);
+	if (ret == -ENOMEM)
+		return ret;
+	r->stopped = pmr_output_drain(s->output, &failed_at);
+	if (!r->stopped)
+		r->stopped = ret;
+	if (!r->stopped)
+		return 0;
+	s->told = true;
+	r->saved.n = 0;
+	return pmr_ranges_copy(&r->have, &s->map.rescued);
+}
+
 static int rescue(struct salvager *s)
 {
 	struct pmr_rescue *r = &s->rescue;
 	int ret;
 
-	r->stopped = pmr_rescue_cached(r);
+	ret = rescue_cached(s);
+	if (ret)
+		return ret;
 	for (unsigned int round = 1;; round++) {
-		ret = r->stopped == -ENOMEM ? -ENOMEM : pmr_rescue_run(r);
+		ret = pmr_rescue_run(r);
+		if (!ret)
+			ret = settle_writes(s);
 		if (!ret)
 			ret = has_grown(s);
 		if (ret <= 0)
@@ -458,6 +514,7 @@ int pmr_salvage_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const ch
 		.read = read_file,
 		.cached = read_cached,
 		.device = read_device,
+		.buffer = get_buffer,
 		.write = write_output,
 		.tick = tick,
 	};

@@ -8,6 +8,7 @@
  *   sectors.c   pages that the file does not give: is it poison, and what the device still gives of them
  *   tally.c     from what a rescue found to the losses of the result (pure)
  *   output.c    the file that the bytes go to
+ *   behind.c    its writes, in the background
  *   keep.c      the mapfile on disk
  *   mapfile.c   the mapfile as text (pure)
  */
@@ -26,7 +27,8 @@
  * @read: of the file, as pmr_media_recover_file(), in whole pages
  * @cached: as pmr_media_read_cached(); NULL where there is no page cache
  * @device: as pmr_media_salvage(); -EACCES, -EPERM, -ENODEV, -EROFS or -EBUSY where the device may not be read
- * @write: to the output. Return: 0; a negative errno, said.
+ * @buffer: as pmr_behind_buffer()
+ * @write: to the output, as pmr_behind_write(). Return: 0; a negative errno, said.
  * @tick: called between reads. Return: 0; -ECANCELED or another errno, said, to try no more.
  */
 struct pmr_rescue_io {
@@ -34,6 +36,7 @@ struct pmr_rescue_io {
 	int (*cached)(void *data, uint64_t offset, void *buffer, size_t length);
 	int (*device)(void *data, uint64_t offset, uint64_t length, const struct pmr_ranges *avoid,
 		      void *buffer, struct pmr_ranges *unreadable);
+	void *(*buffer)(void *data);
 	int (*write)(void *data, uint64_t offset, const void *buffer, size_t length);
 	int (*tick)(void *data);
 };
@@ -53,7 +56,7 @@ struct pmr_rescue_io {
  * @avoid: device ranges never read, normal
  * @known: what is known to be lost, sorted by offset
  * @n_known: how many
- * @done: result: file ranges that this run put into the output, holes included; in file order
+ * @done: result: file ranges that this run wrote to the output, holes included; in file order
  * @bad: result: file ranges that could not be read, in file order
  * @losses: result: the same, with place and reason, and of what was not tried the known losses as PMR_UNKNOWN
  * @rescued, @lost, @untried: result: bytes of data
@@ -86,7 +89,7 @@ struct pmr_rescue {
 	int stopped;
 	int no_device;
 	struct {
-		char *buffer; /* PMR_RESCUE_CHUNK and a page more */
+		char *buffer; /* the last one that @io gave */
 		char *spare; /* a page */
 		size_t chunk;
 		uint64_t position; /* what lies before it was dealt with */
@@ -217,6 +220,40 @@ int pmr_source_device(struct pmr_source *source, uint64_t offset, uint64_t lengt
  */
 int pmr_tally(struct pmr_rescue *rescue, const struct pmr_source *source, struct pmr_scan *scan);
 
+/* ---- behind.c */
+
+struct pmr_behind;
+
+/**
+ * pmr_behind_new() - write to a file in the background, in the order of the calls
+ * @fd: stays the caller's, and open until pmr_behind_free()
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_behind_new(int fd, struct pmr_behind **behind);
+/**
+ * pmr_behind_buffer() - a page aligned buffer of PMR_RESCUE_CHUNK and a page more
+ *
+ * It is the caller's to fill until the next call, which may wait for one that is written.
+ */
+void *pmr_behind_buffer(struct pmr_behind *behind);
+/**
+ * pmr_behind_write() - have bytes written
+ * @bytes: in the last buffer, which must not change any more where they lie; bytes from elsewhere are written at once
+ *
+ * Return: 0, which says nothing of whether they are written; the errno of an earlier write, and then they are not.
+ */
+int pmr_behind_write(struct pmr_behind *behind, uint64_t offset, const void *bytes, size_t length);
+/**
+ * pmr_behind_drain() - wait until all is written
+ * @failed_at: on failure, where the first write that failed began: no later call's bytes are in the file
+ *
+ * Return: 0; the errno of the first write that failed.
+ */
+int pmr_behind_drain(struct pmr_behind *behind, uint64_t *failed_at);
+/** pmr_behind_free() - write what is left, and end; takes NULL */
+void pmr_behind_free(struct pmr_behind *behind);
+
 /* ---- output.c */
 
 struct pmr_output;
@@ -263,10 +300,14 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 		    uint64_t end, uint64_t inode, bool force, struct pmr_output **output);
 /** pmr_output_inode() - of an open output */
 uint64_t pmr_output_inode(const struct pmr_output *output);
-/** pmr_output_write() - Return: 0; a negative errno, said the first time. */
+/** pmr_output_buffer() - see pmr_behind_buffer() */
+void *pmr_output_buffer(struct pmr_output *output);
+/** pmr_output_write() - see pmr_behind_write(). Return: 0; a negative errno, said the first time. */
 int pmr_output_write(struct pmr_output *output, uint64_t offset, const void *bytes, size_t length);
+/** pmr_output_drain() - see pmr_behind_drain(). Return: 0; a negative errno, said the first time. */
+int pmr_output_drain(struct pmr_output *output, uint64_t *failed_at);
 /**
- * pmr_output_sync() - what was written is on stable storage
+ * pmr_output_sync() - what was written and drained is on stable storage
  *
  * Return: 0; a negative errno, said the first time. Once it failed it fails for ever: what was lost then nobody tells.
  */

@@ -158,6 +158,7 @@ static int rescue_part(struct pmr_rescue *r, const struct pmr_extent *part, int 
 	from = device_offset - device_offset % PMR_SECTOR;
 	length = last + 1 - from;
 	length += (PMR_SECTOR - length % PMR_SECTOR) % PMR_SECTOR;
+	r->own.buffer = r->io->buffer(r->data);
 	ret = r->io->device(r->data, from, length, &r->avoid, r->own.buffer, &unreadable);
 	if (is_closed(ret))
 		return lose_closed(r, part, device_offset, error, ret);
@@ -216,9 +217,11 @@ int pmr_rescue_sectors(struct pmr_rescue *r, uint64_t offset, uint64_t length, i
 	int ret = 0;
 
 	/* what is in no list was not asked for yet */
-	if (error && r->io->cached &&
-	    r->io->cached(r->data, offset, r->own.buffer, (size_t)length) == 1)
-		return pmr_rescue_take(r, offset, r->own.buffer, length);
+	if (error && r->io->cached) {
+		r->own.buffer = r->io->buffer(r->data);
+		if (r->io->cached(r->data, offset, r->own.buffer, (size_t)length) == 1)
+			return pmr_rescue_take(r, offset, r->own.buffer, length);
+	}
 	if (r->unplaced)
 		return lose_unplaced(r, &unplaced, error, r->unplaced);
 	for (; length && !ret; length -= n, offset += n) {

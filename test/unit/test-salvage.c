@@ -208,6 +208,7 @@ struct world {
 	unsigned int looks;
 	unsigned int writes;
 	bool read_sectors;
+	char buffer[PMR_RESCUE_CHUNK + PMR_PAGE];
 };
 
 static struct world *the_world; /* for FIEMAP, which is given no more than a descriptor */
@@ -330,6 +331,13 @@ static int fake_device(void *data, uint64_t offset, uint64_t length, const struc
 	return 0;
 }
 
+static void *fake_buffer(void *data)
+{
+	struct world *w = data;
+
+	return w->buffer;
+}
+
 static int fake_write(void *data, uint64_t offset, const void *buffer, size_t length)
 {
 	struct world *w = data;
@@ -385,6 +393,7 @@ static const struct pmr_rescue_io io = {
 	.read = fake_read,
 	.cached = fake_cached,
 	.device = fake_device,
+	.buffer = fake_buffer,
 	.write = fake_write,
 	.tick = fake_tick,
 };
