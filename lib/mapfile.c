@@ -38,7 +38,7 @@ enum field {
 static const char *const field_names[N_FIELDS] = {
 	[FIELD_FILESYSTEM] = "filesystem: ", [FIELD_INODE] = "inode: ",
 	[FIELD_GENERATION] = "generation: ", [FIELD_SIZE] = "size: ",
-	[FIELD_CHANGED] = "change time: ", [FIELD_OUTPUT] = "output inode: ",
+	[FIELD_CHANGED] = "change time: ",   [FIELD_OUTPUT] = "output inode: ",
 };
 
 static int fail(struct parser *p, int error, const char *fault)
