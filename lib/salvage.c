@@ -25,10 +25,7 @@ struct salvager {
 	const struct pmr_salvage_options *options;
 	struct pmr_salvage *salvage;
 	struct pmr_source source;
-	struct pmr_output_place output_place;
-	struct pmr_output_place map_place;
-	struct pmr_output *output;
-	struct pmr_mapfile map; /* its ranges: what an earlier run rescued */
+	struct pmr_pair pair;
 	struct pmr_ranges listed; /* the device's list that the rescue goes by */
 	struct pmr_rescue rescue;
 	struct timespec
@@ -39,132 +36,7 @@ struct salvager {
 	bool changed;
 };
 
-/* ---- output and mapfile */
-
-static bool is_same_place(const struct pmr_output_place *a, const struct pmr_output_place *b)
-{
-	struct stat x, y;
-
-	if (a->st.st_mode && b->st.st_mode)
-		return a->st.st_dev == b->st.st_dev && a->st.st_ino == b->st.st_ino;
-	return !strcmp(a->name, b->name) && !fstat(a->directory, &x) && !fstat(b->directory, &y) &&
-	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-static int check_place(struct salvager *s, const struct pmr_output_place *place)
-{
-	struct stat st;
-
-	if (s->options->force)
-		return 0;
-	if (fstat(place->directory, &st))
-		return -errno;
-	if (!pmr_place_is_on(&st, s->source.filesystem) &&
-	    (!place->st.st_mode || !pmr_place_is_on(&place->st, s->source.filesystem)))
-		return 0;
-	pmr_say(s->ctx, PMR_ERROR, "output-on-target", place->path,
-		"lies on the damaged device %s: name a file on another disk, or insist with --force",
-		s->source.filesystem->device->name);
-	return -EINVAL;
-}
-
-static int find_mapfile(struct salvager *s)
-{
-	const char *path = s->options->mapfile;
-	int ret;
-
-	if (!path)
-		return 0;
-	ret = pmr_output_find(s->ctx, "mapfile", path, &s->source.st, &s->map_place);
-	if (!ret && is_same_place(&s->map_place, &s->output_place)) {
-		pmr_say(s->ctx, PMR_ERROR, "mapfile", path,
-			"cannot be the output and the mapfile at once");
-		ret = -EINVAL;
-	}
-	if (!ret)
-		ret = check_place(s, &s->map_place);
-	return ret;
-}
-
-static int identify(struct salvager *s)
-{
-	struct pmr_mapfile_identity *identity = &s->map.identity;
-
-	identity->known = true;
-	identity->path = strdup(s->path);
-	identity->uuid = s->source.filesystem->uuid ? strdup(s->source.filesystem->uuid) : NULL;
-	identity->inode = s->source.st.st_ino;
-	identity->generation = pmr_file_generation(s->source.fd);
-	identity->size = (uint64_t)s->source.st.st_size;
-	identity->change_time = s->source.st.st_ctim;
-	s->map.size = identity->size;
-	return identity->path && (identity->uuid || !s->source.filesystem->uuid) ? 0 : -ENOMEM;
-}
-
-static int load_mapfile(struct salvager *s)
-{
-	struct pmr_mapfile loaded = { 0 };
-	int ret;
-
-	ret = pmr_keep_load(s->ctx, &s->map_place, &s->map.identity, &loaded);
-	if (ret <= 0)
-		return ret;
-	s->salvage->resumed = true;
-	s->map.output = loaded.output;
-	s->map.rescued = loaded.rescued;
-	loaded.rescued = (struct pmr_ranges){ 0 };
-	pmr_mapfile_release(&loaded);
-	return pmr_ranges_copy(&s->rescue.have, &s->map.rescued);
-}
-
-static int find_places(struct salvager *s)
-{
-	int ret;
-
-	ret = pmr_output_find(s->ctx, "output", s->options->output, &s->source.st,
-			      &s->output_place);
-	if (!ret)
-		ret = check_place(s, &s->output_place);
-	if (!ret)
-		ret = find_mapfile(s);
-	if (!ret)
-		ret = identify(s);
-	if (!ret && s->options->mapfile)
-		ret = load_mapfile(s);
-	return ret;
-}
-
-static int open_output(struct salvager *s)
-{
-	const struct pmr_ranges *rescued = &s->map.rescued;
-	uint64_t end = s->salvage->resumed ? 0 : PMR_NO_ADDRESS;
-
-	if (rescued->n)
-		end = rescued->v[rescued->n - 1].offset + rescued->v[rescued->n - 1].length;
-	return pmr_output_open(s->ctx, &s->output_place, s->rescue.size, end, s->map.output,
-			       s->options->force, &s->output);
-}
-
-/* ---- mapfile */
-
-/* What is in the output, and what could not be read. */
-static int save_mapfile(struct salvager *s)
-{
-	struct pmr_mapfile now = { .identity = s->map.identity, .size = s->map.size };
-	int ret;
-
-	now.output = pmr_output_inode(s->output);
-	ret = pmr_ranges_copy(&now.rescued, &s->rescue.have);
-	for (size_t i = 0; i < s->rescue.done.n && !ret; i++)
-		ret = pmr_ranges_add(&now.rescued, s->rescue.done.v[i].offset,
-				     s->rescue.done.v[i].length);
-	pmr_ranges_normalize(&now.rescued);
-	now.bad = s->rescue.bad;
-	if (!ret)
-		ret = pmr_keep_save(s->ctx, &s->map_place, &now);
-	pmr_ranges_release(&now.rescued);
-	return ret;
-}
+/* ---- the mapfile, while it works */
 
 /* Bytes are safe before the mapfile says so. A mapfile that cannot be written is no reason to rescue no more. */
 static int checkpoint(struct salvager *s)
@@ -174,12 +46,12 @@ static int checkpoint(struct salvager *s)
 
 	s->kept_bytes = s->rescue.rescued;
 	clock_gettime(CLOCK_MONOTONIC, &s->kept_at);
-	ret = pmr_output_drain(s->output, &failed_at);
+	ret = pmr_output_drain(s->pair.output, &failed_at);
 	if (!ret)
-		ret = pmr_output_sync(s->output);
+		ret = pmr_output_sync(s->pair.output);
 	if (ret)
 		return ret;
-	ret = save_mapfile(s);
+	ret = pmr_pair_save(&s->pair, &s->rescue);
 	s->keeps = !ret;
 	return ret == -ENOMEM ? ret : 0;
 }
@@ -224,7 +96,7 @@ static void *get_buffer(void *data)
 {
 	struct salvager *s = data;
 
-	return pmr_output_buffer(s->output);
+	return pmr_output_buffer(s->pair.output);
 }
 
 static int write_output(void *data, uint64_t offset, const void *buffer, size_t length)
@@ -232,7 +104,7 @@ static int write_output(void *data, uint64_t offset, const void *buffer, size_t 
 	struct salvager *s = data;
 	int ret;
 
-	ret = pmr_output_write(s->output, offset, buffer, length);
+	ret = pmr_output_write(s->pair.output, offset, buffer, length);
 	s->told = s->told || ret;
 	return ret;
 }
@@ -332,7 +204,7 @@ static int settle_writes(struct salvager *s)
 	uint64_t failed_at = 0, end;
 	int error, ret = 0;
 
-	error = pmr_output_drain(s->output, &failed_at);
+	error = pmr_output_drain(s->pair.output, &failed_at);
 	if (!error)
 		return 0;
 	for (size_t i = 0; i < r->done.n && !ret && done[i].offset < failed_at; i++) {
@@ -356,14 +228,14 @@ static int rescue_cached(struct salvager *s)
 	ret = pmr_rescue_cached(r);
 	if (ret == -ENOMEM)
 		return ret;
-	r->stopped = pmr_output_drain(s->output, &failed_at);
+	r->stopped = pmr_output_drain(s->pair.output, &failed_at);
 	if (!r->stopped)
 		r->stopped = ret;
 	if (!r->stopped)
 		return 0;
 	s->told = true;
 	r->saved.n = 0;
-	return pmr_ranges_copy(&r->have, &s->map.rescued);
+	return pmr_ranges_copy(&r->have, &s->pair.map.rescued);
 }
 
 static int rescue(struct salvager *s)
@@ -458,10 +330,10 @@ static int conclude(struct salvager *s)
 	int ret;
 
 	look_again(s);
-	safe = !pmr_output_finish(s->output, s->source.st.st_mode);
-	safe = !pmr_output_sync(s->output) && safe;
+	safe = !pmr_output_finish(s->pair.output, s->source.st.st_mode);
+	safe = !pmr_output_sync(s->pair.output) && safe;
 	if (safe && s->options->mapfile) {
-		ret = save_mapfile(s);
+		ret = pmr_pair_save(&s->pair, &s->rescue);
 		if (ret == -ENOMEM)
 			return ret;
 		safe = !ret;
@@ -489,13 +361,16 @@ static int run(struct salvager *s)
 	s->rescue.filesystem = s->source.filesystem;
 	s->rescue.unplaced = s->source.unplaced;
 	s->rescue.size = (uint64_t)s->source.st.st_size;
-	ret = find_places(s);
+	ret = pmr_pair_find(&s->source, s->options, &s->pair);
+	s->salvage->resumed = s->pair.resumed;
+	if (!ret)
+		ret = pmr_ranges_copy(&s->rescue.have, &s->pair.map.rescued);
 	if (!ret)
 		ret = scan(s);
 	if (!ret)
 		ret = pmr_rescue_init(&s->rescue);
 	if (!ret)
-		ret = open_output(s);
+		ret = pmr_pair_open(&s->pair);
 	/* from here on there is a result, whatever happens */
 	if (!ret && s->options->mapfile)
 		ret = checkpoint(s);
@@ -527,8 +402,8 @@ int pmr_salvage_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const ch
 		.options = options,
 		.source.fd = -1,
 		.source.direct = -1,
-		.output_place.directory = -1,
-		.map_place.directory = -1,
+		.pair.output_place.directory = -1,
+		.pair.map_place.directory = -1,
 		.keeps = true,
 	};
 	int ret;
@@ -538,10 +413,7 @@ int pmr_salvage_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const ch
 	s.rescue.fill = options->fill;
 	s.salvage = calloc(1, sizeof(*s.salvage));
 	ret = s.salvage ? run(&s) : -ENOMEM;
-	pmr_output_close(s.output);
-	pmr_output_leave(&s.output_place);
-	pmr_output_leave(&s.map_place);
-	pmr_mapfile_release(&s.map);
+	pmr_pair_close(&s.pair);
 	pmr_source_close(&s.source);
 	pmr_ranges_release(&s.listed);
 	pmr_rescue_release(&s.rescue);

@@ -7,6 +7,7 @@
  *   rescue.c    which parts of a file to read, and what became of them; all I/O goes through its caller
  *   sectors.c   pages that the file does not give: is it poison, and what the device still gives of them
  *   tally.c     from what a rescue found to the losses of the result (pure)
+ *   pair.c      output and mapfile: where they may be, whether they belong together
  *   output.c    the file that the bytes go to
  *   behind.c    its writes, in the background
  *   keep.c      the mapfile on disk
@@ -333,5 +334,38 @@ int pmr_keep_load(struct pmr_ctx *ctx, const struct pmr_output_place *place,
 /** pmr_keep_save() - put a mapfile in the place of the one before, whole or not at all. Return: 0; -errno, said. */
 int pmr_keep_save(struct pmr_ctx *ctx, const struct pmr_output_place *place,
 		  const struct pmr_mapfile *map);
+
+/* ---- pair.c */
+
+/**
+ * struct pmr_pair - an output, and the mapfile that goes with it
+ * @output_place, @map_place: where they are
+ * @map: of which file; its ranges are what an earlier run rescued
+ * @resumed: there was such a run
+ */
+struct pmr_pair {
+	const struct pmr_source *source;
+	const struct pmr_salvage_options *options;
+	struct pmr_output_place output_place;
+	struct pmr_output_place map_place;
+	struct pmr_output *output;
+	struct pmr_mapfile map;
+	bool resumed;
+};
+
+/**
+ * pmr_pair_find() - look whether output and mapfile may be where they were named, and read the mapfile
+ * @pair: result; pmr_pair_close() is due also on failure
+ *
+ * Writes nothing. Return: 0; a negative errno, said; -ENOMEM.
+ */
+int pmr_pair_find(const struct pmr_source *source, const struct pmr_salvage_options *options,
+		  struct pmr_pair *pair);
+/** pmr_pair_open() - make the output, or open the one that the mapfile is of. Return: as pmr_output_open(). */
+int pmr_pair_open(struct pmr_pair *pair);
+/** pmr_pair_save() - bring the mapfile up to date; what it claims must be synced. Return: 0; a negative errno, said. */
+int pmr_pair_save(struct pmr_pair *pair, const struct pmr_rescue *rescue);
+/** pmr_pair_close() - takes an empty one, whose directories are -1 */
+void pmr_pair_close(struct pmr_pair *pair);
 
 #endif
