@@ -102,21 +102,23 @@ recover health
 check "four at once: all remembered" [ "$(grep -c '^[0-9]' "$list")" = 300 ]
 status_is 4 "four at once"
 
-has_lock() { grep -q "FLOCK.*WRITE $1 " /proc/locks; }
+# start_repair SIGNAL: a repair that gets the signal at the 150th of its 300 writes to the file
 start_repair() {
-	"$PMEM_RECOVER" repair --yes --from-backup=$backup $mnt >/tmp/first.json 2>/tmp/first.err &
-	repairing=$!
-	until has_lock $repairing || ! kill -0 $repairing; do :; done
-	while [ "$(badblocks "$PMEM" | wc -l)" = "$1" ] && kill -0 $repairing; do :; done
-	kill -STOP $repairing
+	strace -qq -o /dev/null -P $mnt/f -e trace=pwritev2 -e inject=pwritev2:signal="$1":when=150 \
+		"$PMEM_RECOVER" repair --yes --from-backup=$backup $mnt >/tmp/first.json 2>/tmp/first.err &
+	tracer=$!
 }
-start_repair 300
+start_repair SIGSTOP
+until [ "$(badblocks "$PMEM" | wc -l)" -le 150 ] || ! kill -0 $tracer; do
+	sleep 0.1
+done
+repairing=$(pgrep -P $tracer)
 left=$(badblocks "$PMEM" | wc -l)
 check "a repair at work: in the middle ($left left)" [ "$left" -gt 0 -a "$left" -lt 300 ]
 recover health
 report "a repair at work: nothing vanished" '.vanished == []'
 kill -CONT $repairing
-wait $repairing
+wait $tracer
 check "the repair ended well" [ $? = 1 ]
 recover health
 status_is 0 "after the repair"
@@ -124,11 +126,10 @@ check "after the repair: nothing is remembered" [ ! -e "$list" ]
 
 inject /tmp/list
 recover health
-start_repair 300
+start_repair SIGKILL
+wait $tracer
 left=$(badblocks "$PMEM" | wc -l)
 check "a repair that dies: in the middle ($left left)" [ "$left" -gt 0 -a "$left" -lt 300 ]
-kill -KILL $repairing
-wait $repairing 2>/dev/null
 recover health
 check "a repair that dies: exit status 12 ($status)" [ $status = 12 ]
 report "a repair that dies: what it cleared is told" "(.vanished | length) == $((300 - left))"
