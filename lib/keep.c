@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "salvage.h"
@@ -19,16 +20,28 @@ static int fail(struct pmr_ctx *ctx, const struct pmr_output_place *place, const
 
 static int read_text(const struct pmr_output_place *place, char **text, size_t *length)
 {
-	char path[64];
+	char *buffer = NULL;
+	struct stat st;
 	int fd, ret;
 
 	fd = openat(place->directory, place->name,
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	ret = pmr_read_text(path, PMR_MAPFILE_LIMIT, text, length);
-	close(fd);
+	if (fd < 0 || fstat(fd, &st)) {
+		ret = -errno;
+		goto out;
+	}
+	ret = (uint64_t)st.st_size > PMR_MAPFILE_LIMIT ? -EFBIG : 0;
+	if (ret)
+		goto out;
+	buffer = malloc((size_t)st.st_size + 1);
+	ret = buffer ? pmr_media_read_file(fd, 0, buffer, (size_t)st.st_size, length) : -ENOMEM;
+out:
+	if (fd >= 0)
+		close(fd);
+	if (ret)
+		free(buffer);
+	else
+		*text = buffer;
 	return ret;
 }
 
