@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One repair at a time on a device: a lock file that names its holder.
+ * One repair at a time on a device: a lock, and who holds it, which the kernel knows.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,28 +16,45 @@
 
 #define LOCK_DIRECTORY "/run/pmem-recover"
 
-static void read_holder(int fd, char *text, size_t size)
+/* Whether somebody holds a lock of flock(2) on a file; @pid: who, 0 where the kernel does not tell. */
+static bool find_holder(const struct stat *st, long *pid)
 {
-	ssize_t n = pread(fd, text, size - 1, 0);
+	char wanted[64], line[256];
+	bool found = false;
+	FILE *locks;
 
-	text[n > 0 ? n : 0] = '\0';
-	text[strcspn(text, "\n")] = '\0';
+	*pid = 0;
+	snprintf(wanted, sizeof(wanted), " %02x:%02x:%" PRIu64 " ", major(st->st_dev),
+		 minor(st->st_dev), (uint64_t)st->st_ino);
+	locks = fopen("/proc/locks", "re");
+	while (locks && !found && fgets(line, sizeof(line), locks))
+		found = strstr(line, " FLOCK ") && strstr(line, wanted);
+	if (locks)
+		fclose(locks);
+	/* "1: FLOCK  ADVISORY  WRITE 1234 00:1a:42 0 EOF" */
+	if (found && (sscanf(line, "%*s %*s %*s %*s %ld", pid) != 1 || *pid < 0))
+		*pid = 0;
+	return found;
 }
 
-/* The kernel drops the lock with its holder, so what the file says counts only while it is locked. */
-static int write_holder(int fd)
+static void say_holder(struct pmr_ctx *ctx, const struct pmr_device *device, int lock)
 {
-	char text[32];
-	int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	struct stat st;
+	long pid = 0;
 
-	if (ftruncate(fd, 0) < 0)
-		return -errno;
-	return pwrite(fd, text, (size_t)length, 0) == length ? 0 : -EIO;
+	if (!fstat(lock, &st))
+		find_holder(&st, &pid);
+	if (pid)
+		pmr_say(ctx, PMR_ERROR, "device-locked", device->name,
+			"another pmem-recover repairs it, process %ld; wait for it to end", pid);
+	else
+		pmr_say(ctx, PMR_ERROR, "device-locked", device->name,
+			"another pmem-recover repairs it; wait for it to end");
 }
 
 int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *fd)
 {
-	char path[128], holder[32];
+	char path[128];
 	int lock, ret;
 
 	snprintf(path, sizeof(path), LOCK_DIRECTORY "/%s.lock", device->name);
@@ -55,20 +72,11 @@ int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *f
 	}
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
 		ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		read_holder(lock, holder, sizeof(holder));
 		if (ret == -EBUSY)
-			pmr_say(ctx, PMR_ERROR, "device-locked", device->name,
-				"another pmem-recover repairs it, process %s; wait for it to end",
-				*holder ? holder : "unknown");
+			say_holder(ctx, device, lock);
 		else
 			pmr_say(ctx, PMR_ERROR, "lock", path, "cannot be locked: %s",
 				strerror(-ret));
-		close(lock);
-		return ret;
-	}
-	ret = write_holder(lock);
-	if (ret) {
-		pmr_say(ctx, PMR_ERROR, "lock", path, "cannot be written: %s", strerror(-ret));
 		close(lock);
 		return ret;
 	}
@@ -79,20 +87,10 @@ int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *f
 /* To ask for the lock would be in the way of a repair that wants it. */
 bool pmr_lock_is_held(const struct pmr_device *device)
 {
-	char path[128], wanted[64], line[256];
+	char path[128];
 	struct stat st;
-	bool found = false;
-	FILE *locks;
+	long pid;
 
 	snprintf(path, sizeof(path), LOCK_DIRECTORY "/%s.lock", device->name);
-	if (stat(path, &st) < 0)
-		return false;
-	snprintf(wanted, sizeof(wanted), " %02x:%02x:%" PRIu64 " ", major(st.st_dev),
-		 minor(st.st_dev), (uint64_t)st.st_ino);
-	locks = fopen("/proc/locks", "re");
-	while (locks && !found && fgets(line, sizeof(line), locks))
-		found = strstr(line, " FLOCK ") && strstr(line, wanted);
-	if (locks)
-		fclose(locks);
-	return found;
+	return !stat(path, &st) && find_holder(&st, &pid);
 }
