@@ -459,6 +459,52 @@ static void test_memory(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+/* A copy: what the page cache gave is in it, what an earlier run rescued is no loss of it. */
+static void test_salvages(void **state)
+{
+	static const struct {
+		const char *what;
+		struct pmr_salvage salvage;
+		enum pmr_state state; /* of one loss; PMR_UNWRITTEN counts for nothing */
+		enum pmr_trust trust;
+		int status;
+	} rows[] = {
+		{ "all of it", { .complete = true }, PMR_UNWRITTEN, PMR_LIST_COMPLETE, 0 },
+		{ "lost", { .complete = true, .lost = 512 }, PMR_LOST, PMR_LIST_COMPLETE, 4 },
+		{ "lost, in no list",
+		  { .complete = true, .lost = 512 },
+		  PMR_UNWRITTEN,
+		  PMR_LIST_COMPLETE,
+		  4 },
+		{ "from the page cache", { .complete = true }, PMR_CACHED, PMR_LIST_COMPLETE, 0 },
+		{ "stopped", { .remaining = 4096 }, PMR_UNKNOWN, PMR_LIST_COMPLETE, 8 },
+		{ "stopped, lost", { .remaining = 1, .lost = 1 }, PMR_LOST, PMR_LIST_COMPLETE, 12 },
+		{ "changed", { .complete = false }, PMR_UNWRITTEN, PMR_LIST_COMPLETE, 8 },
+		{ "no list", { .complete = true }, PMR_UNWRITTEN, PMR_LIST_UNKNOWN, 8 },
+		{ "a list that is cut",
+		  { .complete = true },
+		  PMR_UNWRITTEN,
+		  PMR_LIST_INCOMPLETE,
+		  8 },
+	};
+	struct pmr_salvage salvage;
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_up(&world, VERB_SALVAGE);
+		salvage = rows[i].salvage;
+		world.report.salvage = &salvage;
+		world.report.scan = &world.scan;
+		world.scan.n_files = 1;
+		world.file.n_losses = 1;
+		world.losses[0] = (struct pmr_loss){ .length = 512, .state = rows[i].state };
+		world.device.badblocks.trust = rows[i].trust;
+		if (status_of(&world) != rows[i].status)
+			fail_msg("%s: exit status %d", rows[i].what, world.report.exit_status);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -467,7 +513,7 @@ int main(void)
 		cmocka_unit_test(test_failures),       cmocka_unit_test(test_dry_runs),
 		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_behind_the_end), cmocka_unit_test(test_locations),
-		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_salvages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
