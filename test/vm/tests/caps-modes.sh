@@ -39,7 +39,6 @@ for fs in ext4 xfs; do
 		check "mode $mode: nothing about it changed" eval 'state_of $mnt/m$mode | diff /tmp/before.$mode -'
 	done
 	unmount
-	flush_reports
 	name=$name_of_test
 done
 finish

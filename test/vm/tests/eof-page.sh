@@ -40,7 +40,6 @@ for fs in ext4 xfs; do
 	truncate -s 20480 $mnt/tail
 	check "zeros behind the end" cmp -n 10480 -i 10000:0 $mnt/tail /dev/zero
 	unmount
-	flush_reports
 	name=$name_of_test
 done
 finish

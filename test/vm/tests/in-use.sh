@@ -52,7 +52,6 @@ for fs in ext4 xfs; do
 	status_is 1 "when nobody has it open"
 	check "then it is repaired" same f
 	unmount
-	flush_reports
 	name=$name_of_test
 done
 finish

@@ -7,7 +7,8 @@
 #	run COMMAND...			sets status; stdout goes to $out, stderr to $err
 #	status_is N WHAT		the last run's exit status; also the report's own exit_status
 #	says WHAT TEXT			the last run's stderr has this text (an extended regular expression)
-#	report WHAT FILTER		jq's filter is true of the last run's report
+#	report WHAT FILTER		jq's filter is true of the last run's report; asked at the end
+#	next_run			new $out and $err, for what writes to them by itself
 #	recover VERB [ARGUMENT]...	run pmem-recover
 #	mount_fs [FS] [MKFS-OPTION...]	make a filesystem on $PMEM and mount it at $mnt
 #	make_file NAME BYTES [SEED]	a file of reproducible bytes in $mnt, with a copy in $backup
@@ -37,14 +38,22 @@ case $(uname -r) in *-flag) kernel=flag ;; esac
 name="$name $kernel $kind"
 mnt=/mnt
 backup=/tmp/backup
-out=/tmp/out.json
-err=/tmp/err
+runs=0
 status=0
 failures=0
 pending_what=()
 pending_filter=()
-mkdir -p $mnt $backup
+pending_name=()
+pending_last=()
+pending_status=()
+pending_out=()
+pending_err=()
 journals=/var/lib/pmem-recover
+run_files=/tmp/runs.$$
+out=$run_files/0.json
+err=$run_files/0.err
+last=
+mkdir -p $mnt $backup $run_files
 
 # use_pmem fsdax|raw: sets PMEM; quick where the namespace is of that kind already.
 use_pmem() {
@@ -81,8 +90,14 @@ show_run() {
 	head -n 20 "$err" | sed 's/^/    stderr: /'
 }
 
+next_run() {
+	runs=$((runs + 1))
+	out=$run_files/$runs.json
+	err=$run_files/$runs.err
+}
+
 run() {
-	flush_reports
+	next_run
 	last=$*
 	"$@" >"$out" 2>"$err" </dev/null
 	status=$?
@@ -115,30 +130,49 @@ says() {
 	fi
 }
 
-# jq takes long to start on an emulated CPU: what is to be true of one report is asked at once, before the next run.
+# jq takes long to start on an emulated CPU: what is to be true of reports is asked at once, by finish.
 report() {
 	pending_what+=("$1")
 	pending_filter+=("$2")
+	pending_name+=("$name")
+	pending_last+=("$last")
+	pending_status+=("$status")
+	pending_out+=("$out")
+	pending_err+=("$err")
 }
 
-flush_reports() {
-	local program='' filter answers n shown=no
-	[ ${#pending_what[@]} -gt 0 ] || return 0
-	for filter in "${pending_filter[@]}"; do
-		program+="(try ($filter) catch false),"
+# ask_jq N...: of these that are pending, one line an answer.
+ask_jq() {
+	local n program='' file='' files=()
+	for n in "$@"; do
+		# What is asked of one report follows each other.
+		[ "${pending_out[n]}" = "$file" ] || files+=("${pending_out[n]}")
+		file=${pending_out[n]}
+		program+="(.[\"$file\"] | if . then [try (${pending_filter[n]}) catch false] else [] end |"
+		program+=" if length == 1 then .[0] else \"not one answer\" end),"
 	done
-	mapfile -t answers < <(jq "${program%,}" "$out" 2>&1)
+	jq -nc "reduce inputs as \$report ({}; .[input_filename] = \$report) | ${program%,}" "${files[@]}" 2>&1
+}
+
+ask_reports() {
+	local answers answer n shown=
+	[ ${#pending_what[@]} -gt 0 ] || return 0
+	mapfile -t answers < <(ask_jq "${!pending_what[@]}")
 	for n in "${!pending_what[@]}"; do
-		if [ "${answers[n]:-}" = true ] && [ ${#answers[@]} = ${#pending_what[@]} ]; then
+		answer=${answers[n]:-nothing}
+		# A report that is no JSON, or a filter that is none, spoils all of them.
+		[ ${#answers[@]} = ${#pending_what[@]} ] || answer=$(ask_jq "$n")
+		name=${pending_name[n]}
+		if [ "$answer" = true ]; then
 			ok "${pending_what[n]}"
 			continue
 		fi
-		not_ok "${pending_what[n]}: ${answers[n]:-nothing}, not true: ${pending_filter[n]}"
-		[ $shown = yes ] || show_report
-		shown=yes
+		not_ok "${pending_what[n]}: $answer, not true: ${pending_filter[n]}"
+		last=${pending_last[n]} status=${pending_status[n]} out=${pending_out[n]} err=${pending_err[n]}
+		[ "$shown" = "$out" ] || show_report
+		shown=$out
 	done
 	pending_what=()
-	pending_filter=()
 }
 
 repair() {
@@ -191,7 +225,6 @@ clean() { [ -z "$(badblocks "$PMEM")" ]; }
 clear_all() { "$TREE" clear "$PMEM"; }
 
 unmount() {
-	flush_reports
 	umount $mnt
 	clear_all
 	rm -rf "${backup:?}"/* "${journals:?}"/*.journal
@@ -200,7 +233,7 @@ unmount() {
 device_sector() { dd if="$PMEM" bs=512 skip="$1" count=1 iflag=direct status=none; }
 
 finish() {
-	flush_reports
+	ask_reports
 	[ $failures = 0 ] || exit 1
 	exit 0
 }

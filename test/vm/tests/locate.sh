@@ -57,7 +57,6 @@ all_bytes() {
 	report "names, unwritten and past the end are all there" '[.places[] | select(.links != [])] != [] and
 		any(.places[]; .kind == "unwritten") and any(.places[]; .past_eof)'
 	[ $fs = ext4 ] || report "so is a block of more than one file" 'any(.places[]; .shared)'
-	flush_reports
 }
 
 # The last bytes of two files' places, and of one of each other owner. A path of any bytes stays JSON.

@@ -110,7 +110,6 @@ for fs in ext4 xfs; do
 	check_named
 	check_not_dax
 	unmount
-	flush_reports
 	name=$name_of_test
 done
 finish

@@ -63,7 +63,7 @@ check_flag() {
 # A write that says EIO has tried; three pages of it are enough.
 check_refused() {
 	local attempts
-	flush_reports
+	next_run
 	strace -f -e trace=pwritev2 -o /tmp/trace "$PMEM_RECOVER" repair --yes --journal=$journals "${@:3}" >"$out" 2>"$err" </dev/null
 	status=$?
 	last=$*

@@ -40,7 +40,6 @@ for fs in ext4 xfs; do
 	check "without the page cache: cached" same cached
 	check "without the page cache: dropped" same dropped
 	unmount
-	flush_reports
 	name=$name_of_test
 done
 finish

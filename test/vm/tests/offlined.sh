@@ -90,7 +90,6 @@ for fs in xfs ext4; do
 	take "a page never mapped" 262144
 	rm $backup/g
 	umount $mnt
-	flush_reports
 	name=$name_of_test
 done
 finish

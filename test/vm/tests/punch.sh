@@ -117,7 +117,6 @@ for fs in ext4 xfs; do
 	check_punch
 	check_full
 	unmount
-	flush_reports
 	name=$name_of_test
 done
 finish

@@ -25,6 +25,7 @@ for how in flag zero; do
 	done
 	poison_file f $((24 * 512))
 	rm -f /tmp/copy /tmp/map
+	next_run
 	# the list is read, the output made, and then the first read takes its time
 	strace -f -qq -o /dev/null -e trace=preadv2 -e inject=preadv2:delay_enter=20000000:when=1 \
 		"$PMEM_RECOVER" salvage $mnt/f -o /tmp/copy --mapfile=/tmp/map >"$out" 2>"$err" </dev/null &

@@ -73,7 +73,6 @@ for fs in ext4 xfs; do
 	report "the ranges are as many" "[.files[].ranges[] | select(.state == \"lost\") | .length] | add == $bytes"
 	check "every other byte is in the copy" cmp $copy $expected
 	check "the mapfile says so" [ "$(lost)" = $((bytes / 512)) ]
-	flush_reports
 	list=$(badblocks "$PMEM")
 
 	# a list that knows nothing: reading tells
@@ -120,7 +119,6 @@ for fs in ext4 xfs; do
 	fi
 	rm -f $copy $map
 	unmount
-	flush_reports
 	name=$name_of_test
 done
 
