@@ -66,7 +66,9 @@ static int kernel_symbols(void)
 {
 	int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd;
 }
 
 static const struct pmr_rwf_kernel *kernel_of(const struct pmr_rwf *rwf)
