@@ -27,6 +27,8 @@ here=${here:-$(cd "$(dirname "$0")" && pwd)}
 [ -d /tmp/stage ] || cp -r "${STAGE:?}" /tmp/stage || exit 99
 PMEM_RECOVER=/tmp/stage/pmem-recover
 TREE=/tmp/stage/tree
+# shellcheck disable=SC2034 # for tests that source this
+WRITER=/tmp/stage/writer
 export LD_LIBRARY_PATH=/tmp/stage
 name=$(basename "$0" .sh)
 kind=e820
