@@ -34,6 +34,12 @@ enum option {
 	OPT_FILL,
 	OPT_ADDRESS,
 	OPT_ACKNOWLEDGE,
+	OPT_ONLINE,
+	OPT_RESUME,
+	OPT_KEEP,
+	OPT_ALL,
+	OPT_SET_ASIDE,
+	OPT_EXPORT,
 };
 
 #define TABLE(table, title)                                                         \
@@ -108,7 +114,8 @@ static const struct poptOption repair_table[] = {
 	VALUE("verify-backup", OPT_VERIFY_BACKUP,
 	      "how much of the readable file must agree with the backup; window is the default",
 	      "window|full|none"),
-	FLAG("force", '\0', OPT_FORCE, "allow --verify-backup=none"),
+	FLAG("force", '\0', OPT_FORCE,
+	     "allow --verify-backup=none; with --resume, a journal of another host"),
 	FLAG("zero-fill", '\0', OPT_ZERO_FILL, "write zeros over what is lost"),
 	FLAG("accept-offlined", '\0', OPT_ACCEPT_OFFLINED,
 	     "replace whole pages that a machine check took offline"),
@@ -116,14 +123,32 @@ static const struct poptOption repair_table[] = {
 	     "write listed sectors even where they can be read; loop devices only"),
 	VALUE("method", OPT_METHOD,
 	      "how to write; auto, the default, is the best that works in place",
-	      "auto|flag|write|punch"),
+	      "auto|flag|write|punch|device"),
+	FLAG("online", '\0', OPT_ONLINE, "repair files that are in use, too, by --method=device"),
 	VALUE("ranges", OPT_RANGES,
 	      "also repair what this earlier report says is lost and no list knows any more",
 	      "REPORT"),
 	VALUE("journal", OPT_JOURNAL,
 	      "where to keep the journal; /var/lib/pmem-recover is the default", "DIR"),
+	VALUE("keep", OPT_KEEP,
+	      "remove journals of finished repairs after so many days; 90 is the default",
+	      "DAYS|forever"),
+	FLAG("resume", '\0', OPT_RESUME,
+	     "finish interrupted repairs from their journals, which are then the arguments; without one, all"),
 	FLAG("yes", 'y', OPT_YES, "do not ask"),
 	FLAG("dry-run", 'n', OPT_DRY_RUN, "show what would be written, and write nothing"),
+	POPT_TABLEEND
+};
+
+static const struct poptOption journal_table[] = {
+	VALUE("journal", OPT_JOURNAL,
+	      "the directory of the journals; /var/lib/pmem-recover is the default", "DIR"),
+	FLAG("all", '\0', OPT_ALL,
+	     "also those of repairs that came to their end, or were set aside"),
+	VALUE("export", OPT_EXPORT, "write the bytes that they hold to files in this directory",
+	      "DIR"),
+	FLAG("set-aside", '\0', OPT_SET_ASIDE,
+	     "decide that they are not to be resumed; they are kept"),
 	POPT_TABLEEND
 };
 
@@ -143,6 +168,10 @@ const struct poptOption options_health[] = { TABLE(health_table, "Health options
 					     TABLE(badblocks_table, "Options:"),
 					     TABLE(common_table, "Common options:"),
 					     POPT_TABLEEND };
+
+const struct poptOption options_journal[] = { TABLE(journal_table, "Journal options:"),
+					      TABLE(common_table, "Common options:"),
+					      POPT_TABLEEND };
 
 const struct poptOption options_badblocks[] = { TABLE(badblocks_table, "Options:"),
 						TABLE(common_table, "Common options:"),
@@ -177,6 +206,14 @@ static bool *flag_of(struct options *options, int option)
 		return &options->yes;
 	case OPT_DRY_RUN:
 		return &options->dry_run;
+	case OPT_ONLINE:
+		return &options->online;
+	case OPT_RESUME:
+		return &options->resume;
+	case OPT_ALL:
+		return &options->all;
+	case OPT_SET_ASIDE:
+		return &options->set_aside;
 	default:
 		return NULL;
 	}
@@ -201,6 +238,8 @@ static char **string_of(struct options *options, int option)
 		return &options->mapfile;
 	case OPT_ACKNOWLEDGE:
 		return &options->acknowledge;
+	case OPT_EXPORT:
+		return &options->export;
 	default:
 		return NULL;
 	}
@@ -240,7 +279,7 @@ static int set_verify(struct options *options, const char *value)
 
 static int set_method(struct options *options, const char *value)
 {
-	for (int i = PMR_METHOD_AUTO; i <= PMR_METHOD_PUNCH; i++) {
+	for (int i = PMR_METHOD_AUTO; i <= PMR_METHOD_DEVICE; i++) {
 		if (!strcmp(value, pmr_method_name((enum pmr_method)i))) {
 			options->method = (enum pmr_method)i;
 			return 0;
@@ -285,6 +324,18 @@ static int set_fill(struct options *options, const char *value)
 	return 0;
 }
 
+static int set_keep(struct options *options, const char *value)
+{
+	uint64_t days = PMR_KEEP_FOREVER;
+
+	if (strcmp(value, "forever") &&
+	    (parse_number(value, 10, &days) || days >= PMR_KEEP_FOREVER))
+		return -EINVAL;
+	options->keep_days = (unsigned int)days;
+	options->has_keep = true;
+	return 0;
+}
+
 static int set_address(struct options *options, const char *value)
 {
 	if (parse_number(value, 16, &options->address))
@@ -301,7 +352,8 @@ static const struct value {
 } values[] = {
 	{ OPT_FORMAT, set_format, "no such format: it is json or human" },
 	{ OPT_VERIFY_BACKUP, set_verify, "--verify-backup is window, full or none" },
-	{ OPT_METHOD, set_method, "--method is auto, flag, write or punch" },
+	{ OPT_METHOD, set_method, "--method is auto, flag, write, punch or device" },
+	{ OPT_KEEP, set_keep, "--keep is a number of days, or forever" },
 	{ OPT_RECOVERY_FLAG, set_recovery_flag,
 	  "--recovery-flag is auto, never or one bit such as 0x20" },
 	{ OPT_FILL, set_fill, "--fill is a byte, 0 to 255 or 0x00 to 0xff" },
@@ -413,6 +465,7 @@ void options_release(struct options *options)
 	free(options->output);
 	free(options->mapfile);
 	free(options->acknowledge);
+	free(options->export);
 	*options = (struct options){ 0 };
 }
 

@@ -41,6 +41,13 @@ struct options {
 	bool has_address;
 	uint64_t address;
 	char *acknowledge;
+	bool online;
+	bool resume;
+	bool has_keep;
+	unsigned int keep_days;
+	bool all;
+	bool set_aside;
+	char *export;
 	char **args;
 	size_t n_args;
 };
@@ -52,6 +59,7 @@ extern const struct poptOption options_locate[];
 extern const struct poptOption options_salvage[];
 extern const struct poptOption options_repair[];
 extern const struct poptOption options_health[];
+extern const struct poptOption options_journal[];
 
 /**
  * options_parse() - parse what follows the verb

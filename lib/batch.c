@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "repair.h"
 
@@ -17,6 +18,15 @@ struct batch {
 	size_t used; /* of the buffers */
 	uint64_t reached; /* file offset: what lies before it has its outcome */
 };
+
+/* seconds of a clock that nobody sets */
+static time_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+	return time.tv_sec;
+}
 
 static bool is_left(const struct pmr_file *file, const struct pmr_step *step)
 {
@@ -79,8 +89,48 @@ static void leave(struct batch *b, const struct pmr_chunk *chunk, const char *re
 	pmr_plan_leave(b->plan->file, &chunk->step, chunk->step.offset, reason);
 }
 
-/* Right before the writes: the list, the file, and then each chunk that is to be written. */
-static int look(struct batch *b)
+/*
+ * Notes in the journal how far chunks [from, to) came: those of which is_marked() is true. Before a look, not between it
+ * and the writes: that it is on stable storage takes its time.
+ */
+static int note(struct batch *b, size_t from, size_t to, enum pmr_mark mark,
+		bool (*is_marked)(const struct pmr_chunk *chunk))
+{
+	uint64_t pieces[PMR_BATCH];
+	size_t n = 0;
+
+	for (size_t i = from; i < to; i++)
+		if (is_marked(&b->chunks[i]))
+			pieces[n++] = b->chunks[i].piece;
+	return pmr_journal_mark(b->writer->journal, b->writer->index, mark, pieces, n,
+				&b->claim->change_time);
+}
+
+static bool is_wanted(const struct pmr_chunk *chunk)
+{
+	return !is_chunk_left(chunk);
+}
+
+static bool is_untouched(const struct pmr_chunk *chunk)
+{
+	return !chunk->touched;
+}
+
+/* Whether all of it was written, or found to be there, and verified. */
+static bool is_done(const struct pmr_chunk *chunk)
+{
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; chunk->touched && i < chunk->step.n_losses; i++) {
+		loss = pmr_chunk_loss(chunk, i, 0, chunk->length);
+		if (loss && loss->state != PMR_REPAIRED && loss->state != PMR_ZEROED)
+			return false;
+	}
+	return chunk->touched;
+}
+
+/* Right before the writes: the list, the file, and then each chunk from @from on that is to be written. */
+static int look(struct batch *b, size_t from)
 {
 	struct pmr_places places = { 0 };
 	const char *of_file, *reason;
@@ -90,12 +140,12 @@ static int look(struct batch *b)
 	if (ret)
 		return ret;
 	of_file = pmr_claim_check(b->claim);
-	for (size_t i = 0; i < b->n; i++) {
+	for (size_t i = from; i < b->n; i++) {
 		if (is_chunk_left(&b->chunks[i]))
 			continue;
 		reason = pmr_is_cancelled(b->writer->ctx) ? "interrupted" : of_file;
 		if (!reason)
-			reason = pmr_write_look(b->writer, &places, &b->chunks[i]);
+			reason = b->writer->look(b->writer, &places, &b->chunks[i]);
 		if (reason)
 			leave(b, &b->chunks[i], reason);
 	}
@@ -109,15 +159,19 @@ static bool is_punched(const struct batch *b, const struct pmr_chunk *chunk)
 	return b->plan->method == PMR_METHOD_PUNCH && chunk->step.offset < b->plan->file->size;
 }
 
-static int write_chunks(struct batch *b)
+/* Chunks from @from on, as many as the mark before them still stands for. @reached: the first one that was not. */
+static int write_chunks(struct batch *b, size_t from, size_t *reached)
 {
+	time_t until = now() + PMR_MARK_SECONDS;
 	struct pmr_chunk *chunk;
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < b->n; i++) {
-		chunk = &b->chunks[i];
+	for (*reached = from; !ret && *reached < b->n; ++*reached) {
+		chunk = &b->chunks[*reached];
 		if (is_chunk_left(chunk))
 			continue;
+		if (*reached > from && now() > until)
+			break;
 		if (is_punched(b, chunk))
 			ret = pmr_punch_chunk(b->writer, chunk);
 		/* cheap enough to be asked each time, and it is what keeps the others from changing */
@@ -129,19 +183,36 @@ static int write_chunks(struct batch *b)
 	return ret;
 }
 
-static int run(struct batch *b)
+/* Chunks from @from on, with marks before and after. */
+static int run_from(struct batch *b, size_t from, size_t *reached)
 {
 	int ret, verified;
 
+	ret = note(b, from, b->n, PMR_MARK_OPEN, is_wanted);
+	if (!ret)
+		ret = look(b, from);
+	if (ret)
+		return ret;
+	ret = write_chunks(b, from, reached);
+	verified = pmr_write_verify(b->writer, b->chunks + from, *reached - from);
+	if (!ret)
+		ret = verified;
+	if (!ret)
+		ret = note(b, from, *reached, PMR_MARK_DONE, is_done);
+	if (!ret)
+		ret = note(b, from, *reached, PMR_MARK_NONE, is_untouched);
+	return ret;
+}
+
+static int run(struct batch *b)
+{
+	size_t reached = 0;
+	int ret = 0;
+
 	if (!b->n)
 		return 0;
-	ret = look(b);
-	if (!ret) {
-		ret = write_chunks(b);
-		verified = pmr_write_verify(b->writer, b->chunks, b->n);
-		if (!ret)
-			ret = verified;
-	}
+	while (!ret && reached < b->n)
+		ret = run_from(b, reached, &reached);
 	if (!ret)
 		b->reached = b->chunks[b->n - 1].step.offset + b->chunks[b->n - 1].length;
 	for (size_t i = 0; i < b->n; i++) {
@@ -165,6 +236,7 @@ static bool is_full(const struct batch *b, size_t length)
 static int add(struct batch *b, const struct pmr_step *step, uint64_t done, uint64_t *position)
 {
 	size_t length = pmr_chunk_length(step, done);
+	uint64_t piece = *position;
 	struct pmr_chunk *chunk;
 	int ret;
 
@@ -189,6 +261,7 @@ static int add(struct batch *b, const struct pmr_step *step, uint64_t done, uint
 	ret = pmr_journal_read(b->writer->journal, position, b->writer->bytes + b->used, length);
 	if (ret)
 		return ret;
+	chunk->piece = piece;
 	chunk->journal_offset = *position - length;
 	b->n++;
 	/* where blocks are smaller than pages a chunk may be too, and the next one still begins with a page */

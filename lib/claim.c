@@ -110,7 +110,8 @@ static int remember_capability(struct pmr_claim *claim)
 	return 0;
 }
 
-static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, const char **refused)
+static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, bool online,
+		      const char **refused)
 {
 	const struct pmr_file *file = claim->file;
 	char holders[256];
@@ -118,6 +119,10 @@ static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, const char *
 
 	if (!ret)
 		return 0;
+	if (ret == -EAGAIN && online) {
+		claim->in_use = true;
+		return 0;
+	}
 	if (ret == -EAGAIN) {
 		pmr_holders(file->filesystem->devno, file->inode, holders, sizeof(holders));
 		pmr_say(ctx, PMR_ERROR, "in-use", file->path,
@@ -132,8 +137,8 @@ static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, const char *
 	return -EBUSY;
 }
 
-int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_claim *claim,
-		   const char **refused)
+int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online,
+		   struct pmr_claim *claim, const char **refused)
 {
 	struct pmr_claim c = { .fd = -1, .file = file, .change_time = file->change_time };
 	struct stat st;
@@ -157,7 +162,7 @@ int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_
 	posix_fadvise(c.fd, 0, 0, POSIX_FADV_RANDOM);
 	ret = remember_capability(&c);
 	if (!ret)
-		ret = take_lease(ctx, &c, refused);
+		ret = take_lease(ctx, &c, online, refused);
 	if (ret)
 		goto fail;
 	*claim = c;

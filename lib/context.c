@@ -15,6 +15,7 @@ struct pmr_ctx {
 	void *progress_data;
 	const volatile sig_atomic_t *cancel;
 	struct pmr_rwf rwf;
+	struct pmr_freezer freezer;
 };
 
 int pmr_new(struct pmr_ctx **ctx)
@@ -47,6 +48,16 @@ void pmr_set_progress_fn(struct pmr_ctx *ctx, pmr_progress_fn fn, void *data)
 void pmr_set_cancel(struct pmr_ctx *ctx, const volatile sig_atomic_t *flag)
 {
 	ctx->cancel = flag;
+}
+
+void pmr_set_freezer(struct pmr_ctx *ctx, const struct pmr_freezer *freezer)
+{
+	ctx->freezer = freezer ? *freezer : (struct pmr_freezer){ 0 };
+}
+
+const struct pmr_freezer *pmr_ctx_freezer(struct pmr_ctx *ctx)
+{
+	return ctx->freezer.run ? &ctx->freezer : NULL;
 }
 
 struct pmr_rwf *pmr_ctx_rwf(struct pmr_ctx *ctx)

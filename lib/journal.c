@@ -2,46 +2,26 @@
 /*
  * The journal of a repair: the plan and the bytes to be written, on stable storage before the first write.
  *
- * A file of records, each a header (below, little endian) and its payload. JOURNAL opens it, END closes it. Each file
- * to be repaired has a FILE and a PATH, a BYTES for every piece to be written, and after its writes an OUTCOME.
+ * A file of records. JOURNAL opens it, END closes it. Each file to be repaired has a FILE and a PATH, a BYTES for every
+ * piece to be written, a MARK before and after the writes of pieces, and at last an OUTCOME.
  */
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <zlib.h>
 
-#include "repair.h"
+#include "journal.h"
 
 /* Small records are written together. */
 #define WAITING (64u * 1024)
-
-#define MAGIC 0x4a524d50u /* "PMRJ" */
-#define FORMAT_VERSION 1
-
-enum record {
-	RECORD_JOURNAL = 1, /* JSON: who, where, when */
-	RECORD_FILE = 2, /* JSON: the file, its losses and steps */
-	RECORD_PATH = 3, /* the file's name, as it is */
-	RECORD_BYTES = 4, /* what is to be written at @position in the file */
-	RECORD_OUTCOME = 5, /* JSON: what became of the losses */
-	RECORD_END = 6, /* every file has its outcome */
-};
-
-struct header {
-	uint32_t magic;
-	uint32_t type;
-	uint64_t length; /* of the payload */
-	uint64_t position; /* BYTES: offset in the file; else 0 */
-	uint32_t payload_crc; /* CRC-32 as zlib's */
-	uint32_t header_crc; /* of the fields above */
-};
 
 struct pmr_journal {
 	struct pmr_ctx *ctx;
@@ -50,7 +30,9 @@ struct pmr_journal {
 	uint64_t end; /* where the next record goes */
 	char *waiting; /* WAITING bytes: the last ones ahead of @end, not yet written */
 	size_t n_waiting;
-	char name[64];
+	size_t n_files;
+	bool zero_fill;
+	char name[NAME_MAX + 1];
 	char *path;
 };
 
@@ -66,11 +48,6 @@ static int write_all(int fd, const void *bytes, size_t length, uint64_t offset)
 	size_t written;
 
 	return pmr_media_write_file(fd, 0, offset, bytes, length, &written);
-}
-
-static uint32_t crc(const void *bytes, size_t length)
-{
-	return (uint32_t)crc32_z(crc32_z(0, NULL, 0), bytes, length);
 }
 
 static int flush(struct pmr_journal *journal)
@@ -104,24 +81,18 @@ static int put(struct pmr_journal *journal, const void *bytes, size_t length)
 	return ret;
 }
 
-static int append(struct pmr_journal *journal, enum record type, uint64_t position,
+static int append(struct pmr_journal *journal, enum pmr_record type, uint64_t position,
 		  const void *payload, size_t length)
 {
-	struct header header = {
-		.magic = htole32(MAGIC),
-		.type = htole32(type),
-		.length = htole64(length),
-		.position = htole64(position),
-		.payload_crc = htole32(crc(payload, length)),
-	};
+	struct pmr_record_header header = pmr_record_seal(type, position, payload, length);
 	int ret;
 
-	header.header_crc = htole32(crc(&header, offsetof(struct header, header_crc)));
 	ret = put(journal, &header, sizeof(header));
 	return ret ? ret : put(journal, payload, length);
 }
 
-static int append_json(struct pmr_journal *journal, enum record type, struct json_object *object)
+static int append_json(struct pmr_journal *journal, enum pmr_record type,
+		       struct json_object *object)
 {
 	const char *text;
 	size_t length;
@@ -152,13 +123,14 @@ static int append_opening(struct pmr_journal *journal, const char *started)
 	gethostname(host, sizeof(host) - 1);
 	if (!pmr_read_text("/proc/sys/kernel/random/boot_id", 64, &boot, &length))
 		boot[strcspn(boot, "\n")] = '\0';
-	add(object, "format_version", json_object_new_int(FORMAT_VERSION));
+	add(object, "format_version", json_object_new_int(PMR_JOURNAL_VERSION));
 	add(object, "version", json_object_new_string(pmr_version()));
 	add(object, "started_at", json_object_new_string(started));
 	add(object, "host", json_object_new_string(host));
 	add(object, "boot_id", new_text(boot));
 	add(object, "pid", json_object_new_int64(getpid()));
-	ret = append_json(journal, RECORD_JOURNAL, object);
+	add(object, "zero_fill", json_object_new_boolean(journal->zero_fill));
+	ret = append_json(journal, PMR_RECORD_JOURNAL, object);
 	json_object_put(object);
 	free(boot);
 	return ret;
@@ -212,7 +184,8 @@ static int create(struct pmr_journal *journal, const char *directory)
 	now = time(NULL);
 	gmtime_r(&now, &tm);
 	strftime(started, sizeof(started), "%Y%m%dT%H%M%SZ", &tm);
-	snprintf(journal->name, sizeof(journal->name), "%s-%ld.journal", started, (long)getpid());
+	snprintf(journal->name, sizeof(journal->name), "%.31s-%ld.journal", started,
+		 (long)getpid());
 	if (asprintf(&journal->path, "%s/%s", directory, journal->name) < 0) {
 		journal->path = NULL;
 		return -ENOMEM;
@@ -221,6 +194,9 @@ static int create(struct pmr_journal *journal, const char *directory)
 			     O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (journal->fd < 0)
 		return fail(journal, "cannot be made", -errno);
+	/* nobody else has it open yet, so it can be had */
+	if (flock(journal->fd, LOCK_EX | LOCK_NB) < 0)
+		return fail(journal, "cannot be locked", -errno);
 	strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	ret = append_opening(journal, started);
 	if (!ret)
@@ -230,23 +206,31 @@ static int create(struct pmr_journal *journal, const char *directory)
 	return ret;
 }
 
-int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pmr_plan *plan,
-		     struct pmr_journal **journal)
+static struct pmr_journal *new_journal(struct pmr_ctx *ctx)
 {
-	struct pmr_journal *j;
-	int ret;
+	struct pmr_journal *j = calloc(1, sizeof(*j));
 
-	j = calloc(1, sizeof(*j));
 	if (!j)
-		return -ENOMEM;
+		return NULL;
 	j->ctx = ctx;
 	j->fd = -1;
 	j->directory = -1;
 	j->waiting = malloc(WAITING);
-	if (!j->waiting) {
-		free(j);
+	if (j->waiting)
+		return j;
+	free(j);
+	return NULL;
+}
+
+int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pmr_plan *plan,
+		     bool zero_fill, struct pmr_journal **journal)
+{
+	struct pmr_journal *j = new_journal(ctx);
+	int ret;
+
+	if (!j)
 		return -ENOMEM;
-	}
+	j->zero_fill = zero_fill;
 	ret = make_directory(ctx, directory, &j->directory);
 	if (!ret)
 		ret = pmr_place_check(ctx, j->directory, directory, plan);
@@ -285,6 +269,8 @@ static struct json_object *losses_to_json(const struct pmr_file *file)
 		add(one, "source", new_text(loss->source));
 		add(one, "method", new_text(loss->method));
 		add(one, "vanished", json_object_new_boolean(loss->vanished));
+		add(one, "shared", json_object_new_boolean(loss->shared));
+		add(one, "unwritten", json_object_new_boolean(loss->unwritten));
 		json_object_array_add(list, one);
 	}
 	return list;
@@ -301,24 +287,61 @@ static struct json_object *steps_to_json(const struct pmr_file_plan *plan)
 		add(one, "offset", json_object_new_uint64(plan->steps[i].offset));
 		add(one, "length", json_object_new_uint64(plan->steps[i].length));
 		add(one, "device_offset", json_object_new_uint64(plan->steps[i].device_offset));
+		add(one, "method", json_object_new_string(pmr_method_name(plan->steps[i].method)));
 		json_object_array_add(list, one);
 	}
 	return list;
 }
 
-int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *plan)
+/* as hexadecimal digits: it may hold any bytes */
+static struct json_object *capability_to_json(const struct pmr_claim *claim)
+{
+	const unsigned char *bytes = claim->capability;
+	struct json_object *text;
+	char *digits;
+
+	if (!bytes)
+		return NULL;
+	digits = malloc(2 * claim->capability_length + 1);
+	if (!digits)
+		return NULL;
+	for (size_t i = 0; i < claim->capability_length; i++)
+		snprintf(digits + 2 * i, 3, "%02x", bytes[i]);
+	text = json_object_new_string(digits);
+	free(digits);
+	return text;
+}
+
+static struct json_object *time_to_json(const struct timespec *time)
+{
+	struct json_object *pair = json_object_new_array_ext(2);
+
+	if (pair) {
+		json_object_array_add(pair, json_object_new_int64(time->tv_sec));
+		json_object_array_add(pair, json_object_new_int64(time->tv_nsec));
+	}
+	return pair;
+}
+
+int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *plan,
+		     const struct pmr_claim *claim, size_t *index)
 {
 	const struct pmr_filesystem *fs = plan->file->filesystem;
 	struct json_object *object = json_object_new_object();
+	char *path = realpath(plan->file->path, NULL);
 	int ret;
 
-	if (!object)
+	if (!object) {
+		free(path);
 		return -ENOMEM;
+	}
 	add(object, "inode", json_object_new_uint64(plan->file->inode));
 	add(object, "generation", json_object_new_uint64(plan->file->generation));
 	add(object, "size", json_object_new_uint64(plan->file->size));
-	add(object, "change_time_sec", json_object_new_int64(plan->file->change_time.tv_sec));
-	add(object, "change_time_nsec", json_object_new_int64(plan->file->change_time.tv_nsec));
+	add(object, "change_time", time_to_json(&claim->change_time));
+	add(object, "mode", json_object_new_int64(claim->mode));
+	add(object, "capability", capability_to_json(claim));
+	add(object, "dax", json_object_new_boolean(plan->file->dax));
 	add(object, "filesystem_type", new_text(fs->type));
 	add(object, "filesystem_uuid", new_text(fs->uuid));
 	add(object, "device", new_text(fs->device->name));
@@ -326,10 +349,15 @@ int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *pl
 	add(object, "method", json_object_new_string(pmr_method_name(plan->method)));
 	add(object, "losses", losses_to_json(plan->file));
 	add(object, "steps", steps_to_json(plan));
-	ret = append_json(journal, RECORD_FILE, object);
+	ret = append_json(journal, PMR_RECORD_FILE, object);
 	json_object_put(object);
+	/* a resume may be started in another directory */
 	if (!ret)
-		ret = append(journal, RECORD_PATH, 0, plan->file->path, strlen(plan->file->path));
+		ret = append(journal, PMR_RECORD_PATH, 0, path ? path : plan->file->path,
+			     strlen(path ? path : plan->file->path));
+	free(path);
+	if (!ret)
+		*index = journal->n_files++;
 	return ret;
 }
 
@@ -339,7 +367,7 @@ int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const v
 	uint64_t at = journal->end;
 	int ret;
 
-	ret = append(journal, RECORD_BYTES, file_offset, bytes, length);
+	ret = append(journal, PMR_RECORD_BYTES, file_offset, bytes, length);
 	if (!ret)
 		*position = at;
 	return ret;
@@ -347,7 +375,7 @@ int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const v
 
 int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *bytes, size_t length)
 {
-	struct header header;
+	struct pmr_record_header header;
 	size_t got;
 	int ret;
 
@@ -357,20 +385,61 @@ int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *byte
 			return ret;
 	}
 	ret = pmr_media_read_file(journal->fd, *position, &header, sizeof(header), &got);
-	if (!ret &&
-	    (got != sizeof(header) || le32toh(header.magic) != MAGIC ||
-	     le32toh(header.header_crc) != crc(&header, offsetof(struct header, header_crc)) ||
-	     le32toh(header.type) != RECORD_BYTES || le64toh(header.length) != length))
+	if (!ret && (got != sizeof(header) || !pmr_record_is_header(&header) ||
+		     le32toh(header.type) != PMR_RECORD_BYTES || le64toh(header.length) != length))
 		ret = -EBADMSG;
 	if (!ret)
 		ret = pmr_media_read_file(journal->fd, *position + sizeof(header), bytes, length,
 					  &got);
-	if (!ret && (got != length || le32toh(header.payload_crc) != crc(bytes, length)))
+	if (!ret && (got != length || le32toh(header.payload_crc) != pmr_record_crc(bytes, length)))
 		ret = -EBADMSG;
 	if (ret)
 		return fail(journal, "cannot be read back", ret);
 	*position += sizeof(header) + length;
 	return 0;
+}
+
+static const char *mark_name(enum pmr_mark mark)
+{
+	static const char *const names[] = {
+		[PMR_MARK_NONE] = "none",
+		[PMR_MARK_OPEN] = "open",
+		[PMR_MARK_DONE] = "done",
+	};
+
+	return names[mark];
+}
+
+int pmr_journal_mark(struct pmr_journal *journal, size_t index, enum pmr_mark mark,
+		     const uint64_t *positions, size_t n, const struct timespec *change_time)
+{
+	struct json_object *object, *list;
+	struct timespec now;
+	int ret;
+
+	if (!n)
+		return 0;
+	object = json_object_new_object();
+	list = json_object_new_array_ext((int)n);
+	if (!object || !list) {
+		json_object_put(object);
+		json_object_put(list);
+		return -ENOMEM;
+	}
+	/* the clock that change times are taken from */
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	for (size_t i = 0; i < n; i++)
+		json_object_array_add(list, json_object_new_uint64(positions[i]));
+	add(object, "file", json_object_new_uint64(index));
+	add(object, "mark", json_object_new_string(mark_name(mark)));
+	add(object, "pieces", list);
+	add(object, "time", time_to_json(&now));
+	add(object, "change_time", time_to_json(change_time));
+	ret = append_json(journal, PMR_RECORD_MARK, object);
+	json_object_put(object);
+	if (!ret)
+		ret = mark == PMR_MARK_OPEN ? pmr_journal_sync(journal) : flush(journal);
+	return ret;
 }
 
 int pmr_journal_sync(struct pmr_journal *journal)
@@ -382,16 +451,17 @@ int pmr_journal_sync(struct pmr_journal *journal)
 	return fsync(journal->fd) < 0 ? fail(journal, "cannot be synced", -errno) : 0;
 }
 
-int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan *plan)
+int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan *plan, size_t index)
 {
 	struct json_object *object = json_object_new_object();
 	int ret;
 
 	if (!object)
 		return -ENOMEM;
-	add(object, "inode", json_object_new_uint64(plan->file->inode));
+	add(object, "file", json_object_new_uint64(index));
+	add(object, "change_time", time_to_json(&plan->file->change_time));
 	add(object, "losses", losses_to_json(plan->file));
-	ret = append_json(journal, RECORD_OUTCOME, object);
+	ret = append_json(journal, PMR_RECORD_OUTCOME, object);
 	json_object_put(object);
 	return ret ? ret : flush(journal);
 }
@@ -402,7 +472,7 @@ int pmr_journal_finish(struct pmr_journal *journal)
 	char *path;
 	int ret;
 
-	ret = append(journal, RECORD_END, 0, "", 0);
+	ret = append(journal, PMR_RECORD_END, 0, "", 0);
 	if (!ret)
 		ret = pmr_journal_sync(journal);
 	if (ret)

@@ -15,6 +15,7 @@ const char *pmr_method_name(enum pmr_method method)
 		[PMR_METHOD_FLAG] = "flag",
 		[PMR_METHOD_WRITE] = "write",
 		[PMR_METHOD_PUNCH] = "punch",
+		[PMR_METHOD_DEVICE] = "device",
 	};
 
 	return names[method];

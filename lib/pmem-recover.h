@@ -525,7 +525,7 @@ const char *pmr_state_name(enum pmr_state state);
  * @state: what it is, or what became of it
  * @reason: why, for programs ("page-offlined", "stale-backup", "in-use", ...), static storage; or NULL
  * @source: where the bytes came from: "backup", "zero", "page-cache"; NULL before a repair
- * @method: how they were written: "flag", "write", "punch"; NULL before a repair
+ * @method: how they were written: "flag", "write", "punch", "device"; NULL before a repair
  * @vanished: it is in no list any more: an earlier report said so, and file, size and place still match it
  * @shared: the block belongs to more than one owner (FIEMAP's SHARED)
  * @unwritten: the block was never written (FIEMAP's UNWRITTEN), inside the file or past its end
@@ -949,6 +949,46 @@ int pmr_memory_acknowledge(struct pmr_memory *memory, const char *id);
 /** pmr_memory_free() - release; takes NULL */
 void pmr_memory_free(struct pmr_memory *memory);
 
+/* ---- freezing ----------------------------------------------------------------------------------- */
+
+/**
+ * struct pmr_freeze - work to be done on a filesystem that stands still (FIFREEZE)
+ * @fd: an open file or directory of it
+ * @devno: st_dev of its files
+ * @limit: milliseconds that it may stand still; @work looks at the clock itself and ends in time
+ * @work: called while it is frozen, in a process of its own. Reads and writes the block device and asks for extents;
+ *        allocates nothing, says nothing, opens nothing, and leaves the filesystem's files alone
+ * @data: for @work: memory that both processes share
+ * @frozen: result: nanoseconds that the filesystem stood still
+ */
+struct pmr_freeze {
+	int fd;
+	dev_t devno;
+	unsigned int limit;
+	void (*work)(void *data);
+	void *data;
+	uint64_t frozen;
+};
+
+/**
+ * struct pmr_freezer - who freezes: the library makes no process, and a freeze outlives who made it
+ * @refuses: why a filesystem must not be frozen by this program, e.g. "output-on-target"; NULL where it may. Static storage
+ * @run: freeze, call @work in a guardian, thaw. Whichever of the two processes dies, the other one thaws, and only when no
+ *       write of the dead one can follow. Return: 0: @work came to its end; -EBUSY: it is frozen already, nothing was
+ *       done; -EPERM, -EOPNOTSUPP: it cannot be frozen, nothing was done; -ETIMEDOUT, -ECHILD: the guardian was too slow and
+ *       killed, or died, the filesystem is thawed, and what @work did is unknown; -EIO: the filesystem may still be
+ *       frozen, which was said
+ * @data: for both
+ */
+struct pmr_freezer {
+	const char *(*refuses)(void *data, dev_t devno);
+	int (*run)(void *data, struct pmr_freeze *freeze);
+	void *data;
+};
+
+/** pmr_set_freezer() - how filesystems are frozen; NULL (the default): not at all, so PMR_METHOD_DEVICE is refused */
+void pmr_set_freezer(struct pmr_ctx *ctx, const struct pmr_freezer *freezer);
+
 /* ---- repair ------------------------------------------------------------------------------------- */
 
 /** enum pmr_verify_backup - how closely a backup is compared with what can still be read of the file */
@@ -960,12 +1000,13 @@ enum pmr_verify_backup {
 
 /** enum pmr_method - how to overwrite poison under a file */
 enum pmr_method {
-	PMR_METHOD_AUTO, /* the best that works in place: flag, else write */
+	PMR_METHOD_AUTO, /* the best that works in place: device for shared blocks, else flag, else write */
 	PMR_METHOD_FLAG, /* pwritev2(2) with RWF_RECOVERY_DATA */
 	PMR_METHOD_WRITE, /* plain writes of whole pages */
 	PMR_METHOD_PUNCH, /* punch a hole and write again: moves the block and leaves the poison in free space */
+	PMR_METHOD_DEVICE, /* the lost sectors alone, through the block device, while the filesystem stands still */
 };
-/** pmr_method_name() - the word of --method and of a loss's @method; "auto", "flag", "write", "punch" */
+/** pmr_method_name() - the word of --method and of a loss's @method; "auto", "flag", "write", "punch", "device" */
 const char *pmr_method_name(enum pmr_method method);
 
 /**
@@ -977,7 +1018,9 @@ const char *pmr_method_name(enum pmr_method method);
  * @trust_badblocks: believe the list where a read succeeds; refused except on loop devices
  * @verify_backup: how closely to compare
  * @method: how to write
+ * @online: repair files that are in use, too, by PMR_METHOD_DEVICE
  * @journal: directory of the journal; NULL for PMR_STATE_DIRECTORY
+ * @keep_days: age at which journals that are done or set aside are removed; PMR_KEEP_FOREVER for never
  */
 struct pmr_repair_options {
 	const char *backup;
@@ -987,19 +1030,30 @@ struct pmr_repair_options {
 	bool trust_badblocks;
 	enum pmr_verify_backup verify_backup;
 	enum pmr_method method;
+	bool online;
 	const char *journal;
+	unsigned int keep_days;
 };
 
+/** PMR_KEEP_DAYS - how long journals are kept where nobody says otherwise */
+#define PMR_KEEP_DAYS 90u
+/** PMR_KEEP_FOREVER - for @keep_days */
+#define PMR_KEEP_FOREVER UINT32_MAX
+
 /**
- * struct pmr_step - one write: whole pages of one file inside one extent
- * @offset: page aligned file offset of the write
- * @length: whole pages
+ * struct pmr_step - one write inside one extent of a file: whole pages, by PMR_METHOD_DEVICE logical blocks
+ * @method: how it is to be written, never PMR_METHOD_AUTO
+ * @follows: PMR_METHOD_DEVICE: another owner of the same shared blocks writes them; here they are only verified
+ * @offset: aligned file offset of the write
+ * @length: bytes, aligned likewise
  * @device_offset: where it lies
  * @first_loss: index of the first loss it covers
  * @n_losses: how many
  * @journal_offset: where its bytes lie in the journal, once written
  */
 struct pmr_step {
+	enum pmr_method method;
+	bool follows;
 	uint64_t offset;
 	uint64_t length;
 	uint64_t device_offset;
@@ -1014,7 +1068,9 @@ struct pmr_step {
  * @backup: path of its backup, or NULL (zero fill)
  * @backup_inode: st_ino of the backup when it was compared
  * @backup_change_time: st_ctim of the backup when it was compared
- * @method: how its steps are to be written, never PMR_METHOD_AUTO; without DAX always PMR_METHOD_WRITE or _PUNCH
+ * @method: how its steps are to be written that are none of PMR_METHOD_DEVICE, never PMR_METHOD_AUTO; without DAX always
+ *          PMR_METHOD_WRITE or _PUNCH
+ * @in_use: somebody else has it open, and it is repaired all the same (@online)
  * @refused: why nothing will be written, static storage, or NULL. Each loss then has the state and reason.
  * @steps: in file order
  * @n_steps: how many; 0 when refused
@@ -1025,6 +1081,7 @@ struct pmr_file_plan {
 	uint64_t backup_inode;
 	struct timespec backup_change_time;
 	enum pmr_method method;
+	bool in_use;
 	const char *refused;
 	struct pmr_step *steps;
 	size_t n_steps;
@@ -1039,6 +1096,9 @@ struct pmr_plan {
 	uint64_t bytes; /* to be written, whole pages */
 	uint64_t lost_bytes; /* to be replaced */
 	char *journal; /* path of the journal that pmr_repair_run() wrote, NULL while there is none */
+	uint64_t freezes; /* how often a filesystem was frozen */
+	uint64_t frozen; /* nanoseconds of all of them */
+	uint64_t longest_freeze; /* nanoseconds of the longest */
 };
 
 /**
@@ -1071,6 +1131,199 @@ void pmr_plan_free(struct pmr_plan *plan);
  */
 int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		   const struct pmr_repair_options *options);
+
+/* ---- journals ----------------------------------------------------------------------------------- */
+
+/** enum pmr_journal_state - what a journal in the journal directory is */
+enum pmr_journal_state {
+	PMR_JOURNAL_UNFINISHED, /* a repair was interrupted: resume it or set it aside */
+	PMR_JOURNAL_RUNNING, /* a repair or a resume is at work on it now */
+	PMR_JOURNAL_DONE, /* NAME.done: it came to its end */
+	PMR_JOURNAL_ASIDE, /* NAME.aside: somebody decided not to resume it */
+	PMR_JOURNAL_DAMAGED, /* not to be believed: not a journal, changed, or of a later version */
+};
+/** pmr_journal_state_name() - the report's word: "unfinished", "running", "done", "aside", "damaged" */
+const char *pmr_journal_state_name(enum pmr_journal_state state);
+
+/** enum pmr_mark - how far a piece of a journal came */
+enum pmr_mark {
+	PMR_MARK_NONE, /* nothing of it was written */
+	PMR_MARK_OPEN, /* its write may have begun: medium and list may say anything */
+	PMR_MARK_DONE, /* it was written, read back equal, and left the list */
+};
+
+/**
+ * struct pmr_journal_piece - bytes that were to be written to a file
+ * @offset: in the file
+ * @length: bytes, at most PMR_CHUNK of the library
+ * @device_offset: where they lay
+ * @method: how they were to be written
+ * @position: where their record is in the journal
+ * @mark: how far it came
+ * @marked: CLOCK_REALTIME of its last mark
+ */
+struct pmr_journal_piece {
+	uint64_t offset;
+	uint64_t length;
+	uint64_t device_offset;
+	enum pmr_method method;
+	uint64_t position;
+	enum pmr_mark mark;
+	struct timespec marked;
+};
+
+/**
+ * struct pmr_journal_file - a file of a journal
+ * @path: as the repair had it, made absolute; any bytes but NUL
+ * @filesystem_type, @filesystem_uuid, @device, @namespace_uuid: where it lay; NULL where that was not known
+ * @inode, @generation, @size: as in struct pmr_file
+ * @change_time: st_ctim before the first write; then as the last mark says
+ * @mode: permission and set-id bits to put back
+ * @capability: security.capability to put back, @capability_length bytes; NULL for none
+ * @dax: its DAX state then
+ * @losses: what was lost; with an outcome, what became of it
+ * @n_losses: how many
+ * @pieces: what was to be written, in file order; those of all files come in the order of their records
+ * @n_pieces: how many
+ * @outcome: every one of its steps has come to its end
+ */
+struct pmr_journal_file {
+	char *path;
+	char *filesystem_type;
+	char *filesystem_uuid;
+	char *device;
+	char *namespace_uuid;
+	uint64_t inode;
+	uint32_t generation;
+	uint64_t size;
+	struct timespec change_time;
+	mode_t mode;
+	void *capability;
+	size_t capability_length;
+	bool dax;
+	struct pmr_loss *losses;
+	size_t n_losses;
+	struct pmr_journal_piece *pieces;
+	size_t n_pieces;
+	bool outcome;
+};
+
+/**
+ * struct pmr_journal_entry - one journal, as far as it can be read
+ * @path: where it is
+ * @state: what it is
+ * @reason: why it is PMR_JOURNAL_DAMAGED, static storage; else NULL
+ * @version: of the program that wrote it, or NULL
+ * @started_at: RFC 3339, or NULL
+ * @host: uname -n of the machine that wrote it, or NULL
+ * @boot_id: /proc/sys/kernel/random/boot_id then, or NULL
+ * @same_host, @same_boot: whether those are of here and now
+ * @zero_fill: the source was zeros, no backup
+ * @torn: its last record was cut off, as by a power cut, and does not count
+ * @written: at least one write may have begun
+ * @files: what it was to repair
+ * @n_files: how many
+ * @end: byte behind its last whole record
+ */
+struct pmr_journal_entry {
+	char *path;
+	enum pmr_journal_state state;
+	const char *reason;
+	char *version;
+	char *started_at;
+	char *host;
+	char *boot_id;
+	bool same_host;
+	bool same_boot;
+	bool zero_fill;
+	bool torn;
+	bool written;
+	struct pmr_journal_file *files;
+	size_t n_files;
+	uint64_t end;
+};
+
+/** struct pmr_journals - the journals of a directory, oldest first */
+struct pmr_journals {
+	struct pmr_journal_entry *v;
+	size_t n;
+};
+
+/** PMR_JOURNALS_ALL - also those that are done or set aside; without it only names that end in ".journal" are opened */
+#define PMR_JOURNALS_ALL 0x1u
+
+/**
+ * pmr_journals_new() - read the journals of a directory
+ * @directory: NULL for PMR_STATE_DIRECTORY; one that does not exist has no journals
+ * @journals: result; release with pmr_journals_free()
+ *
+ * Bytes are checked, not kept. What cannot be opened is an entry that is PMR_JOURNAL_DAMAGED with "cannot-open".
+ * Return: 0; -ENOMEM; another errno of the directory, said through the context.
+ */
+int pmr_journals_new(struct pmr_ctx *ctx, const char *directory, unsigned int flags,
+		     struct pmr_journals **journals);
+/** pmr_journals_free() - release; takes NULL */
+void pmr_journals_free(struct pmr_journals *journals);
+
+/**
+ * pmr_journal_is_of() - whether a journal has to do with a filesystem
+ *
+ * By the filesystem's UUID, where one of them has none by device. One that is damaged has to do with every filesystem.
+ */
+bool pmr_journal_is_of(const struct pmr_journal_entry *entry,
+		       const struct pmr_filesystem *filesystem);
+
+/**
+ * pmr_journal_export() - write the bytes of a journal to files, for a person to use
+ * @directory: made if missing, 0700; must not lie on a filesystem of the journal
+ *
+ * One file for each piece, "NUMBER-NAME@OFFSET+LENGTH" without what no name may have, and an index.json that tells which
+ * bytes of which file each is. Nothing that exists is overwritten. Return: 0; a negative errno, said.
+ */
+int pmr_journal_export(struct pmr_ctx *ctx, const struct pmr_journal_entry *entry,
+		       const char *directory);
+
+/**
+ * pmr_journal_set_aside() - decide that a journal is not to be resumed: it is renamed and kept
+ *
+ * Return: 0; -EBUSY: somebody is at work on it; -EINVAL: it is not unfinished or damaged; other errno; all said.
+ */
+int pmr_journal_set_aside(struct pmr_ctx *ctx, struct pmr_journal_entry *entry);
+
+/**
+ * pmr_journals_prune() - remove journals that are done or set aside and older than so many days
+ * @directory: NULL for PMR_STATE_DIRECTORY
+ *
+ * Return: 0; a negative errno, said through the context as a warning.
+ */
+int pmr_journals_prune(struct pmr_ctx *ctx, const char *directory, unsigned int days);
+
+/**
+ * pmr_resume_new() - decide how an interrupted repair can be finished from its journal alone
+ * @topology: made with PMR_TOPOLOGY_FILESYSTEMS
+ * @entry: an unfinished journal
+ * @force: also one of another host
+ * @scan: result: the journal's files as they are now, with what the journal had to repair as losses; pmr_scan_free()
+ * @plan: result: what is left to be written, and what is in conflict; pmr_plan_free() before the scan
+ *
+ * Reads, never writes. A piece whose write may have begun is taken up only where inode, generation and place are what
+ * they were and the file was not changed after our write; else it is PMR_CONFLICT. What was not begun is taken up where
+ * the file did not change at all; else it is PMR_SKIPPED, "changed".
+ *
+ * Return: 0; -EXDEV: of another host; -EBADMSG: damaged; -EBUSY: running; all said through the context; -ENOMEM.
+ */
+int pmr_resume_new(struct pmr_ctx *ctx, struct pmr_topology *topology,
+		   const struct pmr_journal_entry *entry, bool force, struct pmr_scan **scan,
+		   struct pmr_plan **plan);
+
+/**
+ * pmr_resume_run() - finish it: what is left is looked at once more, written, verified, and marked in the same journal
+ *
+ * Idempotent. With every piece at its end and none in conflict the journal becomes one that is done. Return: as
+ * pmr_repair_run().
+ */
+int pmr_resume_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
+		   const struct pmr_journal_entry *entry, const struct pmr_repair_options *options);
 
 #ifdef __cplusplus
 }

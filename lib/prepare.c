@@ -190,6 +190,8 @@ static int prepare_claimed(struct prepare *p, const struct pmr_claim *claim,
 	}
 	if (!ret)
 		ret = pmr_plan_steps(file, extents.v, extents.n, &plan->steps, &plan->n_steps);
+	for (size_t i = 0; !ret && i < plan->n_steps; i++)
+		plan->steps[i].method = plan->method;
 	if (!ret && plan->n_steps && p->options->backup)
 		ret = prepare_backup(p, claim, media, plan, refused);
 	free(extents.v);
@@ -257,7 +259,7 @@ static int prepare_file(struct prepare *p, struct pmr_file_plan *plan)
 	}
 	ret = pmr_method_choose(p->ctx, plan, p->options->method, &plan->refused);
 	if (!ret)
-		ret = pmr_claim_take(p->ctx, file, &claim, &plan->refused);
+		ret = pmr_claim_take(p->ctx, file, p->options->online, &claim, &plan->refused);
 	if (!ret)
 		ret = prepare_claimed(p, &claim, plan, &plan->refused);
 	pmr_claim_release(&claim);

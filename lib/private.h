@@ -24,6 +24,9 @@ void pmr_tell_progress(struct pmr_ctx *ctx, const char *phase, const char *objec
 /** pmr_ctx_rwf() - the context's own record of the kernel, for rwf.c alone */
 struct pmr_rwf *pmr_ctx_rwf(struct pmr_ctx *ctx);
 
+/** pmr_ctx_freezer() - see pmr_set_freezer(); NULL where there is none */
+const struct pmr_freezer *pmr_ctx_freezer(struct pmr_ctx *ctx);
+
 /* ---- rwf.c: what this kernel means by RWF_RECOVERY_DATA */
 
 /**

@@ -161,6 +161,7 @@ int pmr_punch_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
 		writer->given.n = before;
 		return 0;
 	}
+	chunk->touched = true;
 	set_method(chunk);
 	ret = write_anew(chunk);
 	if (ret)

@@ -73,7 +73,7 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 {
 	int ret;
 
-	ret = pmr_journal_file(r->journal, plan);
+	ret = pmr_journal_file(r->journal, plan, claim, &r->writer.index);
 	for (size_t i = 0; !ret && i < plan->n_steps; i++)
 		ret = journal_step(r, compose, plan, &plan->steps[i]);
 	if (!ret)
@@ -86,8 +86,9 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 		for (size_t i = 0; i < plan->n_steps; i++)
 			fail_step(plan->file, &plan->steps[i], "sync");
 	}
+	plan->file->change_time = claim->change_time;
 	if (!ret)
-		ret = pmr_journal_outcome(r->journal, plan);
+		ret = pmr_journal_outcome(r->journal, plan, r->writer.index);
 	return ret;
 }
 
@@ -145,7 +146,7 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan)
 	const char *refused = NULL;
 	int ret;
 
-	ret = pmr_claim_take(r->ctx, plan->file, &claim, &refused);
+	ret = pmr_claim_take(r->ctx, plan->file, plan->in_use, &claim, &refused);
 	if (!ret)
 		ret = open_sources(r, plan, &claim, &media, &backup, &refused);
 	if (!ret) {
@@ -259,6 +260,8 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		.options = options,
 		.writer = { .ctx = ctx,
 			    .scan = plan->scan,
+			    .plan = plan,
+			    .look = pmr_write_look,
 			    .wanted = options->method,
 			    .trust_badblocks = options->trust_badblocks,
 			    .total = plan->bytes },
@@ -275,7 +278,7 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 	if (!ret)
 		ret = pmr_journal_open(ctx,
 				       options->journal ? options->journal : PMR_STATE_DIRECTORY,
-				       plan, &r.journal);
+				       plan, options->zero_fill, &r.journal);
 	if (ret)
 		goto out;
 	ret = repair_files(&r);

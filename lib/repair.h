@@ -2,9 +2,10 @@
 /*
  * What the rooms of a repair tell each other, in the order of its flow:
  *
- *   claim -> method, plan -> backup -> compose -> journal -> batch -> write, punch -> verify
+ *   claim -> method, plan -> backup -> compose -> journal -> batch -> write, punch, device-write -> verify
+ *   journal -> resume -------------------------------------> batch
  *
- * plan decides and does no I/O; the others do I/O and decide nothing but whether it went well.
+ * plan and judge decide and do no I/O; the others do I/O and decide nothing but whether it went well.
  */
 #ifndef PMR_REPAIR_H
 #define PMR_REPAIR_H
@@ -60,7 +61,8 @@ bool pmr_lock_is_held(const struct pmr_device *device);
 
 /**
  * struct pmr_claim - a file that is ours while it is repaired
- * @fd: open for reading and writing, under a write lease
+ * @fd: open for reading and writing, under a write lease; @in_use: for reading, without one
+ * @in_use: somebody else has it open, so nothing may be written but by PMR_METHOD_DEVICE
  * @file: what the scan said of it
  * @change_time: st_ctim as our own last write left it
  * @mode: permission and set-id bits to put back
@@ -68,6 +70,7 @@ bool pmr_lock_is_held(const struct pmr_device *device);
  */
 struct pmr_claim {
 	int fd;
+	bool in_use;
 	const struct pmr_file *file;
 	struct timespec change_time;
 	mode_t mode;
@@ -77,6 +80,7 @@ struct pmr_claim {
 
 /**
  * pmr_claim_take() - open a file for repair, or refuse it by name
+ * @online: also where somebody else has it open or mapped: the claim is then @in_use
  * @claim: result; release with pmr_claim_release()
  * @refused: why not, for the loss's reason; static storage
  *
@@ -85,8 +89,8 @@ struct pmr_claim {
  *
  * Return: 0; -EBUSY with @refused set; -ENOMEM.
  */
-int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, struct pmr_claim *claim,
-		   const char **refused);
+int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online,
+		   struct pmr_claim *claim, const char **refused);
 
 /** pmr_claim_check() - look again: is it still the file that was planned for? NULL, "changed" or "in-use"; static */
 const char *pmr_claim_check(const struct pmr_claim *claim);
@@ -314,16 +318,35 @@ struct pmr_journal;
  * pmr_journal_open() - begin a journal
  * @directory: made with mode 0700 when missing
  * @plan: whose devices and filesystems the journal must not lie on
+ * @zero_fill: the source is zeros
  * @journal: result; end with pmr_journal_finish() or pmr_journal_close()
  *
+ * The journal is locked (flock(2)) while it is open, so that nobody takes it for an interrupted one.
  * Return: 0; -errno, said through the context: not a place that survives a power cut, on the damaged device, full.
  */
 int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pmr_plan *plan,
-		     struct pmr_journal **journal);
+		     bool zero_fill, struct pmr_journal **journal);
+/**
+ * pmr_journal_reopen() - go on with one that was interrupted
+ * @entry: it is read once more, and must still be just that; what was torn off its end is cut off
+ * @plan: as pmr_journal_open()
+ *
+ * Return: 0; -EBUSY: somebody is at work on it; -ESTALE: it is not what it was; other errno; all said.
+ */
+int pmr_journal_reopen(struct pmr_ctx *ctx, const struct pmr_journal_entry *entry,
+		       const struct pmr_plan *plan, struct pmr_journal **journal);
 /** pmr_journal_path() - where it is */
 const char *pmr_journal_path(const struct pmr_journal *journal);
-/** pmr_journal_file() - add a file's plan, ahead of its bytes. Return: 0, -errno. */
-int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *plan);
+/**
+ * pmr_journal_file() - add a file's plan, ahead of its bytes
+ * @claim: its mode and capability
+ * @index: result: for marks and outcome. In one that was reopened, the files have their places in struct
+ *         pmr_journal_entry
+ *
+ * Return: 0, -errno.
+ */
+int pmr_journal_file(struct pmr_journal *journal, const struct pmr_file_plan *plan,
+		     const struct pmr_claim *claim, size_t *index);
 /**
  * pmr_journal_bytes() - add bytes to be written
  * @position: where they can be read back
@@ -339,10 +362,24 @@ int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const v
  * Return: 0; -EBADMSG (checksum, or another length); -errno.
  */
 int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *bytes, size_t length);
+/**
+ * pmr_journal_mark() - note how far pieces of a file came
+ * @index: of the file
+ * @mark: PMR_MARK_OPEN: right before their writes; on stable storage when this returns. PMR_MARK_DONE: verified.
+ *        PMR_MARK_NONE: nothing of them was written after all. The latter two are seen by whoever reads the file, and lost
+ *        only with the power
+ * @positions: of their records
+ * @change_time: st_ctim of the file now, as our own last write left it
+ *
+ * Return: 0, -errno.
+ */
+int pmr_journal_mark(struct pmr_journal *journal, size_t index, enum pmr_mark mark,
+		     const uint64_t *positions, size_t n, const struct timespec *change_time);
 /** pmr_journal_sync() - all that was added is on stable storage. Return: 0, -errno. */
 int pmr_journal_sync(struct pmr_journal *journal);
 /** pmr_journal_outcome() - add what became of a file. Return: 0, -errno. */
-int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan *plan);
+int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan *plan,
+			size_t index);
 /** pmr_journal_finish() - every file has its outcome: sync, rename to .done. Return: 0, -errno. */
 int pmr_journal_finish(struct pmr_journal *journal);
 /** pmr_journal_close() - release; an unfinished journal stays on disk as such. Takes NULL. */
@@ -375,6 +412,11 @@ int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct
 /** PMR_BATCH - most chunks that are looked at, written and verified together; of a punch, one */
 #define PMR_BATCH 64u
 
+/** PMR_MARK_SECONDS - a write begins at most so long after the mark before it, which is then made anew */
+#define PMR_MARK_SECONDS 10
+
+struct pmr_chunk;
+
 /**
  * struct pmr_writer - what all of a run's files have in common
  * @scan: incomplete where a file could not be put back as it was
@@ -391,11 +433,18 @@ int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct
  *         (5.19) drops the poison record even when the copy from user memory stops
  * @before: PMR_CHUNK bytes: what the device holds before the write
  * @given: device ranges of the current file that were listed bad and given back by a punch
+ * @index: of the current file in the journal
+ * @look: whether a chunk may be written: pmr_write_look(), or of what is resumed another
+ * @plan: takes how long filesystems were frozen
  */
 struct pmr_writer {
 	struct pmr_ctx *ctx;
 	struct pmr_scan *scan;
+	struct pmr_plan *plan;
 	struct pmr_journal *journal;
+	size_t index;
+	const char *(*look)(struct pmr_writer *writer, struct pmr_places *places,
+			    struct pmr_chunk *chunk);
 	enum pmr_method wanted;
 	bool trust_badblocks;
 	uint64_t done;
@@ -425,6 +474,10 @@ enum pmr_how {
  * @bytes: what is to be written
  * @before: what was there, where it could be read
  * @journal_offset: byte of the journal with the first of them
+ * @piece: where their record is
+ * @touched: something of it was written or given back, or found to be there already
+ * @redo: an earlier run may have begun to write it, and it was judged that it is ours to write again: what it holds now
+ *        may be anything
  * @failing: device ranges that could not be read right before the write, normal
  * @listed: device ranges that were listed right before the write, normal
  * @how: of each page
@@ -438,6 +491,9 @@ struct pmr_chunk {
 	const char *bytes;
 	char *before;
 	uint64_t journal_offset;
+	uint64_t piece;
+	bool touched;
+	bool redo;
 	struct pmr_ranges failing;
 	struct pmr_ranges listed;
 	unsigned char how[PMR_CHUNK / PMR_PAGE + 1];

@@ -372,6 +372,7 @@ void pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
 		else
 			how = write_cached(writer, chunk, at, next - at);
 		*how_of(chunk, at) = (unsigned char)how;
+		chunk->touched |= how != PMR_HOW_LEFT;
 	}
 }
 

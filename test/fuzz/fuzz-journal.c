@@ -77,7 +77,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	check(mkdtemp(directory));
 	check(!pmr_new(&ctx));
 	pmr_set_message_fn(ctx, hear, &heard);
-	check(!pmr_journal_open(ctx, directory, &plan, &journal));
+	check(!pmr_journal_open(ctx, directory, &plan, false, &journal));
 	fd = open(pmr_journal_path(journal), O_RDWR | O_CLOEXEC);
 	check(fd >= 0);
 	check(!unlink(pmr_journal_path(journal)) && !rmdir(directory));

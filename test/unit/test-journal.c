@@ -33,7 +33,7 @@ static int setup(void **state)
 		return -1;
 	f->plan.scan = &f->scan;
 	*state = f;
-	return pmr_journal_open(f->ctx, f->directory, &f->plan, &f->journal);
+	return pmr_journal_open(f->ctx, f->directory, &f->plan, false, &f->journal);
 }
 
 static int teardown(void **state)
@@ -158,7 +158,7 @@ static void test_volatile_place(void **state)
 	struct fixture *f = *state;
 	struct pmr_journal *journal = NULL;
 
-	assert_int_equal(pmr_journal_open(f->ctx, "/dev/shm", &f->plan, &journal), -EINVAL);
+	assert_int_equal(pmr_journal_open(f->ctx, "/dev/shm", &f->plan, false, &journal), -EINVAL);
 	assert_null(journal);
 }
 
