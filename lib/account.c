@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "memory.h"
+#include "state.h"
 
 /* A sector of which any byte was written was written whole. */
 static int to_sectors(const struct pmr_ranges *ranges, struct pmr_ranges *sectors)
@@ -56,7 +57,7 @@ int pmr_memory_account_in(struct pmr_ctx *ctx, const char *directory,
 	if (err == -ENOENT)
 		return 0;
 	if (!err)
-		err = pmr_memory_lock(fd);
+		err = pmr_state_lock(fd);
 	if (!err)
 		err = to_sectors(repaired, &sectors);
 	name = err ? NULL : pmr_memory_name(device);

@@ -7,12 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "memory.h"
+#include "state.h"
 
 #define LISTS "lists"
 #define FORMAT_VERSION 1
@@ -25,9 +24,6 @@
 #define NAME_LIMIT 64
 /* More than a hundred thousand records; the kernel keeps 512 of a device. */
 #define FILE_LIMIT (4 << 20)
-/* Held for a few operations on files: who holds it for longer than 5 s was stopped. */
-#define LOCK_TRIES 500
-#define LOCK_PAUSE_NS 10000000L
 
 /* ---- the text */
 
@@ -310,56 +306,9 @@ int pmr_remembered_format(const struct pmr_remembered *remembered, char **text, 
 
 /* ---- the files */
 
-/* One directory in another; a new one is there also after a crash. */
-static int open_directory(int parent, const char *name, bool make, int *fd)
-{
-	bool made = make && !mkdirat(parent, name, 0700);
-
-	if (make && !made && errno != EEXIST)
-		return -errno;
-	*fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*fd < 0)
-		return -errno;
-	if (made) {
-		int above = openat(*fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		if (above >= 0) {
-			fsync(above);
-			close(above);
-		}
-	}
-	return 0;
-}
-
 int pmr_memory_open(const char *directory, bool make, int *fd)
 {
-	int top, err;
-
-	err = open_directory(AT_FDCWD, directory, make, &top);
-	if (err)
-		return err;
-	err = open_directory(top, LISTS, make, fd);
-	close(top);
-	return err;
-}
-
-int pmr_memory_lock(int fd)
-{
-	const struct timespec pause = { 0, LOCK_PAUSE_NS };
-
-	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		if (tries == LOCK_TRIES)
-			return -EBUSY;
-		nanosleep(&pause, NULL);
-	}
-	return 0;
-}
-
-void pmr_memory_unlock(int fd)
-{
-	flock(fd, LOCK_UN);
+	return pmr_state_open(directory, LISTS, make, fd);
 }
 
 /* A legacy namespace has no UUID. */
@@ -379,38 +328,19 @@ char *pmr_memory_path(const char *directory, const char *name)
 	return asprintf(&path, "%s/" LISTS "/%s", directory, name) < 0 ? NULL : path;
 }
 
-static int read_file(int file, struct pmr_remembered *remembered)
-{
-	struct stat st;
-	size_t got = 0;
-	char *text;
-	int err;
-
-	if (fstat(file, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > FILE_LIMIT)
-		return -EBADMSG;
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	err = pmr_media_read_file(file, 0, text, (size_t)st.st_size, &got);
-	if (!err)
-		err = pmr_remembered_parse(text, got, remembered);
-	if (!err)
-		remembered->seen = st.st_mtime;
-	free(text);
-	return err;
-}
-
 int pmr_memory_load(int fd, const char *name, struct pmr_remembered *remembered)
 {
-	int file, err;
+	size_t length = 0;
+	char *text = NULL;
+	time_t seen;
+	int err;
 
-	file = openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (file < 0)
-		return errno == ELOOP ? -EBADMSG : -errno;
-	err = read_file(file, remembered);
-	close(file);
+	err = pmr_state_read(fd, name, FILE_LIMIT, &text, &length, &seen);
+	if (!err)
+		err = pmr_remembered_parse(text, length, remembered);
+	if (!err)
+		remembered->seen = seen;
+	free(text);
 	return err;
 }
 
@@ -419,70 +349,19 @@ void pmr_memory_touch(int fd, const char *name)
 	utimensat(fd, name, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
-static int write_file(int fd, const char *name, const char *text, size_t length, time_t seen)
-{
-	const struct timespec times[] = { { .tv_sec = seen }, { .tv_sec = seen } };
-	size_t written;
-	int file, err;
-
-	file = openat(fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (file < 0)
-		return -errno;
-	err = pmr_media_write_file(file, 0, 0, text, length, &written);
-	if (!err && (futimens(file, times) < 0 || fsync(file) < 0))
-		err = -errno;
-	if (close(file) < 0 && !err)
-		err = -errno;
-	return err;
-}
-
-static int replace_file(int fd, const char *name, const struct pmr_remembered *remembered)
-{
-	char *text = NULL, *fresh = NULL;
-	size_t length;
-	int err;
-
-	err = pmr_remembered_format(remembered, &text, &length);
-	if (err)
-		return err;
-	if (asprintf(&fresh, ".%s.new", name) < 0) {
-		fresh = NULL;
-		err = -ENOMEM;
-	}
-	if (!err)
-		err = length > FILE_LIMIT ? -EFBIG
-					  : write_file(fd, fresh, text, length, remembered->seen);
-	if (!err && renameat(fd, fresh, fd, name) < 0)
-		err = -errno;
-	if (err && fresh)
-		unlinkat(fd, fresh, 0);
-	free(text);
-	free(fresh);
-	return err;
-}
-
 int pmr_memory_store(int fd, const char *name, const struct pmr_remembered *remembered)
 {
-	int err = 0;
+	size_t length = 0;
+	char *text = NULL;
+	int err;
 
-	if (!pmr_remembered_is_empty(remembered))
-		err = replace_file(fd, name, remembered);
-	else if (unlinkat(fd, name, 0) < 0 && errno != ENOENT)
-		err = -errno;
-	if (!err && fsync(fd) < 0)
-		err = -errno;
-	return err;
-}
-
-int pmr_memory_set_aside(int fd, const char *name)
-{
-	char *aside;
-	int err = 0;
-
-	if (asprintf(&aside, "%s.bad", name) < 0)
-		return -ENOMEM;
-	if (renameat(fd, name, fd, aside) < 0)
-		err = -errno;
-	free(aside);
+	if (pmr_remembered_is_empty(remembered))
+		return pmr_state_remove(fd, name);
+	err = pmr_remembered_format(remembered, &text, &length);
+	if (!err)
+		err = length > FILE_LIMIT
+			      ? -EFBIG
+			      : pmr_state_replace(fd, name, text, length, remembered->seen);
+	free(text);
 	return err;
 }

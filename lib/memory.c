@@ -11,6 +11,7 @@
 
 #include "memory.h"
 #include "repair.h"
+#include "state.h"
 
 /*
  * One namespace.
@@ -199,7 +200,7 @@ static int store(struct pmr_memory *memory, struct entry *entry)
 
 	entry->remembered.seen = time(NULL);
 	if (entry->error)
-		err = pmr_memory_set_aside(memory->fd, entry->name);
+		err = pmr_state_set_aside(memory->fd, entry->name);
 	return err ? err : pmr_memory_store(memory->fd, entry->name, &entry->remembered);
 }
 
@@ -229,7 +230,7 @@ static int open_locked(struct pmr_memory *memory)
 	if (memory->fd < 0)
 		err = pmr_memory_open(memory->directory, true, &memory->fd);
 	if (!err)
-		err = pmr_memory_lock(memory->fd);
+		err = pmr_state_lock(memory->fd);
 	return err;
 }
 
@@ -245,7 +246,7 @@ static int keep_changed(struct pmr_memory *memory)
 	for (size_t i = 0; i < memory->n_entries && !err; i++)
 		if (memory->entries[i].changed && !is_left(&memory->entries[i]))
 			err = keep(memory, &memory->entries[i]);
-	pmr_memory_unlock(memory->fd);
+	pmr_state_unlock(memory->fd);
 	return err;
 }
 
@@ -512,7 +513,7 @@ int pmr_memory_acknowledge(struct pmr_memory *memory, const char *id)
 			err = acknowledge_entry(memory, &memory->entries[i], &data, &metadata);
 	}
 	if (memory->fd >= 0)
-		pmr_memory_unlock(memory->fd);
+		pmr_state_unlock(memory->fd);
 	pmr_ranges_release(&data);
 	pmr_ranges_release(&metadata);
 	if (err == -ENOMEM)

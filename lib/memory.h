@@ -124,11 +124,6 @@ int pmr_remembered_format(const struct pmr_remembered *remembered, char **text, 
  */
 int pmr_memory_open(const char *directory, bool make, int *fd);
 
-/** pmr_memory_lock() - keep other writers out. Return: 0; -EBUSY: somebody does not let go; another errno. */
-int pmr_memory_lock(int fd);
-/** pmr_memory_unlock() - let them in again */
-void pmr_memory_unlock(int fd);
-
 /** pmr_memory_name() - the name of a device's file, free() it; NULL without memory */
 char *pmr_memory_name(const struct pmr_device *device);
 /** pmr_memory_path() - the path of a file, free() it; NULL without memory */
@@ -146,9 +141,6 @@ void pmr_memory_touch(int fd, const char *name);
 
 /** pmr_memory_store() - replace one file, safe from a crash; nothing to remember is no file. Return: 0, -errno. */
 int pmr_memory_store(int fd, const char *name, const struct pmr_remembered *remembered);
-
-/** pmr_memory_set_aside() - rename a file to NAME.bad, so that it can be looked at. Return: 0, -errno. */
-int pmr_memory_set_aside(int fd, const char *name);
 
 /* ---- account.c */
 
