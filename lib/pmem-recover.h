@@ -1052,14 +1052,14 @@ struct pmr_repair_options {
  * @journal_offset: where its bytes lie in the journal, once written
  */
 struct pmr_step {
-	enum pmr_method method;
-	bool follows;
 	uint64_t offset;
 	uint64_t length;
 	uint64_t device_offset;
 	size_t first_loss;
 	size_t n_losses;
 	uint64_t journal_offset;
+	enum pmr_method method;
+	bool follows;
 };
 
 /**
