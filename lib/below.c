@@ -69,9 +69,8 @@ static bool is_file(const struct pmr_topology *topology, const struct stat *st,
 	return false;
 }
 
-/* 1 yes, 0 no, -ENOMEM */
-static int lies_at(const struct pmr_topology *topology, const char *target,
-		   const struct pmr_earlier_file *file)
+int pmr_earlier_lies_at(const struct pmr_topology *topology, const char *target,
+			const struct pmr_earlier_file *file)
 {
 	struct stat st, is = { 0 };
 	bool is_there = !stat(file->path, &is);
@@ -103,7 +102,7 @@ int pmr_earlier_select(struct pmr_ctx *ctx, struct pmr_earlier *earlier,
 	for (size_t i = 0; i < earlier->n_files; i++) {
 		found = 0;
 		for (size_t j = 0; j < n_targets && !found; j++)
-			found = lies_at(topology, targets[j], &earlier->files[i]);
+			found = pmr_earlier_lies_at(topology, targets[j], &earlier->files[i]);
 		if (found < 0)
 			return found;
 		earlier->files[i].is_left_out = !found;

@@ -395,9 +395,7 @@ static int read_document(struct reader *reader, struct json_object *document)
 {
 	int ret;
 
-	ret = check_origin(reader, document);
-	if (!ret)
-		ret = read_directory(reader, document);
+	ret = read_directory(reader, document);
 	if (!ret)
 		ret = read_all(reader, document, read_device, "devices", "it has no devices");
 	if (!ret)
@@ -408,32 +406,55 @@ static int read_document(struct reader *reader, struct json_object *document)
 	return ret;
 }
 
+/* What is to be told and freed of it, whoever owns the document. */
+static int take_document(struct reader *reader, struct json_object *document,
+			 struct pmr_earlier **earlier)
+{
+	int ret = -ENOMEM;
+
+	reader->earlier = calloc(1, sizeof(*reader->earlier));
+	if (reader->earlier)
+		reader->earlier->name = strdup(reader->name);
+	if (reader->earlier && reader->earlier->name)
+		ret = read_document(reader, document);
+	for (size_t i = 0; i < reader->n_listed; i++)
+		pmr_ranges_release(&reader->listed[i].ranges);
+	free(reader->listed);
+	free(reader->directory);
+	if (ret)
+		pmr_earlier_free(reader->earlier);
+	else
+		*earlier = reader->earlier;
+	return ret;
+}
+
+int pmr_earlier_read(struct json_object *document, const char *name, struct pmr_earlier **earlier,
+		     const char **fault)
+{
+	struct reader reader = { .name = name };
+	int ret = take_document(&reader, document, earlier);
+
+	if (reader.fault)
+		*fault = reader.fault;
+	return ret;
+}
+
 int pmr_earlier_parse(struct pmr_ctx *ctx, const char *text, size_t length, const char *name,
 		      struct pmr_earlier **earlier)
 {
 	struct reader reader = { .ctx = ctx, .name = name };
 	struct json_object *document = NULL;
-	int ret = -ENOMEM;
+	int ret;
 
-	reader.earlier = calloc(1, sizeof(*reader.earlier));
-	if (reader.earlier)
-		reader.earlier->name = strdup(name);
-	if (reader.earlier && reader.earlier->name)
-		ret = pmr_document_parse(text, length, &document, &reader.fault);
+	ret = pmr_document_parse(text, length, &document, &reader.fault);
 	if (!ret)
-		ret = read_document(&reader, document);
+		ret = check_origin(&reader, document);
+	if (!ret)
+		ret = take_document(&reader, document, earlier);
 	if (reader.fault)
 		pmr_say(ctx, PMR_ERROR, "ranges-malformed", name,
 			"is not what scan or repair printed: %s", reader.fault);
-	for (size_t i = 0; i < reader.n_listed; i++)
-		pmr_ranges_release(&reader.listed[i].ranges);
-	free(reader.listed);
-	free(reader.directory);
 	json_object_put(document);
-	if (ret)
-		pmr_earlier_free(reader.earlier);
-	else
-		*earlier = reader.earlier;
 	return ret;
 }
 

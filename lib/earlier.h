@@ -6,7 +6,11 @@
 #ifndef PMR_EARLIER_H
 #define PMR_EARLIER_H
 
+#include "document.h"
 #include "private.h"
+
+/** PMR_EARLIER_DIFFERENCES - room for all that can tell a file from what it was, as a text */
+#define PMR_EARLIER_DIFFERENCES 128
 
 /**
  * struct pmr_earlier_range - a range of a file whose bytes were lost and are not proven repaired
@@ -66,5 +70,34 @@ struct pmr_earlier {
 	size_t alloc_files;
 	const char **paths;
 };
+
+/* ---- earlier.c */
+
+/**
+ * pmr_earlier_read() - take the files from a document that is of this host, whatever that was called then
+ * @name: what to call it in messages
+ * @earlier: result; release with pmr_earlier_free()
+ * @fault: set on -EINVAL: what is wrong with it; static storage
+ *
+ * Looks at neither version, command nor host, and says nothing. Return: 0, -EINVAL, -ENOMEM.
+ */
+int pmr_earlier_read(struct json_object *document, const char *name, struct pmr_earlier **earlier,
+		     const char **fault);
+
+/* ---- below.c */
+
+/** pmr_earlier_lies_at() - whether a file is a target, or lies below it or on it. Return: 1, 0, -ENOMEM. */
+int pmr_earlier_lies_at(const struct pmr_topology *topology, const char *target,
+			const struct pmr_earlier_file *file);
+
+/* ---- vanished.c */
+
+/**
+ * pmr_earlier_compare() - what tells an open file from what it was, e.g. "size, change time"
+ * @filesystem: where it lies
+ * @text: result, empty where nothing does; PMR_EARLIER_DIFFERENCES bytes
+ */
+void pmr_earlier_compare(int fd, const struct stat *st, const struct pmr_filesystem *filesystem,
+			 const struct pmr_earlier_file *was, char *text);
 
 #endif

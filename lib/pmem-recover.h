@@ -949,6 +949,88 @@ int pmr_memory_acknowledge(struct pmr_memory *memory, const char *id);
 /** pmr_memory_free() - release; takes NULL */
 void pmr_memory_free(struct pmr_memory *memory);
 
+/** enum pmr_zeroed_file - what became of a file in which a repair wrote zeros */
+enum pmr_zeroed_file {
+	PMR_ZEROED_FILE_UNKNOWN, /* it was not looked at, or could not be */
+	PMR_ZEROED_FILE_SAME, /* as the repair left it: the zeros are there */
+	PMR_ZEROED_FILE_CHANGED, /* it was changed since: whether they are still there, nobody knows */
+	PMR_ZEROED_FILE_GONE, /* it is not there: removed, renamed, or its filesystem is not mounted where it was */
+};
+/** pmr_zeroed_file_name() - the report's word: "same", "changed", "gone"; NULL for PMR_ZEROED_FILE_UNKNOWN */
+const char *pmr_zeroed_file_name(enum pmr_zeroed_file file);
+
+/**
+ * struct pmr_zeroed - bytes of a file that a repair overwrote with zeros, by request, and that were not restored since
+ * @id: for pmr_zeroes_acknowledge(), e.g. "5d7a5ebb-132@8704": begin of the filesystem's UUID, inode, and offset
+ * @path: of the file then; any bytes but NUL
+ * @filesystem_uuid: or NULL
+ * @inode: of the file
+ * @offset: in the file
+ * @length: bytes
+ * @device: the name then of the device on which it lies
+ * @zeroed_at: when
+ * @file: what became of the file
+ * @differences: of PMR_ZEROED_FILE_CHANGED: what tells it, e.g. "size, change time"; else empty
+ */
+struct pmr_zeroed {
+	char *id;
+	const char *path;
+	const char *filesystem_uuid;
+	uint64_t inode;
+	uint64_t offset;
+	uint64_t length;
+	const char *device;
+	time_t zeroed_at;
+	enum pmr_zeroed_file file;
+	const char *differences;
+};
+
+struct pmr_zeroes;
+
+/**
+ * pmr_zeroes_new() - read what is remembered of zeros
+ * @directory: the state directory
+ * @zeroes: result; release with pmr_zeroes_free()
+ *
+ * Looks at no file and no device, and writes nothing. Return: 0; -ENOMEM. What cannot be read is said through the context.
+ */
+int pmr_zeroes_new(struct pmr_ctx *ctx, const char *directory, struct pmr_zeroes **zeroes);
+/** pmr_zeroes_get() - them, by file and offset. Return: how many. */
+size_t pmr_zeroes_get(const struct pmr_zeroes *zeroes, const struct pmr_zeroed **zeroed);
+/** pmr_zeroes_is_known() - whether all that is remembered could be read, so that pmr_zeroes_get() is the answer */
+bool pmr_zeroes_is_known(const struct pmr_zeroes *zeroes);
+/** pmr_zeroes_is_lost() - whether a part of it is damaged or unreadable for more than want of rights */
+bool pmr_zeroes_is_lost(const struct pmr_zeroes *zeroes);
+/**
+ * pmr_zeroes_look() - see what became of the files, and leave out those that are not at or below one of the targets
+ * @topology: made with PMR_TOPOLOGY_FILESYSTEMS, the one that the targets were scanned with
+ * @n_targets: 0 for all
+ *
+ * Opens the files, reads nothing of them, and says nothing. Return: 0; -ENOMEM.
+ */
+int pmr_zeroes_look(struct pmr_zeroes *zeroes, const struct pmr_topology *topology,
+		    const char *const *targets, size_t n_targets);
+/**
+ * pmr_scan_add_zeroes() - add to a scan's files, as lost, what is remembered as zeros, so that a repair restores it
+ * @zeroes: after pmr_zeroes_look() with the scan's targets
+ *
+ * Only of files that are as the repair left them; see pmr_scan_add_earlier(). Return: 0; -ENOMEM.
+ */
+int pmr_scan_add_zeroes(struct pmr_ctx *ctx, struct pmr_scan *scan,
+			const struct pmr_zeroes *zeroes);
+/**
+ * pmr_zeroes_acknowledge() - forget zeros
+ * @topology: for what devices are called now
+ * @id: of one range, without its "@" and what follows all of that file; the file's path; or a device's name, path or
+ *      namespace for all that lie on it. Of a damaged file of the memory its name: it is set aside
+ *
+ * Return: 0; -ENOENT: nothing such is remembered; other errno of writing: nothing more was forgotten. Says nothing.
+ */
+int pmr_zeroes_acknowledge(struct pmr_zeroes *zeroes, const struct pmr_topology *topology,
+			   const char *id);
+/** pmr_zeroes_free() - release; takes NULL */
+void pmr_zeroes_free(struct pmr_zeroes *zeroes);
+
 /* ---- freezing ----------------------------------------------------------------------------------- */
 
 /**

@@ -60,22 +60,22 @@ static bool is_same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* What tells it from the file of the report, as "size, change time"; empty where nothing does. */
-static void list_differences(const struct subject *subject, char *text, size_t size)
+void pmr_earlier_compare(int fd, const struct stat *st, const struct pmr_filesystem *filesystem,
+			 const struct pmr_earlier_file *was, char *text)
 {
-	const struct pmr_earlier_file *was = subject->was;
-	const char *uuid = subject->filesystem->uuid;
+	const char *uuid = filesystem->uuid;
 	const struct {
 		bool is_other;
 		const char *name;
 	} rows[] = {
 		{ !uuid || !was->filesystem_uuid || strcmp(uuid, was->filesystem_uuid) != 0,
 		  "filesystem UUID" },
-		{ subject->st.st_ino != was->inode, "inode" },
-		{ pmr_file_generation(subject->fd) != was->generation, "generation" },
-		{ (uint64_t)subject->st.st_size != was->size, "size" },
-		{ !is_same_time(&subject->st.st_ctim, &was->change_time), "change time" },
+		{ st->st_ino != was->inode, "inode" },
+		{ pmr_file_generation(fd) != was->generation, "generation" },
+		{ (uint64_t)st->st_size != was->size, "size" },
+		{ !is_same_time(&st->st_ctim, &was->change_time), "change time" },
 	};
+	const size_t size = PMR_EARLIER_DIFFERENCES;
 	size_t used = 0;
 
 	*text = '\0';
@@ -160,10 +160,10 @@ static int leave(struct adder *adder, struct subject *subject)
 static int check_identity(struct adder *adder, struct subject *subject)
 {
 	const struct pmr_earlier_file *was = subject->was;
-	char differences[128];
+	char differences[PMR_EARLIER_DIFFERENCES];
 	const char *reason;
 
-	list_differences(subject, differences, sizeof(differences));
+	pmr_earlier_compare(subject->fd, &subject->st, subject->filesystem, was, differences);
 	if (*differences) {
 		pmr_say(adder->ctx, PMR_ERROR, "changed", was->path,
 			"is not as it was when %s was written (other: %s), so nothing is taken from there: see whether it "
