@@ -246,6 +246,81 @@ int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pm
 	return 0;
 }
 
+/* What was read must be what is there, whole and nobody else's. */
+static int read_again(struct pmr_journal *j, const struct pmr_journal_entry *entry)
+{
+	struct pmr_journal_entry now = { 0 };
+	int ret;
+
+	if (flock(j->fd, LOCK_EX | LOCK_NB) < 0) {
+		ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		pmr_say(j->ctx, PMR_ERROR, "journal-running", j->path,
+			"a repair is at work on it: wait for it to end");
+		return ret;
+	}
+	ret = pmr_journal_parse(j->fd, &now);
+	if (ret) {
+		fail(j, "cannot be read", ret);
+	} else if (now.state == PMR_JOURNAL_DAMAGED || now.end != entry->end ||
+		   now.n_files != entry->n_files) {
+		ret = -ESTALE;
+		pmr_say(j->ctx, PMR_ERROR, "journal-changed", j->path,
+			"changed since it was looked at: try again");
+	}
+	pmr_journal_entry_release(&now);
+	return ret;
+}
+
+/* its directory, its name there, and itself */
+static int open_again(struct pmr_journal *j, const struct pmr_plan *plan)
+{
+	char *slash = strrchr(j->path, '/'), *parent;
+	int ret = 0;
+
+	snprintf(j->name, sizeof(j->name), "%s", slash ? slash + 1 : j->path);
+	parent = slash ? strndup(j->path, (size_t)(slash - j->path) + 1) : strdup(".");
+	if (!parent)
+		return -ENOMEM;
+	j->directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (j->directory < 0)
+		ret = fail(j, "its directory cannot be opened", -errno);
+	if (!ret)
+		ret = pmr_place_check(j->ctx, j->directory, parent, plan);
+	free(parent);
+	if (ret)
+		return ret;
+	j->fd = openat(j->directory, j->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (j->fd < 0)
+		return fail(j, "cannot be opened", -errno);
+	return 0;
+}
+
+int pmr_journal_reopen(struct pmr_ctx *ctx, const struct pmr_journal_entry *entry,
+		       const struct pmr_plan *plan, struct pmr_journal **journal)
+{
+	struct pmr_journal *j = new_journal(ctx);
+	int ret = -ENOMEM;
+
+	if (!j)
+		return -ENOMEM;
+	j->path = strdup(entry->path);
+	if (j->path)
+		ret = open_again(j, plan);
+	if (!ret)
+		ret = read_again(j, entry);
+	/* marks that follow something torn would be taken for proof that the journal is damaged */
+	if (!ret && (ftruncate(j->fd, (off_t)entry->end) < 0 || fsync(j->fd) < 0))
+		ret = fail(j, "cannot be cut where it was torn", -errno);
+	if (ret) {
+		pmr_journal_close(j);
+		return ret;
+	}
+	j->end = entry->end;
+	j->n_files = entry->n_files;
+	*journal = j;
+	return 0;
+}
+
 const char *pmr_journal_path(const struct pmr_journal *journal)
 {
 	return journal->path;

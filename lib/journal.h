@@ -6,6 +6,8 @@
 #ifndef PMR_JOURNAL_H
 #define PMR_JOURNAL_H
 
+#include <json-c/json.h>
+
 #include "repair.h"
 
 #define PMR_RECORD_MAGIC 0x4a524d50u /* "PMRJ" */
@@ -45,6 +47,21 @@ struct pmr_record_header pmr_record_seal(enum pmr_record type, uint64_t position
 /** pmr_record_is_header() - whether these are a header: magic and checksum are right */
 bool pmr_record_is_header(const struct pmr_record_header *header);
 
+/* ---- journal-parse.c: pure. Return: 0; -EBADMSG: it is not what it should be; -ENOMEM. What they took is the entry's. */
+
+/** pmr_journal_parse_opening() - what a JOURNAL record says */
+int pmr_journal_parse_opening(struct json_object *object, struct pmr_journal_entry *entry,
+			      uint64_t *version);
+/** pmr_journal_parse_file() - what a FILE record says. @steps: result, free() it; sorted, none overlaps another */
+int pmr_journal_parse_file(struct json_object *object, struct pmr_journal_file *file,
+			   struct pmr_step **steps, size_t *n_steps);
+/** pmr_journal_parse_outcome() - what an OUTCOME record says */
+int pmr_journal_parse_outcome(struct json_object *object, struct pmr_journal_entry *entry);
+/** pmr_journal_parse_mark() - what a MARK record says: every piece that it names must be there */
+int pmr_journal_parse_mark(struct json_object *object, struct pmr_journal_entry *entry);
+/** pmr_journal_parse_mark_word() - which mark a MARK record is. Return: whether it is one. */
+bool pmr_journal_parse_mark_word(struct json_object *object, enum pmr_mark *mark);
+
 /* ---- journal-read.c */
 
 /**
@@ -58,6 +75,8 @@ bool pmr_record_is_header(const struct pmr_record_header *header);
  * Return: 0; -ENOMEM; another errno of reading.
  */
 int pmr_journal_parse(int fd, struct pmr_journal_entry *entry);
+/** pmr_journal_file_release() - free what it holds */
+void pmr_journal_file_release(struct pmr_journal_file *file);
 /** pmr_journal_entry_release() - free what it holds */
 void pmr_journal_entry_release(struct pmr_journal_entry *entry);
 

@@ -16,8 +16,7 @@
 
 #define LOCK_DIRECTORY "/run/pmem-recover"
 
-/* Whether somebody holds a lock of flock(2) on a file; @pid: who, 0 where the kernel does not tell. */
-static bool find_holder(const struct stat *st, long *pid)
+bool pmr_lock_holder(const struct stat *st, long *pid)
 {
 	char wanted[64], line[256];
 	bool found = false;
@@ -43,7 +42,7 @@ static void say_holder(struct pmr_ctx *ctx, const struct pmr_device *device, int
 	long pid = 0;
 
 	if (!fstat(lock, &st))
-		find_holder(&st, &pid);
+		pmr_lock_holder(&st, &pid);
 	if (pid)
 		pmr_say(ctx, PMR_ERROR, "device-locked", device->name,
 			"another pmem-recover repairs it, process %ld; wait for it to end", pid);
@@ -92,5 +91,5 @@ bool pmr_lock_is_held(const struct pmr_device *device)
 	long pid;
 
 	snprintf(path, sizeof(path), LOCK_DIRECTORY "/%s.lock", device->name);
-	return !stat(path, &st) && find_holder(&st, &pid);
+	return !stat(path, &st) && pmr_lock_holder(&st, &pid);
 }

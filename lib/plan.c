@@ -258,7 +258,7 @@ static bool joins(const struct pmr_step *last, const struct pmr_step *step)
 int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents,
 		   struct pmr_step **steps, size_t *n_steps)
 {
-	struct pmr_step *v = NULL, step;
+	struct pmr_step *v = NULL, step = { 0 };
 	const struct pmr_loss *loss;
 	size_t n = 0, alloc = 0;
 

@@ -54,6 +54,9 @@ void pmr_holders(dev_t devno, uint64_t inode, char *text, size_t size);
  */
 int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *fd);
 
+/** pmr_lock_holder() - whether somebody holds a lock of flock(2) on a file; @pid: who, 0 where the kernel does not tell */
+bool pmr_lock_holder(const struct stat *st, long *pid);
+
 /** pmr_lock_is_held() - whether a run is at work on a device, without being in the way of one */
 bool pmr_lock_is_held(const struct pmr_device *device);
 
