@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "repair.h"
+#include "zeroed.h"
 
 struct repair {
 	struct pmr_ctx *ctx;
@@ -266,14 +267,19 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 			    .trust_badblocks = options->trust_badblocks,
 			    .total = plan->bytes },
 	};
+	struct timespec *before = NULL;
 	size_t n_locks = 0;
 	int *locks, ret;
 
 	if (!plan->n_steps)
 		return 0;
 	locks = calloc(plan->scan->n_devices + 1, sizeof(*locks));
-	if (!locks)
+	before = pmr_zeros_before(plan);
+	if (!locks || !before) {
+		free(locks);
+		free(before);
 		return -ENOMEM;
+	}
 	ret = lock_devices(&r, locks, &n_locks);
 	if (!ret)
 		ret = pmr_journal_open(ctx,
@@ -282,6 +288,7 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 	if (ret)
 		goto out;
 	ret = repair_files(&r);
+	pmr_zeros_account(ctx, plan, before);
 	/* bytes that are nowhere else keep their journal unfinished */
 	if (!ret && !pmr_is_cancelled(ctx) && !r.writer.needs_journal)
 		ret = pmr_journal_finish(r.journal);
@@ -298,5 +305,6 @@ out:
 	while (n_locks)
 		close(locks[--n_locks]);
 	free(locks);
+	free(before);
 	return ret;
 }

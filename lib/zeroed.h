@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What is remembered of zeros that a repair wrote: a file for each damaged file, in the form of a report, so that it can
- * be taken for an earlier one. zeroed-file.c knows the files, zeroed-account.c what a repair changes in them, zeroed.c
- * tells of them, zeroed-look.c holds them against the files as they are now.
+ * be taken for an earlier one. zeroed-text.c knows their text, zeroed-file.c their places, zeroed-account.c what a repair
+ * changes in them, zeroed.c tells of them, zeroed-look.c holds them against the files as they are now.
  */
 #ifndef PMR_ZEROED_H
 #define PMR_ZEROED_H
@@ -70,7 +70,7 @@ struct pmr_zeroes {
 	int error; /* why nothing could be looked at, or 0 */
 };
 
-/* ---- zeroed-file.c */
+/* ---- zeroed-text.c */
 
 /** pmr_zeros_release() - free the storage; it is then nothing */
 void pmr_zeros_release(struct pmr_zeros *zeros);
@@ -90,6 +90,8 @@ int pmr_zeros_parse(const char *text, size_t length, struct pmr_zeros *zeros);
  * Return: 0, -ENOMEM.
  */
 int pmr_zeros_format(const struct pmr_zeros *zeros, char **text, size_t *length);
+
+/* ---- zeroed-file.c */
 
 /** pmr_zeros_name() - the @n-th name for a file of the memory, from 1; free() it; NULL without memory */
 char *pmr_zeros_name(const struct pmr_zeros *zeros, unsigned int n);
@@ -147,5 +149,8 @@ int pmr_zeros_account_in(struct pmr_ctx *ctx, const char *directory, const struc
 
 /** pmr_zeroes_list() - make the public list anew from what is not left out. Return: 0, -ENOMEM. */
 int pmr_zeroes_list(struct pmr_zeroes *zeroes);
+
+/** pmr_zeros_are_on() - whether they lie on a device: by the namespace's UUID, where there is none by name */
+bool pmr_zeros_are_on(const struct pmr_zeros *zeros, const struct pmr_device *device);
 
 #endif
