@@ -271,15 +271,10 @@ static struct pmr_journal_piece *find_piece(const struct pmr_journal_file *file,
 
 bool pmr_journal_parse_mark_word(struct json_object *object, enum pmr_mark *mark)
 {
-	static const char *const words[] = {
-		[PMR_MARK_NONE] = "none",
-		[PMR_MARK_OPEN] = "open",
-		[PMR_MARK_DONE] = "done",
-	};
 	const char *word = pmr_document_get_text(object, "mark");
 
-	for (size_t i = 0; word && i < sizeof(words) / sizeof(words[0]); i++)
-		if (!strcmp(word, words[i])) {
+	for (int i = PMR_MARK_NONE; word && i <= PMR_MARK_DONE; i++)
+		if (!strcmp(word, pmr_mark_name((enum pmr_mark)i))) {
 			*mark = (enum pmr_mark)i;
 			return true;
 		}

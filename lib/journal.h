@@ -47,6 +47,22 @@ struct pmr_record_header pmr_record_seal(enum pmr_record type, uint64_t position
 /** pmr_record_is_header() - whether these are a header: magic and checksum are right */
 bool pmr_record_is_header(const struct pmr_record_header *header);
 
+/* ---- journal-tell.c: the JSON of records. Return: an object, json_object_put() it; NULL without memory. */
+
+/** pmr_journal_tell_opening() - who, where, and when; @started: RFC 3339 */
+struct json_object *pmr_journal_tell_opening(const char *started, bool zero_fill);
+/** pmr_journal_tell_file() - a file, its losses and its steps */
+struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
+					  const struct pmr_claim *claim);
+/** pmr_journal_tell_mark() - how far pieces came, and what time it is */
+struct json_object *pmr_journal_tell_mark(size_t index, enum pmr_mark mark,
+					  const uint64_t *positions, size_t n,
+					  const struct timespec *change_time);
+/** pmr_journal_tell_outcome() - what became of the losses of a file */
+struct json_object *pmr_journal_tell_outcome(const struct pmr_file *file, size_t index);
+/** pmr_mark_name() - "none", "open", "done" */
+const char *pmr_mark_name(enum pmr_mark mark);
+
 /* ---- journal-parse.c: pure. Return: 0; -EBADMSG: it is not what it should be; -ENOMEM. What they took is the entry's. */
 
 /** pmr_journal_parse_opening() - what a JOURNAL record says */
