@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "cli.h"
+#include "zeroed.h"
 
 /* The device that a --badblocks file names, PMEM or not. */
 static int find_device(struct cli *cli, const char *name, struct pmr_device **device)
@@ -40,16 +41,37 @@ static int find_device(struct cli *cli, const char *name, struct pmr_device **de
 
 #define MOST_NAMED 8
 
+/* The @i-th id of both kinds. */
+static const char *get_id(const struct cli *cli, size_t i)
+{
+	const struct pmr_vanished *vanished;
+	const struct pmr_zeroed *zeroed;
+	size_t n = pmr_memory_vanished(cli->report.memory, &vanished);
+
+	if (i < n)
+		return vanished[i].id;
+	i -= n;
+	return i < pmr_zeroes_get(cli->report.zeroes, &zeroed) ? zeroed[i].id : NULL;
+}
+
+static size_t count_ids(const struct cli *cli)
+{
+	size_t n = 0;
+
+	while (get_id(cli, n))
+		n++;
+	return n;
+}
+
 /* Says which there are instead of the one that was named. */
 static void say_no_such_id(struct cli *cli)
 {
-	const struct pmr_vanished *vanished;
-	size_t n = pmr_memory_vanished(cli->report.memory, &vanished), length = 0;
+	size_t n = count_ids(cli), length = 0;
 	char *names = NULL;
 	FILE *out = open_memstream(&names, &length);
 
 	for (size_t i = 0; out && i < n && i < MOST_NAMED; i++)
-		fprintf(out, "%s%s", i ? ", " : "; there is ", vanished[i].id);
+		fprintf(out, "%s%s", i ? ", " : "; there is ", get_id(cli, i));
 	if (out && n > MOST_NAMED)
 		fprintf(out, " and %zu more", n - MOST_NAMED);
 	if (out && fclose(out)) {
@@ -57,27 +79,35 @@ static void say_no_such_id(struct cli *cli)
 		names = NULL;
 	}
 	cli_say(cli, PMR_ERROR, "not-vanished", cli->options.acknowledge,
-		"no record by that name is remembered as vanished%s", names ? names : "");
+		"no record by that name is remembered as vanished, and no bytes as zeroed%s",
+		names ? names : "");
 	free(names);
 }
 
+/* An id is of one kind, and a device may have both. */
 static int acknowledge(struct cli *cli)
 {
-	struct pmr_memory *memory = cli->report.memory;
 	const char *id = cli->options.acknowledge;
-	const struct pmr_vanished *vanished;
-	size_t before = pmr_memory_vanished(memory, &vanished);
-	int rc;
+	struct report *report = &cli->report;
+	size_t before = count_ids(cli);
+	int rc, zeroes_rc;
 
-	rc = pmr_memory_acknowledge(memory, id);
+	rc = pmr_memory_acknowledge(report->memory, id);
+	zeroes_rc = pmr_zeroes_acknowledge(report->zeroes, report->topology, id);
+	/* what one of them does not know, the other may */
+	if (rc == -ENOENT)
+		rc = zeroes_rc;
+	else if (!rc && zeroes_rc != -ENOENT)
+		rc = zeroes_rc;
 	if (rc == -ENOENT)
 		say_no_such_id(cli);
 	else if (rc && rc != -ENOMEM)
 		cli_say(cli, PMR_ERROR, "not-acknowledged", id, "cannot be noted: %s",
 			strerror(-rc));
 	if (!rc)
-		cli_note(cli, "acknowledged", id, "%zu of the records that vanished are forgotten",
-			 before - pmr_memory_vanished(memory, &vanished));
+		cli_note(cli, "acknowledged", id,
+			 "what was remembered by that name is forgotten: %zu in all",
+			 before - count_ids(cli));
 	return rc;
 }
 
@@ -109,10 +139,14 @@ static int remember(struct cli *cli)
 
 	rc = cli_step(cli, pmr_memory_new(cli->ctx, report->topology, PMR_STATE_DIRECTORY,
 					  &report->memory));
+	if (!rc)
+		rc = zeroed_health(cli);
 	if (!rc && cli->options.acknowledge)
 		rc = acknowledge(cli);
-	if (!rc)
+	if (!rc) {
 		say_vanished(cli);
+		zeroed_say(cli);
+	}
 	return rc;
 }
 
@@ -133,6 +167,8 @@ int cmd_health(struct cli *cli)
 			cli, cli->options.badblocks,
 			"health needs a list that names its device in a line '# device NAME'");
 	rc = cli_look(cli, 0);
+	if (!rc)
+		rc = cli_say_journals(cli, false, PMR_WARNING);
 	if (rc)
 		return rc;
 	if (!cli->file)

@@ -11,6 +11,7 @@
 
 #include "cli.h"
 #include "text.h"
+#include "zeroed.h"
 
 static int check_options(struct cli *cli)
 {
@@ -115,7 +116,8 @@ static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
 		cli_note(cli, "dry-run", "repair", "nothing was written: this was a dry run");
 		return 0;
 	}
-	if (!is_confirmed(cli)) {
+	/* what was interrupted comes first: its journal may have the only copy of what lies around */
+	if (report->unfinished || !is_confirmed(cli)) {
 		report->failed = true;
 		return 0;
 	}
@@ -198,6 +200,8 @@ static int scan_all(struct cli *cli)
 		rc = cli_scan(cli);
 	if (!rc && earlier && cli->report.scan)
 		rc = add_earlier(cli, earlier, has_targets);
+	if (!rc && cli->report.scan && cli->options.from_backup)
+		rc = zeroed_repair(cli);
 	pmr_earlier_free(earlier);
 	return rc;
 }
@@ -215,6 +219,7 @@ int cmd_repair(struct cli *cli)
 		.verify_backup = options->verify_backup,
 		.method = options->method,
 		.journal = options->journal,
+		.keep_days = options->has_keep ? options->keep_days : PMR_KEEP_DAYS,
 	};
 	int rc;
 
@@ -225,6 +230,9 @@ int cmd_repair(struct cli *cli)
 	report->zero_fill = options->zero_fill;
 	rc = scan_all(cli);
 	if (rc || !report->scan)
+		return rc;
+	rc = cli_say_journals(cli, true, report->dry_run ? PMR_WARNING : PMR_ERROR);
+	if (rc)
 		return rc;
 	if (!has_ranges(report->scan)) {
 		say_nothing_to_do(cli);

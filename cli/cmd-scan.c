@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pmem-recover scan: which bytes of which files are lost. */
 #include "cli.h"
+#include "zeroed.h"
 
 int cmd_scan(struct cli *cli)
 {
-	return cli_scan(cli);
+	int rc = cli_scan(cli);
+
+	if (!rc)
+		rc = zeroed_scan(cli);
+	return rc ? rc : cli_say_journals(cli, true, PMR_WARNING);
 }

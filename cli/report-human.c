@@ -370,6 +370,8 @@ static int write_scan(const struct report *report, FILE *out)
 	rc = report_write_losses(report->scan, out);
 	if (!rc)
 		rc = write_parts(report, out);
+	if (!rc && report->verb == VERB_SCAN)
+		report_write_zeroed(report->zeroes, "", out);
 	if (!rc)
 		report_write_outcome(report, out);
 	return rc;
@@ -479,6 +481,7 @@ static int write_health(const struct report *report, FILE *out)
 	for (size_t i = 0; i < report->n_devices; i++)
 		report_write_health_line(report->devices[i], out);
 	report_write_vanished(report->memory, "", out);
+	report_write_zeroed(report->zeroes, "", out);
 	write_no_devices(report, out);
 	return 0;
 }
@@ -493,6 +496,7 @@ int report_write_human(const struct report *report, FILE *out)
 		[VERB_REPAIR] = write_scan,
 		[VERB_HEALTH] = write_health,
 		[VERB_SALVAGE] = report_write_salvage,
+		[VERB_JOURNAL] = report_write_journals,
 	};
 
 	return writers[report->verb](report, out);

@@ -25,5 +25,7 @@ void report_write_health_line(const struct pmr_device *device, FILE *out);
 int report_write_losses(const struct pmr_scan *scan, FILE *out);
 /** report_write_vanished() - what vanished, each in a line behind @ahead; nothing for NULL */
 void report_write_vanished(const struct pmr_memory *memory, const char *ahead, FILE *out);
+/** report_write_zeroed() - the same of what a repair overwrote with zeros */
+void report_write_zeroed(const struct pmr_zeroes *zeroes, const char *ahead, FILE *out);
 
 #endif

@@ -295,7 +295,8 @@ static void put_badblocks_sums(struct json *json, struct json_object *summary,
 {
 	uint64_t count = 0;
 	uint64_t bytes = 0;
-	bool known = report->n_devices || !(report->exit_status & STATUS_UNKNOWN);
+	bool known = (report->n_devices || !(report->exit_status & STATUS_UNKNOWN)) &&
+		     report->verb != VERB_JOURNAL;
 
 	for (size_t i = 0; i < report->n_devices; i++) {
 		const struct pmr_badblocks *list = &report->devices[i]->badblocks;
@@ -362,6 +363,10 @@ static struct json_object *new_document(struct json *json, const struct report *
 		put_repair(json, document, report);
 	if (report->verb == VERB_HEALTH)
 		report_json_put_vanished(json, document, report->memory);
+	if (report->verb == VERB_SCAN || report->verb == VERB_HEALTH)
+		report_json_put_zeroed(json, document, report->zeroes);
+	if (report->verb == VERB_JOURNAL)
+		report_json_put_journals(json, document, report);
 	json_put(json, document, "summary", new_summary(json, report));
 	json_put(json, document, "messages", new_messages(json, report));
 	return document;

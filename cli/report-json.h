@@ -24,8 +24,14 @@ void report_json_put_places(struct json *json, struct json_object *document,
 /** report_json_put_salvage() - "salvage"; its numbers are null where nothing was copied */
 void report_json_put_salvage(struct json *json, struct json_object *document,
 			     const struct report *report);
+/** report_json_put_journals() - "journals" of journal */
+void report_json_put_journals(struct json *json, struct json_object *document,
+			      const struct report *report);
 /** report_json_put_vanished() - "vanished" and "remembered" of health; null where nothing is known */
 void report_json_put_vanished(struct json *json, struct json_object *document,
 			      const struct pmr_memory *memory);
+/** report_json_put_zeroed() - "zeroed" of scan and health; null where it is not known */
+void report_json_put_zeroed(struct json *json, struct json_object *document,
+			    const struct pmr_zeroes *zeroes);
 
 #endif

@@ -230,5 +230,7 @@ void report_write_quiet(const struct report *report, FILE *out)
 		report_write_health_line(device, out);
 	}
 	report_write_vanished(report->memory, "pmem-recover: ", out);
+	if (report->verb == VERB_SCAN || report->verb == VERB_HEALTH)
+		report_write_zeroed(report->zeroes, "pmem-recover: ", out);
 	fflush(out);
 }

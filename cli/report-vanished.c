@@ -6,22 +6,10 @@
 #include "report-json.h"
 #include "text.h"
 
-#define TIME_SIZE sizeof("-2147483648-00-00T00:00:00Z")
-
-/* NULL where it is no time. */
-static const char *format_time(time_t when, char *text)
-{
-	struct tm tm;
-
-	if (!gmtime_r(&when, &tm) || !strftime(text, TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		return NULL;
-	return text;
-}
-
 static struct json_object *new_vanished(struct json *json, const struct pmr_vanished *vanished)
 {
 	struct json_object *object = json_new_object(json);
-	char seen[TIME_SIZE];
+	char seen[TEXT_TIME_SIZE];
 
 	json_put_text(json, object, "id", vanished->id);
 	json_put_text(json, object, "device", vanished->device->name);
@@ -29,7 +17,7 @@ static struct json_object *new_vanished(struct json *json, const struct pmr_vani
 	json_put_bool(json, object, "metadata", vanished->metadata);
 	json_put_number(json, object, "offset", vanished->range.offset);
 	json_put_number(json, object, "length", vanished->range.length);
-	json_put_text(json, object, "seen", format_time(vanished->seen, seen));
+	json_put_text(json, object, "seen", text_format_time(vanished->seen, seen));
 	json_put_path(json, object, "list", vanished->list);
 	return object;
 }
@@ -59,11 +47,11 @@ void report_write_vanished(const struct pmr_memory *memory, const char *ahead, F
 {
 	const struct pmr_vanished *vanished = NULL;
 	size_t n = memory ? pmr_memory_vanished(memory, &vanished) : 0;
-	char seen[TIME_SIZE];
+	char seen[TEXT_TIME_SIZE];
 
 	for (size_t i = 0; i < n; i++) {
 		const struct pmr_vanished *one = &vanished[i];
-		const char *when = format_time(one->seen, seen);
+		const char *when = text_format_time(one->seen, seen);
 
 		fputs(ahead, out);
 		text_print_safe(out, report_device_label(one->device));

@@ -11,7 +11,7 @@ const char *report_verb_name(enum verb verb)
 	static const char *const names[] = {
 		[VERB_LIST] = "list",	  [VERB_SCAN] = "scan",	      [VERB_MAP] = "map",
 		[VERB_LOCATE] = "locate", [VERB_SALVAGE] = "salvage", [VERB_REPAIR] = "repair",
-		[VERB_HEALTH] = "health",
+		[VERB_HEALTH] = "health", [VERB_JOURNAL] = "journal",
 	};
 
 	return names[verb];
@@ -63,6 +63,11 @@ void report_release(struct report *report)
 	pmr_map_free(report->map);
 	pmr_salvage_free(report->salvage);
 	pmr_memory_free(report->memory);
+	pmr_zeroes_free(report->zeroes);
+	for (size_t i = 0; i < report->journals.n_lists; i++)
+		pmr_journals_free(report->journals.lists[i]);
+	free(report->journals.lists);
+	free(report->journals.v);
 	pmr_location_free(report->location);
 	pmr_topology_free(report->topology);
 	*report = (struct report){ 0 };
@@ -324,9 +329,53 @@ static int status_of_memory(const struct pmr_memory *memory)
 										    : STATUS_OK;
 }
 
+/* What was set aside is nobody's concern any more, damaged or not. */
+bool report_is_open_journal(const struct pmr_journal_entry *entry)
+{
+	size_t length = strlen(entry->path), suffix = strlen(".journal");
+
+	return entry->state == PMR_JOURNAL_UNFINISHED ||
+	       (entry->state == PMR_JOURNAL_DAMAGED && length > suffix &&
+		!strcmp(entry->path + length - suffix, ".journal"));
+}
+
+uint64_t report_journal_bytes(const struct pmr_journal_entry *entry, const enum pmr_mark *mark)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < entry->n_files; i++) {
+		const struct pmr_journal_file *file = &entry->files[i];
+
+		for (size_t j = 0; j < file->n_pieces; j++) {
+			if (!mark || file->pieces[j].mark == *mark)
+				bytes += file->pieces[j].length;
+		}
+	}
+	return bytes;
+}
+
+/* Zeros are no data until somebody says that they are. A repair has those that it can restore among its losses. */
+static int status_of_zeroes(const struct report *report)
+{
+	const struct pmr_zeroed *zeroed;
+	int status = STATUS_OK;
+	size_t n;
+
+	if (!report->zeroes)
+		return STATUS_OK;
+	if (pmr_zeroes_is_lost(report->zeroes))
+		status |= STATUS_UNKNOWN;
+	n = pmr_zeroes_get(report->zeroes, &zeroed);
+	for (size_t i = 0; i < n; i++) {
+		if (report->verb != VERB_REPAIR || zeroed[i].file != PMR_ZEROED_FILE_SAME)
+			status |= STATUS_LOST;
+	}
+	return status;
+}
+
 int report_exit_status(const struct report *report)
 {
-	int status = report->failed ? STATUS_UNKNOWN : STATUS_OK;
+	int status = report->failed || report->unfinished ? STATUS_UNKNOWN : STATUS_OK;
 
 	status |= status_of_devices(report);
 	if (report->scan)
@@ -338,6 +387,7 @@ int report_exit_status(const struct report *report)
 	if (report->location && !report->location->complete)
 		status |= STATUS_UNKNOWN;
 	status |= status_of_memory(report->memory);
+	status |= status_of_zeroes(report);
 	/* "every one was repaired" is not said where something else is still lost */
 	if (status & STATUS_LOST)
 		status &= ~STATUS_REPAIRED;

@@ -29,6 +29,7 @@ enum verb {
 	VERB_SALVAGE,
 	VERB_REPAIR,
 	VERB_HEALTH,
+	VERB_JOURNAL,
 };
 
 /** struct report_message - a copy of a message, all strings its own */
@@ -37,6 +38,20 @@ struct report_message {
 	char *code;
 	char *object;
 	char *text;
+};
+
+/**
+ * struct report_journals - the journals that were asked for
+ * @lists: of each directory that was looked into; its own
+ * @n_lists: how many
+ * @v: entries of @lists, in the order in which they are to be shown
+ * @n: how many
+ */
+struct report_journals {
+	struct pmr_journals **lists;
+	size_t n_lists;
+	struct pmr_journal_entry **v;
+	size_t n;
 };
 
 /**
@@ -56,6 +71,9 @@ struct report_message {
  * @salvage: of salvage, or NULL; its scan became @scan
  * @salvage_options: what salvage was asked for
  * @memory: of health, or NULL
+ * @zeroes: of scan, repair from a backup, and health, or NULL
+ * @journals: of journal
+ * @unfinished: a repair was interrupted, or it is not known whether one was
  * @plan: of repair, or NULL
  * @messages: everything that was said
  * @lost_message: a message was dropped for want of memory
@@ -78,6 +96,9 @@ struct report {
 	struct pmr_salvage *salvage;
 	struct pmr_salvage_options salvage_options;
 	struct pmr_memory *memory;
+	struct pmr_zeroes *zeroes;
+	struct report_journals journals;
+	bool unfinished;
 	struct pmr_plan *plan;
 	struct report_message *messages;
 	size_t n_messages;
@@ -108,6 +129,12 @@ bool report_is_told(const struct pmr_device *device);
 
 /** report_is_metadata_told() - the same of its namespace's metadata alone */
 bool report_is_metadata_told(const struct pmr_device *device);
+
+/** report_is_open_journal() - whether somebody has to see to a journal: it is unfinished, or damaged and not set aside */
+bool report_is_open_journal(const struct pmr_journal_entry *entry);
+
+/** report_journal_bytes() - sum of all bytes that a journal has to write; those at @mark alone where it is no NULL */
+uint64_t report_journal_bytes(const struct pmr_journal_entry *entry, const enum pmr_mark *mark);
 
 /** report_verb_name() - "list", "scan", ... */
 const char *report_verb_name(enum verb verb);
@@ -161,6 +188,8 @@ int report_next_part(const struct pmr_device *device, const struct pmr_scan *sca
 int report_write_json(const struct report *report, FILE *out);
 /** report_write_human() - tables and sentences */
 int report_write_human(const struct report *report, FILE *out);
+/** report_write_journals() - the same of journal alone */
+int report_write_journals(const struct report *report, FILE *out);
 /** report_write_locate() - the same of locate alone */
 int report_write_locate(const struct report *report, FILE *out);
 /** report_write_quiet() - one line for each thing that is wrong, nothing otherwise */

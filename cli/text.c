@@ -9,6 +9,15 @@
 
 #include "text.h"
 
+const char *text_format_time(time_t when, char *text)
+{
+	struct tm tm;
+
+	if (!gmtime_r(&when, &tm) || !strftime(text, TEXT_TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		return NULL;
+	return text;
+}
+
 void text_print_size(FILE *out, uint64_t bytes)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };

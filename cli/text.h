@@ -8,6 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
+
+/** TEXT_TIME_SIZE - room for what text_format_time() writes */
+#define TEXT_TIME_SIZE sizeof("-2147483648-00-00T00:00:00Z")
+
+/** text_format_time() - as RFC 3339 writes it, in UTC. Return: @text; NULL where it is no time. */
+const char *text_format_time(time_t when, char *text);
 
 /** text_print_size() - "512 B", "4 KiB", "1.5 MiB" */
 void text_print_size(FILE *out, uint64_t bytes);
