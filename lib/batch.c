@@ -111,9 +111,10 @@ static bool is_wanted(const struct pmr_chunk *chunk)
 	return !is_chunk_left(chunk);
 }
 
+/* What an earlier run may have begun stays so. */
 static bool is_untouched(const struct pmr_chunk *chunk)
 {
-	return !chunk->touched;
+	return !chunk->touched && !chunk->redo;
 }
 
 /* Whether all of it was written, or found to be there, and verified. */
@@ -252,6 +253,7 @@ static int add(struct batch *b, const struct pmr_step *step, uint64_t done, uint
 		.plan = b->plan,
 		.step = *step,
 		.length = length,
+		.redo = step->redo,
 		.bytes = b->writer->bytes + b->used,
 		.before = b->writer->before + b->used,
 	};

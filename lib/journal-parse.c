@@ -8,6 +8,9 @@
 #include "document.h"
 #include "journal.h"
 
+/* Each mark is held against all of them. */
+#define MAX_BOOTS 1024
+
 /* A word that is in a list, in static storage; NULL where it is in none. */
 static const char *known_word(const char *word, const char *const *words, size_t n)
 {
@@ -198,6 +201,7 @@ int pmr_journal_parse_file(struct json_object *object, struct pmr_journal_file *
 	    file->size > INT64_MAX || mode > 07777 ||
 	    !parse_time(object, "change_time", &file->change_time))
 		return -EBADMSG;
+	file->planned_time = file->change_time;
 	file->generation = (uint32_t)generation;
 	file->mode = (mode_t)mode;
 	file->dax = pmr_document_is_true(object, "dax");
@@ -235,6 +239,33 @@ int pmr_journal_parse_opening(struct json_object *object, struct pmr_journal_ent
 	return ret;
 }
 
+/* The number of the boot that a record was written in; without one, that of the opening. */
+static int parse_boot(struct json_object *object, struct pmr_journal_entry *entry, size_t *boot)
+{
+	const char *id = pmr_document_get_text(object, "boot_id");
+	char **grown;
+
+	*boot = 0;
+	if (!id || (entry->boot_id && !strcmp(id, entry->boot_id)))
+		return 0;
+	for (size_t i = entry->n_boots; i > 0; i--)
+		if (!strcmp(id, entry->boots[i - 1])) {
+			*boot = i;
+			return 0;
+		}
+	if (entry->n_boots == MAX_BOOTS)
+		return -EBADMSG;
+	grown = reallocarray(entry->boots, entry->n_boots + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	entry->boots = grown;
+	grown[entry->n_boots] = strdup(id);
+	if (!grown[entry->n_boots])
+		return -ENOMEM;
+	*boot = ++entry->n_boots;
+	return 0;
+}
+
 int pmr_journal_parse_outcome(struct json_object *object, struct pmr_journal_entry *entry)
 {
 	struct pmr_journal_file *file;
@@ -247,6 +278,8 @@ int pmr_journal_parse_outcome(struct json_object *object, struct pmr_journal_ent
 		return -EBADMSG;
 	file = &entry->files[index];
 	ret = parse_losses(object, file);
+	if (!ret)
+		ret = parse_boot(object, entry, &file->boot);
 	if (ret)
 		return ret;
 	file->change_time = change_time;
@@ -289,12 +322,17 @@ int pmr_journal_parse_mark(struct json_object *object, struct pmr_journal_entry 
 	struct pmr_journal_file *file;
 	uint64_t index, position;
 	enum pmr_mark mark;
+	size_t boot;
+	int ret;
 
 	if (!list || !pmr_document_get_number(object, "file", &index) || index >= entry->n_files ||
 	    !parse_time(object, "time", &time) ||
 	    !parse_time(object, "change_time", &change_time) ||
 	    !pmr_journal_parse_mark_word(object, &mark))
 		return -EBADMSG;
+	ret = parse_boot(object, entry, &boot);
+	if (ret)
+		return ret;
 	file = &entry->files[index];
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		piece = pmr_document_number(json_object_array_get_idx(list, i), &position)
@@ -302,10 +340,16 @@ int pmr_journal_parse_mark(struct json_object *object, struct pmr_journal_entry 
 				: NULL;
 		if (!piece)
 			return -EBADMSG;
+		/* what a power cut left there is not said to be anything by opening it again */
+		piece->boot = piece->mark == PMR_MARK_OPEN && mark == PMR_MARK_OPEN &&
+					      piece->boot != boot
+				      ? PMR_BOOT_MIXED
+				      : boot;
 		piece->mark = mark;
 		piece->marked = time;
 	}
 	file->change_time = change_time;
+	file->boot = boot;
 	entry->written |= mark != PMR_MARK_NONE;
 	return 0;
 }

@@ -398,5 +398,8 @@ void pmr_journal_entry_release(struct pmr_journal_entry *entry)
 	free(entry->started_at);
 	free(entry->host);
 	free(entry->boot_id);
+	for (size_t i = 0; i < entry->n_boots; i++)
+		free(entry->boots[i]);
+	free(entry->boots);
 	*entry = (struct pmr_journal_entry){ 0 };
 }

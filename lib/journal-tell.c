@@ -19,25 +19,32 @@ static struct json_object *new_text(const char *text)
 	return text ? json_object_new_string(text) : NULL;
 }
 
+static void add_boot(struct json_object *object)
+{
+	char *boot = NULL;
+	size_t length;
+
+	if (!pmr_read_text("/proc/sys/kernel/random/boot_id", 64, &boot, &length))
+		boot[strcspn(boot, "\n")] = '\0';
+	add(object, "boot_id", new_text(boot));
+	free(boot);
+}
+
 struct json_object *pmr_journal_tell_opening(const char *started, bool zero_fill)
 {
 	struct json_object *object = json_object_new_object();
-	char host[256] = "", *boot = NULL;
-	size_t length;
+	char host[256] = "";
 
 	if (!object)
 		return NULL;
 	gethostname(host, sizeof(host) - 1);
-	if (!pmr_read_text("/proc/sys/kernel/random/boot_id", 64, &boot, &length))
-		boot[strcspn(boot, "\n")] = '\0';
 	add(object, "format_version", json_object_new_int(PMR_JOURNAL_VERSION));
 	add(object, "version", json_object_new_string(pmr_version()));
 	add(object, "started_at", json_object_new_string(started));
 	add(object, "host", json_object_new_string(host));
-	add(object, "boot_id", new_text(boot));
+	add_boot(object);
 	add(object, "pid", json_object_new_int64(getpid()));
 	add(object, "zero_fill", json_object_new_boolean(zero_fill));
-	free(boot);
 	return object;
 }
 
@@ -169,6 +176,7 @@ struct json_object *pmr_journal_tell_mark(size_t index, enum pmr_mark mark,
 	add(object, "mark", json_object_new_string(pmr_mark_name(mark)));
 	add(object, "pieces", list);
 	add(object, "time", time_to_json(&now));
+	add_boot(object);
 	add(object, "change_time", time_to_json(change_time));
 	return object;
 }
@@ -181,6 +189,7 @@ struct json_object *pmr_journal_tell_outcome(const struct pmr_file *file, size_t
 		return NULL;
 	add(object, "file", json_object_new_uint64(index));
 	add(object, "change_time", time_to_json(&file->change_time));
+	add_boot(object);
 	add(object, "losses", losses_to_json(file));
 	return object;
 }

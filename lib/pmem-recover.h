@@ -1132,6 +1132,7 @@ struct pmr_repair_options {
  * @first_loss: index of the first loss it covers
  * @n_losses: how many
  * @journal_offset: where its bytes lie in the journal, once written
+ * @redo: an earlier run may have begun to write it
  */
 struct pmr_step {
 	uint64_t offset;
@@ -1142,6 +1143,7 @@ struct pmr_step {
 	uint64_t journal_offset;
 	enum pmr_method method;
 	bool follows;
+	bool redo;
 };
 
 /**
@@ -1243,6 +1245,7 @@ enum pmr_mark {
  * @position: where their record is in the journal
  * @mark: how far it came
  * @marked: CLOCK_REALTIME of its last mark
+ * @boot: of struct pmr_journal_entry: in which boot it was marked; PMR_BOOT_MIXED where it was open across a reboot
  */
 struct pmr_journal_piece {
 	uint64_t offset;
@@ -1252,14 +1255,20 @@ struct pmr_journal_piece {
 	uint64_t position;
 	enum pmr_mark mark;
 	struct timespec marked;
+	size_t boot;
 };
+
+/** PMR_BOOT_MIXED - for @boot of a piece: what it holds was not written in one boot */
+#define PMR_BOOT_MIXED SIZE_MAX
 
 /**
  * struct pmr_journal_file - a file of a journal
  * @path: as the repair had it, made absolute; any bytes but NUL
  * @filesystem_type, @filesystem_uuid, @device, @namespace_uuid: where it lay; NULL where that was not known
  * @inode, @generation, @size: as in struct pmr_file
- * @change_time: st_ctim before the first write; then as the last mark says
+ * @planned_time: st_ctim before the first write
+ * @change_time: the same; then as the last mark says
+ * @boot: of struct pmr_journal_entry: in which boot that was said
  * @mode: permission and set-id bits to put back
  * @capability: security.capability to put back, @capability_length bytes; NULL for none
  * @dax: its DAX state then
@@ -1278,7 +1287,9 @@ struct pmr_journal_file {
 	uint64_t inode;
 	uint32_t generation;
 	uint64_t size;
+	struct timespec planned_time;
 	struct timespec change_time;
+	size_t boot;
 	mode_t mode;
 	void *capability;
 	size_t capability_length;
@@ -1300,6 +1311,8 @@ struct pmr_journal_file {
  * @host: uname -n of the machine that wrote it, or NULL
  * @boot_id: /proc/sys/kernel/random/boot_id then, or NULL
  * @same_host, @same_boot: whether those are of here and now
+ * @boots: boots in which it was gone on with: number 1 is the first of them, 0 is @boot_id
+ * @n_boots: how many
  * @zero_fill: the source was zeros, no backup
  * @torn: its last record was cut off, as by a power cut, and does not count
  * @written: at least one write may have begun
@@ -1317,6 +1330,8 @@ struct pmr_journal_entry {
 	char *boot_id;
 	bool same_host;
 	bool same_boot;
+	char **boots;
+	size_t n_boots;
 	bool zero_fill;
 	bool torn;
 	bool written;
