@@ -56,7 +56,7 @@ static const struct row rows[] = {
 	  { { .offset = 4096, .length = 512, .device_offset = 504096 },
 	    { .offset = 8192, .length = 512, .device_offset = 308192 } },
 	  { { 0, 500000, 8 * K, 0 }, { 8 * K, 308192, 8 * K, 0 } },
-	  { { 4096, 4096, 504096, 0, 1, 0, 0, 0, 0 }, { 8192, 4096, 308192, 1, 1, 0, 0, 0 } },
+	  { { 4096, 4096, 504096, 0, 1, 0, 0, 0, 0 }, { 8192, 4096, 308192, 1, 1, 0, 0, 0, 0 } },
 	  { PMR_LOST, PMR_LOST } },
 	{ "never past its extent",
 	  16 * K,
