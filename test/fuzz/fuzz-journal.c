@@ -5,40 +5,21 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "fuzz.h"
-#include "repair.h"
-
-/* As lib/journal.c has it. */
-#define MAGIC 0x4a524d50u
-#define BYTES 4u
-
-struct header {
-	uint32_t magic;
-	uint32_t type;
-	uint64_t length;
-	uint64_t position;
-	uint32_t payload_crc;
-	uint32_t header_crc;
-};
+#include "journal.h"
 
 static struct pmr_ctx *ctx;
 static struct pmr_journal *journal;
 static int fd; /* of the journal's file, which holds the input */
 static struct heard heard;
 
-static uint32_t crc(const void *bytes, size_t length)
-{
-	return (uint32_t)crc32_z(crc32_z(0, NULL, 0), bytes, length);
-}
-
 /* ---- inputs */
 
 /* Every record made whole, as far as records can be told; the last one takes what is left when its length is wrong. */
 static void seal(uint8_t *data, size_t size)
 {
-	struct header header;
+	struct pmr_record_header header;
 	size_t length;
 
 	while (size >= sizeof(header)) {
@@ -48,9 +29,10 @@ static void seal(uint8_t *data, size_t size)
 		if (le64toh(header.length) > size)
 			header.length = htole64(size);
 		length = (size_t)le64toh(header.length);
-		header.magic = htole32(MAGIC);
-		header.payload_crc = htole32(crc(data, length));
-		header.header_crc = htole32(crc(&header, offsetof(struct header, header_crc)));
+		header.magic = htole32(PMR_RECORD_MAGIC);
+		header.payload_crc = htole32(pmr_record_crc(data, length));
+		header.header_crc = htole32(
+			pmr_record_crc(&header, offsetof(struct pmr_record_header, header_crc)));
 		memcpy(data - sizeof(header), &header, sizeof(header));
 		data += length;
 		size -= length;
@@ -96,24 +78,25 @@ static void put_input(const uint8_t *data, size_t size)
 
 /* ---- readers */
 
-static bool is_whole(const uint8_t *data, size_t size, struct header *header)
+static bool is_whole(const uint8_t *data, size_t size, struct pmr_record_header *header)
 {
 	if (size < sizeof(*header))
 		return false;
 	memcpy(header, data, sizeof(*header));
-	return le32toh(header->magic) == MAGIC &&
-	       le32toh(header->header_crc) == crc(header, offsetof(struct header, header_crc)) &&
+	return le32toh(header->magic) == PMR_RECORD_MAGIC &&
+	       le32toh(header->header_crc) ==
+		       pmr_record_crc(header, offsetof(struct pmr_record_header, header_crc)) &&
 	       le64toh(header->length) <= size - sizeof(*header) &&
 	       le32toh(header->payload_crc) ==
-		       crc(data + sizeof(*header), (size_t)le64toh(header->length));
+		       pmr_record_crc(data + sizeof(*header), (size_t)le64toh(header->length));
 }
 
 /* What is read back are the bytes of a whole record of just that length, and nothing else is. */
 static bool read_bytes(const uint8_t *data, size_t size, size_t at, size_t length)
 {
-	struct header header;
+	struct pmr_record_header header;
 	bool whole = at <= size && is_whole(data + at, size - at, &header) &&
-		     le32toh(header.type) == BYTES && le64toh(header.length) == length;
+		     le32toh(header.type) == PMR_RECORD_BYTES && le64toh(header.length) == length;
 	uint64_t position = at;
 	uint8_t *bytes = malloc(length + 1);
 
@@ -131,9 +114,60 @@ static bool read_bytes(const uint8_t *data, size_t size, size_t at, size_t lengt
 	return whole;
 }
 
+/* ---- the whole journal */
+
+static void check_file(const struct pmr_journal_file *file, size_t size)
+{
+	uint64_t end = 0, position = 0, at;
+	uint8_t *bytes;
+
+	check(file->path && *file->path);
+	for (size_t i = 0; i < file->n_losses; i++) {
+		check(file->losses[i].offset >= end && file->losses[i].length);
+		end = file->losses[i].offset + file->losses[i].length;
+	}
+	end = 0;
+	for (size_t i = 0; i < file->n_pieces; i++) {
+		const struct pmr_journal_piece *piece = &file->pieces[i];
+
+		check(piece->offset >= end && piece->length && piece->length <= PMR_CHUNK);
+		check(piece->position >= position && piece->position + piece->length <= size);
+		check(piece->method != PMR_METHOD_AUTO);
+		end = piece->offset + piece->length;
+		position = piece->position + piece->length;
+		/* whatever it is taken for, its bytes are those that were written */
+		bytes = malloc(piece->length);
+		at = piece->position;
+		check(bytes && !pmr_journal_read(journal, &at, bytes, piece->length));
+		free(bytes);
+	}
+}
+
+/* Whole records and a torn end are understood, everything else is damaged; never half of anything. */
+static bool parse(size_t size)
+{
+	struct pmr_journal_entry entry = { 0 };
+	bool any = false, understood_it;
+
+	check(!pmr_journal_parse(fd, &entry));
+	understood_it = entry.state != PMR_JOURNAL_DAMAGED;
+	check(understood_it == !entry.reason);
+	if (understood_it) {
+		check(entry.end <= size && entry.torn == (entry.end < size));
+		for (size_t i = 0; i < entry.n_files; i++) {
+			check_file(&entry.files[i], size);
+			for (size_t p = 0; p < entry.files[i].n_pieces; p++)
+				any |= entry.files[i].pieces[p].mark != PMR_MARK_NONE;
+		}
+		check(entry.written || !any);
+	}
+	pmr_journal_entry_release(&entry);
+	return understood_it;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct header header;
+	struct pmr_record_header header;
 	size_t at = 0, length;
 	bool any = false;
 
@@ -147,7 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at += sizeof(header) + length;
 	}
 	read_bytes(data, size, at, 1);
-	if (any)
+	if (parse(size) || any)
 		understood();
 	return 0;
 }

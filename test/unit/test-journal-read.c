@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading a journal back: all that was written, the torn end of one, and nothing of one that was changed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <utime.h>
+#include <cmocka.h>
+
+#include "journal.h"
+
+#define PIECES 3
+
+struct fixture {
+	struct pmr_ctx *ctx;
+	struct pmr_journal *journal;
+	char directory[64];
+	uint64_t positions[PIECES];
+	off_t opened; /* where the mark before the writes begins and ends */
+	off_t open_end;
+};
+
+static char bytes[PIECES][512];
+
+static off_t size_of(const struct fixture *f)
+{
+	struct stat st;
+
+	assert_int_equal(stat(pmr_journal_path(f->journal), &st), 0);
+	return st.st_size;
+}
+
+/* One file: two steps of which the second has two pieces. */
+static int write_journal(struct fixture *f)
+{
+	struct pmr_device device = { .name = "pmem7" };
+	struct pmr_filesystem filesystem = { .type = "xfs", .uuid = "1-2", .device = &device };
+	struct pmr_loss losses[2] = {
+		{ .offset = 0, .length = 512, .device_offset = 8192, .state = PMR_LOST },
+		{ .offset = 4096,
+		  .length = 700,
+		  .device_offset = 65536,
+		  .state = PMR_LOST,
+		  .shared = true },
+	};
+	struct pmr_step steps[2] = {
+		{ .offset = 0, .length = 512, .device_offset = 8192, .method = PMR_METHOD_WRITE },
+		{ .offset = 4096,
+		  .length = 1024,
+		  .device_offset = 65536,
+		  .method = PMR_METHOD_DEVICE },
+	};
+	static char path[] = "/no where/\xff\n";
+	struct pmr_file file = { .path = path,
+				 .inode = 77,
+				 .generation = 5,
+				 .size = 4796,
+				 .filesystem = &filesystem,
+				 .losses = losses,
+				 .n_losses = 2 };
+	struct pmr_file_plan plan = {
+		.file = &file, .method = PMR_METHOD_WRITE, .steps = steps, .n_steps = 2
+	};
+	struct pmr_claim claim = { .file = &file,
+				   .mode = 04755,
+				   .change_time = { 1700000000, 9 },
+				   .capability = (void *)(uintptr_t) "\x01\xfe",
+				   .capability_length = 2 };
+	static const uint64_t offsets[PIECES] = { 0, 4096, 4608 };
+	size_t index;
+	int ret;
+
+	ret = pmr_journal_file(f->journal, &plan, &claim, &index);
+	for (size_t i = 0; !ret && i < PIECES; i++) {
+		memset(bytes[i], 'a' + (int)i, sizeof(bytes[i]));
+		ret = pmr_journal_bytes(f->journal, offsets[i], bytes[i], sizeof(bytes[i]),
+					&f->positions[i]);
+	}
+	if (!ret)
+		ret = pmr_journal_sync(f->journal);
+	f->opened = size_of(f);
+	if (!ret)
+		ret = pmr_journal_mark(f->journal, index, PMR_MARK_OPEN, f->positions, PIECES,
+				       &claim.change_time);
+	f->open_end = size_of(f);
+	claim.change_time.tv_nsec++;
+	if (!ret)
+		ret = pmr_journal_mark(f->journal, index, PMR_MARK_DONE, f->positions, 1,
+				       &claim.change_time);
+	if (!ret)
+		ret = pmr_journal_mark(f->journal, index, PMR_MARK_NONE, f->positions + 2, 1,
+				       &claim.change_time);
+	return ret;
+}
+
+/* in the build directory: a journal is refused on tmpfs */
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct pmr_scan scan = { 0 };
+	struct pmr_plan plan = { .scan = &scan };
+
+	strcpy(f->directory, "journal-XXXXXX");
+	*state = f;
+	if (!mkdtemp(f->directory) || pmr_new(&f->ctx))
+		return -1;
+	return pmr_journal_open(f->ctx, f->directory, &plan, false, &f->journal) ||
+	       write_journal(f);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	pmr_journal_close(f->journal);
+	snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
+	assert_int_equal(system(command), 0);
+	pmr_unref(f->ctx);
+	free(f);
+	return 0;
+}
+
+static int parse(const struct fixture *f, struct pmr_journal_entry *entry)
+{
+	int fd = open(pmr_journal_path(f->journal), O_RDONLY), ret;
+
+	assert_true(fd >= 0);
+	*entry = (struct pmr_journal_entry){ 0 };
+	ret = pmr_journal_parse(fd, entry);
+	close(fd);
+	return ret;
+}
+
+static void test_whole(void **state)
+{
+	const struct fixture *f = *state;
+	const struct pmr_journal_file *file;
+	struct pmr_journal_entry entry;
+
+	assert_int_equal(parse(f, &entry), 0);
+	assert_int_equal(entry.state, PMR_JOURNAL_UNFINISHED);
+	assert_true(entry.written && !entry.torn && !entry.zero_fill);
+	assert_int_equal(entry.end, size_of(f));
+	assert_int_equal(entry.n_files, 1);
+	file = &entry.files[0];
+	assert_string_equal(file->path, "/no where/\xff\n");
+	assert_int_equal(file->inode, 77);
+	assert_int_equal(file->generation, 5);
+	assert_int_equal(file->size, 4796);
+	assert_int_equal(file->mode, 04755);
+	assert_int_equal(file->change_time.tv_nsec, 10);
+	assert_int_equal(file->capability_length, 2);
+	assert_memory_equal(file->capability, "\x01\xfe", 2);
+	assert_string_equal(file->device, "pmem7");
+	assert_null(file->namespace_uuid);
+	assert_int_equal(file->n_losses, 2);
+	assert_true(file->losses[1].shared && file->losses[1].length == 700);
+	assert_int_equal(file->n_pieces, PIECES);
+	assert_int_equal(file->pieces[0].mark, PMR_MARK_DONE);
+	assert_int_equal(file->pieces[1].mark, PMR_MARK_OPEN);
+	assert_int_equal(file->pieces[2].mark, PMR_MARK_NONE);
+	assert_int_equal(file->pieces[2].offset, 4608);
+	assert_int_equal(file->pieces[2].device_offset, 65536 + 512);
+	assert_int_equal(file->pieces[2].method, PMR_METHOD_DEVICE);
+	assert_true(time(NULL) - file->pieces[1].marked.tv_sec < 600);
+	pmr_journal_entry_release(&entry);
+}
+
+/* Wherever it is cut, what is whole counts; and no write had begun where the mark before it is not whole. */
+static void test_cut(void **state)
+{
+	const struct fixture *f = *state;
+	struct pmr_journal_entry entry;
+
+	for (off_t size = size_of(f) - 1; size >= 0; size--) {
+		assert_int_equal(truncate(pmr_journal_path(f->journal), size), 0);
+		assert_int_equal(parse(f, &entry), 0);
+		if (entry.state == PMR_JOURNAL_DAMAGED) {
+			/* not even the first record is there */
+			assert_string_equal(entry.reason, "not-a-journal");
+			assert_true(size < 400);
+		} else {
+			assert_int_equal(entry.torn, entry.end != (uint64_t)size);
+			assert_int_equal(entry.written, size >= f->open_end);
+		}
+		pmr_journal_entry_release(&entry);
+	}
+}
+
+static void test_flipped(void **state)
+{
+	const struct fixture *f = *state;
+	int fd = open(pmr_journal_path(f->journal), O_RDWR);
+	struct pmr_journal_entry entry;
+	char c;
+
+	assert_true(fd >= 0);
+	for (off_t at = 0; at < size_of(f); at++) {
+		assert_int_equal(pread(fd, &c, 1, at), 1);
+		c ^= 0x04;
+		assert_int_equal(pwrite(fd, &c, 1, at), 1);
+		assert_int_equal(parse(f, &entry), 0);
+		if (at < f->opened)
+			assert_int_equal(entry.state, PMR_JOURNAL_DAMAGED);
+		else
+			assert_true(entry.torn && entry.end <= (uint64_t)at);
+		pmr_journal_entry_release(&entry);
+		c ^= 0x04;
+		assert_int_equal(pwrite(fd, &c, 1, at), 1);
+	}
+	close(fd);
+}
+
+static void test_reopen(void **state)
+{
+	struct fixture *f = *state;
+	struct pmr_scan scan = { 0 };
+	struct pmr_plan plan = { .scan = &scan };
+	struct pmr_journal_entry entry, again;
+	struct pmr_journal *journal = NULL;
+	struct timespec time = { 1, 2 };
+
+	assert_int_equal(parse(f, &entry), 0);
+	entry.path = strdup(pmr_journal_path(f->journal));
+	assert_int_equal(pmr_journal_reopen(f->ctx, &entry, &plan, &journal), -EBUSY);
+	pmr_journal_close(f->journal);
+	/* half of a mark */
+	assert_int_equal(truncate(entry.path, (off_t)entry.end - 5), 0);
+	assert_int_equal(pmr_journal_reopen(f->ctx, &entry, &plan, &journal), -ESTALE);
+	pmr_journal_entry_release(&entry);
+	f->journal = NULL;
+	struct pmr_journals *journals;
+	assert_int_equal(pmr_journals_new(f->ctx, f->directory, 0, &journals), 0);
+	assert_int_equal(journals->n, 1);
+	assert_int_equal(journals->v[0].state, PMR_JOURNAL_UNFINISHED);
+	assert_true(journals->v[0].torn && journals->v[0].same_boot && journals->v[0].same_host);
+	assert_int_equal(journals->v[0].files[0].pieces[2].mark, PMR_MARK_OPEN);
+	assert_int_equal(pmr_journal_reopen(f->ctx, &journals->v[0], &plan, &f->journal), 0);
+	assert_int_equal(
+		pmr_journal_mark(f->journal, 0, PMR_MARK_DONE, f->positions, PIECES, &time), 0);
+	assert_int_equal(parse(f, &again), 0);
+	assert_false(again.torn);
+	assert_int_equal(again.files[0].pieces[2].mark, PMR_MARK_DONE);
+	pmr_journal_entry_release(&again);
+	assert_int_equal(pmr_journal_finish(f->journal), 0);
+	assert_int_equal(parse(f, &again), 0);
+	assert_int_equal(again.state, PMR_JOURNAL_DONE);
+	pmr_journal_entry_release(&again);
+	pmr_journals_free(journals);
+}
+
+static void count(struct fixture *f, unsigned int flags, size_t n)
+{
+	struct pmr_journals *journals;
+
+	assert_int_equal(pmr_journals_new(f->ctx, f->directory, flags, &journals), 0);
+	assert_int_equal(journals->n, n);
+	pmr_journals_free(journals);
+}
+
+static void test_directory(void **state)
+{
+	struct fixture *f = *state;
+	struct utimbuf old = { 1000, time(NULL) - 91 * 86400 };
+	struct pmr_journals *journals;
+	char path[256];
+
+	assert_int_equal(pmr_journals_new(f->ctx, "no such directory", 0, &journals), 0);
+	assert_int_equal(journals->n, 0);
+	pmr_journals_free(journals);
+	assert_int_equal(pmr_journals_new(f->ctx, f->directory, 0, &journals), 0);
+	assert_int_equal(journals->v[0].state, PMR_JOURNAL_RUNNING);
+	assert_int_equal(pmr_journal_set_aside(f->ctx, &journals->v[0]), -EBUSY);
+	pmr_journal_close(f->journal);
+	f->journal = NULL;
+	assert_int_equal(pmr_journal_set_aside(f->ctx, &journals->v[0]), 0);
+	assert_int_equal(journals->v[0].state, PMR_JOURNAL_ASIDE);
+	assert_int_equal(pmr_journal_set_aside(f->ctx, &journals->v[0]), -EINVAL);
+	snprintf(path, sizeof(path), "%s", journals->v[0].path);
+	pmr_journals_free(journals);
+	count(f, 0, 0);
+	count(f, PMR_JOURNALS_ALL, 1);
+	assert_int_equal(pmr_journals_prune(f->ctx, f->directory, 90), 0);
+	count(f, PMR_JOURNALS_ALL, 1);
+	assert_int_equal(utime(path, &old), 0);
+	assert_int_equal(pmr_journals_prune(f->ctx, f->directory, PMR_KEEP_FOREVER), 0);
+	count(f, PMR_JOURNALS_ALL, 1);
+	assert_int_equal(pmr_journals_prune(f->ctx, f->directory, 90), 0);
+	count(f, PMR_JOURNALS_ALL, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flipped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_directory, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
