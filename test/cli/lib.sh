@@ -68,6 +68,24 @@ tools() {
 	/usr/bin/python3 -B "$top_srcdir/test/cli/tools.py" "$@"
 }
 
+# tools_of FILE ARGUMENT...: another of these programs
+tools_of() {
+	/usr/bin/python3 -B "$top_srcdir/test/cli/$1" "${@:2}"
+}
+
+# program: prints the path of the program itself, which may be run by a script that says where its library is; under a tracer
+# what the script does, or valgrind, would be among the calls
+program() {
+	local directory=${PMEM_RECOVER%/*}
+
+	if [ -x "$directory/.libs/pmem-recover" ]; then
+		echo "$directory/.libs/pmem-recover"
+	else
+		echo "${PMEM_RECOVER%-valgrind}"
+	fi
+}
+[ ! -d "${PMEM_RECOVER%/*}/.libs" ] || export LD_LIBRARY_PATH="${PMEM_RECOVER%/*}/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+
 # json EXPRESSION...: the last run's report is valid, and these Python expressions over it are true
 json() {
 	tools check "$work/out" "$status" "$@" || fail "report"

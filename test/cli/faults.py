@@ -1,0 +1,714 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Repairs that are disturbed: calls that fail, and others who change the file between any two of its steps.
+
+strace numbers the calls of one undisturbed repair; then each of them in turn is made to fail, or the repair is stopped
+right behind it, somebody else does something to the file, and the repair goes on. Whatever happens: no byte that could
+be read is lost, nothing that others did is undone, each sector is what it was or what it should be, and the report is
+valid and says no more than is so.
+"""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import tools
+from tools import PAGE, SECTOR
+
+LIMIT = 60  # seconds, for what takes a fraction of one
+
+# what a test may end with besides 0 and 1; anything else is a crash or an endless loop
+STATUSES = range(0, 16)
+
+
+class Wrong(Exception):
+    """The test has found something."""
+
+
+class Call:
+    """One system call of a trace: which of its name it is, and on what."""
+
+    def __init__(self, name, number, text):
+        self.name, self.number, self.text = name, number, text
+
+    def __str__(self):
+        return f"{self.name} {self.number}: {self.text[:150]}"
+
+
+def parse_trace(path, begin=None):
+    """The calls of a trace, those before the first with `begin` in it numbered but left out."""
+    calls, counts = [], {}
+    begun = begin is None
+    with open(path, errors="surrogateescape") as f:
+        for line in f:
+            found = re.match(r"(?:\d+ +)?(\w+)(\(.*)", line)
+            if not found:
+                continue
+            name, text = found.groups()
+            counts[name] = counts.get(name, 0) + 1
+            begun = begun or begin in text
+            if begun:
+                calls.append(Call(name, counts[name], text))
+    return calls
+
+
+class Bench:
+    """A file with poison, its backup, and repairs of it. What is poisoned reads as garbage on a loop device."""
+
+    pages = 12
+    tail = 700
+    lost = (4096 + 512, 20480, 24576 + 3584, 40960 + 1024, 45056)
+
+    def __init__(self, program, mount, image, work, *options):
+        self.program, self.mount, self.image, self.work = program, mount, image, work
+        self.options = list(options)
+        self.path = os.path.join(mount, "file")
+        self.backup = os.path.join(work, "backup")
+        self.journal = os.path.join(work, "journal")
+        self.trace = os.path.join(work, "trace")
+        self.bad = os.path.join(work, "bad")
+        self.points = 0
+        self.ends = {}
+        self.valid = {}
+        self.make()
+
+    # ---- the file
+
+    def make(self):
+        """Anew, whatever became of the last one."""
+        for name in os.listdir(self.mount):
+            if name != "lost+found":
+                os.unlink(os.path.join(self.mount, name))
+        tools.write(self.path, self.pages, None, self.tail)
+        with open(self.path, "rb") as f:
+            self.good = f.read()
+        with open(self.backup, "wb") as f:
+            f.write(self.good)
+        self.find_places()
+        self.damage()
+
+    def find_places(self):
+        """Where the sectors that will be lost lie on the device."""
+        subprocess.check_call(["sync", "-f", self.mount])
+        found = tools.places(self.image)
+        self.sector = {}
+        for offset in self.lost:
+            (self.sector[offset],) = found[self.good[offset : offset + 71]]
+
+    def garbage(self, offset):
+        return (b"garbage %d " % offset * SECTOR)[:SECTOR]
+
+    def damage(self):
+        """The same damage again; what is read next comes from the device."""
+        fd = os.open(self.image, os.O_RDWR)
+        with open(self.bad, "w") as f:
+            for offset, place in self.sector.items():
+                os.pwrite(fd, self.garbage(offset), place)
+                f.write(f"{place // SECTOR} 1\n")
+        os.close(fd)
+        self.forget()
+        self.stat = os.stat(self.path)
+
+    def forget(self):
+        fd = os.open(self.path, os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+
+    def renew(self):
+        """Before each run; cheap where the last one did nothing but repair in place."""
+        if "--method=punch" in self.options:
+            return self.make()
+        try:
+            same = os.stat(self.path).st_ino == self.stat.st_ino and self.read(self.path) in (self.good, None)
+        except FileNotFoundError:
+            same = False
+        same = same and os.listdir(self.mount) in (["file"], ["file", "lost+found"], ["lost+found", "file"])
+        if same and self.read(self.backup) == self.good:
+            return self.damage()
+        return self.make()
+
+    def read(self, path):
+        with open(path, "rb") as f:
+            data = f.read()
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return data
+
+    def sectors(self, data):
+        return {at: data[at : at + SECTOR] for at in range(0, len(data), SECTOR)}
+
+    # ---- runs
+
+    def command(self):
+        return [
+            self.program,
+            "repair",
+            f"--badblocks={self.bad}",
+            "--trust-badblocks",
+            "-y",
+            f"--journal={self.journal}",
+            f"--from-backup={self.backup}",
+            *self.options,
+            self.path,
+        ]
+
+    def start(self, *strace):
+        self.forget_journals()
+        if os.path.exists(self.trace):
+            os.unlink(self.trace)
+        self.out = tempfile.TemporaryFile(dir=self.work)
+        self.err = tempfile.TemporaryFile(dir=self.work)
+        # LeakSanitizer does not work under a tracer
+        return subprocess.Popen(
+            ["strace", "-f", "-y", "-o", self.trace, *strace, *self.command()],
+            stdin=subprocess.DEVNULL,
+            stdout=self.out,
+            stderr=self.err,
+            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
+        )
+
+    def forget_journals(self):
+        """Of one that was left unfinished the next run would speak. And each run makes the same calls."""
+        names = [self.journal]
+        if os.path.ismount(self.journal):
+            kept = {"lost+found", "filler"}
+            names = [os.path.join(self.journal, x) for x in os.listdir(self.journal) if x not in kept]
+        subprocess.check_call(["rm", "-rf", "--", *names])
+
+    def end(self, process):
+        try:
+            status = process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise Wrong("it does not end") from None
+        if status not in STATUSES:
+            raise Wrong(f"status {status}")
+        self.ends[status] = self.ends.get(status, 0) + 1
+        if os.environ.get("FAULTS_VERBOSE") and status != 1:
+            with open(self.trace, errors="surrogateescape") as f:
+                print(status, *[line.strip()[:160] for line in f if "INJECTED" in line], sep="\n    ")
+        return status
+
+    def run(self, *strace):
+        return self.end(self.start(*strace))
+
+    def said(self):
+        self.err.seek(0)
+        return self.err.read().decode(errors="replace")
+
+    def report(self, status):
+        """The report, valid, and of this status."""
+        self.out.seek(0)
+        text = self.out.read()
+        try:
+            d = json.loads(text)
+        except ValueError:
+            raise Wrong(f"the report is no JSON: {text[:200]}") from None
+        # to validate takes longer than the repair; what differs in numbers alone is validated once
+        key = re.sub(rb'\d+|"text": "[^"]*"', b"", text)
+        if key not in self.valid:
+            with tempfile.NamedTemporaryFile(dir=self.work) as f:
+                f.write(text)
+                f.flush()
+                tools.load(f.name)
+            self.valid[key] = True
+        if d["exit_status"] != status:
+            raise Wrong(f"status {status}, in the report {d['exit_status']}")
+        if d["complete"] != (status & 8 == 0):
+            raise Wrong("complete and exit_status contradict each other")
+        return d
+
+    def states(self, d):
+        """{file offset of each sector that is lost: its state}"""
+        found = {}
+        for f in d["files"]:
+            for r in f["ranges"]:
+                for offset in self.lost:
+                    if r["offset"] <= offset < r["offset"] + r["length"]:
+                        found[offset] = r["state"]
+        return found
+
+    # ---- what must be so
+
+    def check_bytes(self, data, changed=()):
+        """Each sector is what it was; a lost one is that, or what it should be. `changed` by others: not looked at."""
+        good = self.sectors(self.good)
+        if len(data) != len(self.good):
+            raise Wrong(f"{len(data)} bytes instead of {len(self.good)}")
+        for offset, sector in self.sectors(data).items():
+            if offset in changed or sector == good[offset]:
+                continue
+            if offset not in self.lost:
+                raise Wrong(f"the sector at {offset}, which could be read, is another")
+            if sector != self.garbage(offset)[: len(sector)]:
+                raise Wrong(f"the sector at {offset} is neither what it was nor what it should be")
+
+    def check_honest(self, status, d, data, changed=()):
+        """The report says no more than is so."""
+        good, now = self.sectors(self.good), self.sectors(data)
+        states = self.states(d)
+        whole = all(now.get(o) == good[o] for o in self.lost if o not in changed)
+        for offset, state in states.items():
+            if state == "repaired" and offset not in changed and now.get(offset) != good[offset]:
+                raise Wrong(f"the sector at {offset} is said to be repaired and is not")
+        if status in (0, 1) and set(states) != set(self.lost):
+            raise Wrong(f"status {status}, and it does not say what became of all that was lost")
+        if status == 1 and not (whole and set(states.values()) == {"repaired"}):
+            raise Wrong("status 1, and not all was repaired")
+        if status == 0:
+            raise Wrong("status 0")
+        if set(states.values()) - {"repaired"} and not status & 12:
+            raise Wrong(f"status {status}, and not all was repaired")
+
+    def check(self, status):
+        """After a run that nobody disturbed but for calls that failed."""
+        data, d = self.read(self.path), self.report(status)
+        more = data[len(self.good) :]
+        # where its last page was written it has to be cut again; that this cannot be done must be said
+        if more and not any(more) and any(r.get("reason") == "size" for f in d["files"] for r in f["ranges"]):
+            data = data[: len(self.good)]
+        self.check_bytes(data)
+        st = os.stat(self.path)
+        if (st.st_mode, st.st_uid, st.st_ino) != (self.stat.st_mode, self.stat.st_uid, self.stat.st_ino):
+            raise Wrong("the file's inode, owner or mode changed")
+        self.check_honest(status, d, data)
+        return data
+
+    # ---- points
+
+    def calls(self, names, where=None):
+        """The calls of an undisturbed repair from the reading of the list on, by name, and by what their line has."""
+        self.renew()
+        status = self.run("-e", "trace=" + ",".join(sorted(ALL)))
+        if status != 1:
+            raise Wrong(f"an undisturbed repair ends with {status}\n{self.said()}")
+        self.check(status)
+        calls = parse_trace(self.trace, self.bad)
+        calls = [c for c in calls if c.name in names and (not where or re.search(where, c.text))]
+        if not calls:
+            raise Wrong("no calls: nothing is tested")
+        return calls
+
+    def was_injected(self, call):
+        with open(self.trace, errors="surrogateescape") as f:
+            return any("(INJECTED)" in line for line in f)
+
+    def each(self, calls, test):
+        """test(call) for each; how many went wrong."""
+        wrong = 0
+        for call in calls:
+            self.renew()
+            self.points += 1
+            try:
+                test(call)
+            except Wrong as e:
+                wrong += 1
+                print(f"WRONG: {e}\n  at {call}")
+                if wrong <= 3:
+                    print("  " + self.said().replace("\n", "\n  ")[:1500])
+                if wrong == 20:
+                    break
+        return wrong
+
+
+ALL = {
+    "read", "write", "pread64", "preadv2", "pwrite64", "pwritev2", "openat", "close", "fsync", "fdatasync", "ioctl",
+    "fallocate", "ftruncate", "flock", "ppoll", "poll", "fcntl", "renameat", "renameat2", "unlinkat", "mkdir", "mkdirat",
+    "getdents64", "statx", "newfstatat", "fstatfs", "fgetxattr", "copy_file_range", "sync_file_range", "syncfs",
+}  # fmt: skip
+# close never says that it was not done, and the man page forbids to try again
+INTERRUPTIBLE = ALL - {"close", "statx", "newfstatat", "fgetxattr", "mkdir", "mkdirat", "unlinkat"}
+WRITES = {"write", "pwrite64", "pwritev2", "fsync", "fdatasync", "ftruncate", "fallocate", "renameat", "renameat2"}
+
+
+def is_report(call):
+    """On stdout or stderr: there is then no report, or not all of it."""
+    return call.name == "write" and re.match(r"\([12]<", call.text)
+
+
+def fail_each(bench, names, error, where=None, media_untouched=False):
+    """Each call in turn fails. With `media_untouched`, a failure before the first write to the file leaves it as it was."""
+    calls = bench.calls(names, where)
+    with open(bench.trace, errors="surrogateescape") as f:
+        lines = f.read().splitlines()
+    first_write = next(i for i, x in enumerate(lines) if re.search(r" (pwritev2|fallocate)\(\d+<" + re.escape(bench.path), x))
+    early = {(c.name, c.number) for c in parse_trace_lines(lines[:first_write])}
+
+    def test(call):
+        status = bench.run("-e", f"trace={','.join(sorted(ALL))}", "-e", f"inject={call.name}:error={error}:when={call.number}")
+        if not bench.was_injected(call):
+            raise Wrong("nothing was injected")
+        if is_report(call) and status & 8:
+            bench.check_bytes(bench.read(bench.path))
+            return
+        data = bench.check(status)
+        if media_untouched and (call.name, call.number) in early and status != 1:
+            if any(data[o : o + SECTOR] != bench.garbage(o)[: len(data) - o] for o in bench.lost):
+                raise Wrong("it was written, though there is no journal")
+
+    return bench.each(calls, test)
+
+
+def fill_journal(bench):
+    """The journal's filesystem has room for nothing, then for a little more each time, until it is enough."""
+    filler = os.path.join(bench.journal, "filler")
+    status, room = 0, 0
+    while status != 1:
+        bench.renew()
+        bench.points += 1
+        bench.forget_journals()
+        fd = os.open(filler, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        st = os.fstatvfs(fd)
+        os.posix_fallocate(fd, 0, st.f_bavail * st.f_frsize - room)
+        os.close(fd)
+        status = bench.run()
+        data = bench.check(status)
+        if status != 1 and not status & 8:
+            raise Wrong(f"{room} bytes for the journal: status {status}")
+        if not room and any(data[o : o + SECTOR] == bench.good[o : o + SECTOR] for o in bench.lost):
+            raise Wrong("it was written, though there is no room for a journal")
+        room += 2048
+        if room > 1 << 20:
+            raise Wrong("a mebibyte is not enough for the journal")
+    return 0
+
+
+def parse_trace_lines(lines):
+    counts = {}
+    for line in lines:
+        found = re.match(r"(?:\d+ +)?(\w+)(\(.*)", line)
+        if found:
+            name = found.group(1)
+            counts[name] = counts.get(name, 0) + 1
+            yield Call(name, counts[name], found.group(2))
+
+
+# ---- what others do to the file
+
+
+def other_bytes(n, seed=7):
+    return bytes((i * seed + i // 251) % 256 for i in range(n))
+
+
+class Action:
+    """Something that another program does to the file. `do` runs in a process of its own, as it may have to wait."""
+
+    def __init__(self, name, do, check, aim="path"):
+        self.name, self.do, self.check, self.aim = name, do, check, aim
+
+
+def truncate(b):
+    os.truncate(b.path, 22000)
+
+
+def check_truncated(b, data, d, status):
+    if len(data) != 22000:
+        raise Wrong(f"truncated to 22000 bytes, and now there are {len(data)}")
+    b.check_bytes(data + b.good[22000:], changed={o for o in range(0, len(b.good), SECTOR) if o >= 22000 - 22000 % SECTOR})
+    # the sector that the cut goes through
+    at = 22000 - 22000 % SECTOR
+    if data[at:] != b.good[at:22000]:
+        raise Wrong("the last sector that was left is another")
+
+
+def extend(b):
+    with open(b.path, "ab") as f:
+        f.write(other_bytes(5000))
+
+
+def check_extended(b, data, d, status):
+    if data[len(b.good) :] != other_bytes(5000):
+        raise Wrong(f"5000 bytes were appended to {len(b.good)}, and now there are {len(data)}, the end of them others")
+    b.check_bytes(data[: len(b.good)])
+    b.check_honest(status, d, data)
+
+
+def grow(b):
+    os.truncate(b.path, len(b.good) + 9000)
+
+
+def check_grown(b, data, d, status):
+    if data[len(b.good) :] != bytes(9000):
+        raise Wrong(f"grown by 9000 bytes to {len(b.good) + 9000}, and now there are {len(data)}")
+    b.check_bytes(data[: len(b.good)])
+    b.check_honest(status, d, data)
+
+
+def punch(b):
+    subprocess.check_call(["fallocate", "--punch-hole", "--offset", "20480", "--length", "8192", b.path])
+
+
+def check_punched(b, data, d, status):
+    if data[20480:28672] != bytes(8192):
+        raise Wrong("what was punched is back")
+    hole = set(range(20480, 28672, SECTOR))
+    b.check_bytes(data, hole)
+    b.check_honest(status, d, data, hole)
+
+
+def rewrite(b):
+    fd = os.open(b.path, os.O_RDWR)
+    os.pwrite(fd, other_bytes(len(b.good)), 0)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def check_rewritten(b, data, d, status):
+    if data != other_bytes(len(b.good)):
+        raise Wrong("rewritten, and now it is something else")
+
+
+def rewrite_page(b):
+    fd = os.open(b.path, os.O_RDWR)
+    os.pwrite(fd, other_bytes(PAGE), 40960)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def check_page(b, data, d, status):
+    if data[40960:45056] != other_bytes(PAGE):
+        raise Wrong("a page that was rewritten is something else")
+    page = set(range(40960, 45056, SECTOR))
+    b.check_bytes(data, page)
+    b.check_honest(status, d, data, page)
+
+
+def replace(b):
+    with open(b.path + ".new", "wb") as f:
+        f.write(other_bytes(30000))
+        os.fsync(f.fileno())
+    os.link(b.path, b.path + ".old")
+    os.rename(b.path + ".new", b.path)
+
+
+def check_replaced(b, data, d, status):
+    if data != other_bytes(30000):
+        raise Wrong("another file was put in its place, and is something else")
+    old = b.read(b.path + ".old")
+    b.check_bytes(old)
+    b.check_honest(status, d, old)
+
+
+def rename(b):
+    os.rename(b.path, b.path + ".moved")
+
+
+def check_renamed(b, data, d, status):
+    if os.path.exists(b.path):
+        raise Wrong("it was renamed, and its old name is back")
+    data = b.read(b.path + ".moved")
+    b.check_bytes(data)
+    b.check_honest(status, d, data)
+
+
+def unlink(b):
+    os.link(b.path, b.path + ".other")
+    os.unlink(b.path)
+
+
+def check_unlinked(b, data, d, status):
+    if os.path.exists(b.path):
+        raise Wrong("it was unlinked, and is back")
+    data = b.read(b.path + ".other")
+    b.check_bytes(data)
+    b.check_honest(status, d, data)
+
+
+def remove(b):
+    os.unlink(b.path)
+
+
+def check_removed(b, data, d, status):
+    if os.path.exists(b.path):
+        raise Wrong("it was unlinked, and is back")
+    if status == 0:
+        raise Wrong("status 0")
+
+
+def chmod(b):
+    os.chmod(b.path, 0o4711)
+
+
+def check_mode(b, data, d, status):
+    # a set-id bit goes with any write that follows, repair's or not
+    if os.stat(b.path).st_mode & 0o777 != 0o711:
+        raise Wrong(f"chmod 4711, and now its mode is {os.stat(b.path).st_mode:o}")
+    b.check_bytes(data)
+    b.check_honest(status, d, data)
+
+
+def cut_backup(b):
+    os.truncate(b.backup, 30000)
+
+
+def check_backup(b, data, d, status):
+    b.check_bytes(data)
+    b.check_honest(status, d, data)
+
+
+def remove_backup(b):
+    os.unlink(b.backup)
+    open(b.backup, "w").close()
+
+
+def spoil_backup(b):
+    with open(b.backup, "wb") as f:
+        f.write(other_bytes(len(b.good)))
+
+
+ACTIONS = {
+    a.name: a
+    for a in (
+        Action("truncated", truncate, check_truncated),
+        Action("extended", extend, check_extended),
+        Action("grown", grow, check_grown),
+        Action("punched", punch, check_punched),
+        Action("rewritten", rewrite, check_rewritten),
+        Action("page-rewritten", rewrite_page, check_page),
+        Action("replaced", replace, check_replaced),
+        Action("renamed", rename, check_renamed),
+        Action("unlinked", unlink, check_unlinked),
+        Action("removed", remove, check_removed),
+        Action("chmod", chmod, check_mode),
+        Action("backup-cut", cut_backup, check_backup),
+        Action("backup-gone", remove_backup, check_backup),
+    )
+}
+
+
+def tracee(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        children = f.read().split()
+    return int(children[0]) if children else None
+
+
+def wait_for(what, is_so):
+    end = time.monotonic() + LIMIT
+    while not is_so():
+        if time.monotonic() > end:
+            raise Wrong(f"waited in vain until {what}")
+        time.sleep(0.001)
+
+
+def wait_stopped(bench, process):
+    """True when the repair is stopped; False where it has ended before that. Under a tracer /proc does not tell."""
+
+    def stopped():
+        try:
+            with open(bench.trace, errors="surrogateescape") as f:
+                return "--- stopped by SIGSTOP ---" in f.read()
+        except FileNotFoundError:
+            return False
+
+    wait_for("it is stopped", lambda: stopped() or process.poll() is not None)
+    return stopped()
+
+
+def act(bench, action):
+    """The action in a process of its own; its status when it has ended."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        action.do(bench)
+        status = 0
+    except BaseException as e:  # the child ends here, whatever it is
+        print(f"{action.name}: {e}", flush=True)
+    os._exit(status)
+
+
+def waits_for_lease(pid):
+    """It waits for the repair to let go of the file, and will until the repair goes on."""
+    for task in [pid, *children_of(pid)]:
+        try:
+            with open(f"/proc/{task}/wchan") as f:
+                if "break_lease" in f.read():
+                    return True
+        except OSError:
+            pass
+    return False
+
+
+def children_of(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            return f.read().split()
+    except OSError:
+        return []
+
+
+def race_each(bench, action, names, where=None, late=False):
+    """The repair is stopped behind each call, the action begins, and the repair goes on once that is done or waits.
+
+    late: only once it is done: the repair was stopped for longer than it may keep others waiting."""
+    calls = [c for c in bench.calls(names, where) if not is_report(c)]
+
+    def test(call):
+        process = bench.start("-e", f"trace={','.join(sorted(ALL))}", "-e", f"inject={call.name}:signal=SIGSTOP:when={call.number}")
+        if not wait_stopped(bench, process):
+            bench.end(process)
+            raise Wrong("it was not stopped")
+        repair = tracee(process.pid)
+        other = act(bench, action)
+        ended = [None]
+
+        def is_over():
+            if ended[0] is None:
+                pid, status = os.waitpid(other, os.WNOHANG)
+                if pid:
+                    ended[0] = status
+            return ended[0] is not None
+
+        try:
+            wait_for("the other is done or waits", lambda: is_over() or (not late and waits_for_lease(other)))
+        finally:
+            os.kill(repair, signal.SIGCONT)
+        status = bench.end(process)
+        wait_for("the other is done", is_over)
+        if ended[0]:
+            raise Wrong("what the other did failed")
+        d = bench.report(status)
+        data = bench.read(bench.path) if os.path.exists(bench.path) else None
+        if status == 0:
+            raise Wrong("status 0")
+        action.check(bench, data, d, status)
+
+    return bench.each(calls, test)
+
+
+def main():
+    what, program, mount, image, work, *options = sys.argv[1:]
+    bench = Bench(program, mount, image, work, *options)
+    what, _, which = what.partition("=")
+    wrong = 0
+    if what == "interrupted":
+        wrong = fail_each(bench, INTERRUPTIBLE, "EINTR")
+    elif what == "journal":
+        # the directory too; stdio and the memory are no journals
+        for error in "ENOSPC", "EIO":
+            wrong += fail_each(bench, WRITES | {"openat", "mkdir"}, error, re.escape(bench.work + "/journal"), True)
+        wrong += fail_each(bench, {"pread64", "preadv2", "read"}, "EIO", re.escape(bench.work + "/journal/"), True)
+    elif what == "full":
+        wrong = fill_journal(bench)
+    elif what == "backup":
+        wrong = fail_each(bench, {"pread64", "openat", "read"}, "EIO", re.escape(bench.backup))
+    elif what == "file":
+        for error in "EIO", "ENOSPC":
+            wrong += fail_each(bench, WRITES | {"openat", "fcntl", "ioctl"}, error, re.escape(bench.path))
+    elif what == "race":
+        race_names = WRITES | {"flock"}
+        for name in which.split(",") if which else [x for x in ACTIONS if x != "chmod"]:
+            wrong += race_each(bench, ACTIONS[name], race_names)
+    ends = ", ".join(f"{n} ended with {status}" for status, n in sorted(bench.ends.items()))
+    print(f"{what}{' ' if which else ''}{which}: {bench.points} points, {wrong} wrong ({ends})")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
