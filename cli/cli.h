@@ -123,6 +123,24 @@ char *cli_listed_path(const struct cli *cli);
 /** cli_scan() - scan the targets into the report. Return: 0, CLI_USAGE, a negative errno. */
 int cli_scan(struct cli *cli);
 
+/* ---- journals.c */
+
+/**
+ * cli_say_journal() - say what a person has to know of a journal; nothing where it needs nobody
+ * @level: of one that is unfinished or damaged
+ *
+ * Takes note in the report that there is one.
+ */
+void cli_say_journal(struct cli *cli, const struct pmr_journal_entry *entry, enum pmr_level level);
+
+/**
+ * cli_say_journals() - the same of all journals of the directory
+ * @targets: only those that have to do with filesystems that are looked at; else all of them
+ *
+ * Return: 0 also where they cannot be known, which was said and noted; -ENOMEM.
+ */
+int cli_say_journals(struct cli *cli, bool targets, enum pmr_level level);
+
 int cmd_list(struct cli *cli);
 int cmd_scan(struct cli *cli);
 int cmd_map(struct cli *cli);
@@ -130,5 +148,6 @@ int cmd_locate(struct cli *cli);
 int cmd_salvage(struct cli *cli);
 int cmd_repair(struct cli *cli);
 int cmd_health(struct cli *cli);
+int cmd_journal(struct cli *cli);
 
 #endif

@@ -31,7 +31,7 @@ static const struct command commands[] = {
 		.summary = "which bytes of which files are lost",
 		.text = "A TARGET is a file, a directory, a mountpoint, a block device or a namespace;\n"
 			"without one, every mounted filesystem on persistent memory. Writes nothing.\n",
-		.options = options_badblocks,
+		.options = options_scan,
 		.max_args = SIZE_MAX,
 		.run = cmd_scan,
 	},
@@ -96,6 +96,18 @@ static const struct command commands[] = {
 		.options = options_health,
 		.max_args = 0,
 		.run = cmd_health,
+	},
+	{
+		.name = "journal",
+		.verb = VERB_JOURNAL,
+		.args = "[JOURNAL...]",
+		.summary = "repairs that were interrupted, and the bytes that they were to write",
+		.text = "A JOURNAL is a path, or a name in the directory. An interrupted repair is finished with\n"
+			"'pmem-recover repair --resume'. A journal that is set aside is not resumed and not told of any\n"
+			"more; its bytes are kept, and can be exported.\n",
+		.options = options_journal,
+		.max_args = SIZE_MAX,
+		.run = cmd_journal,
 	},
 };
 

@@ -140,9 +140,13 @@ static const struct poptOption repair_table[] = {
 	POPT_TABLEEND
 };
 
-static const struct poptOption journal_table[] = {
+static const struct poptOption directory_table[] = {
 	VALUE("journal", OPT_JOURNAL,
 	      "the directory of the journals; /var/lib/pmem-recover is the default", "DIR"),
+	POPT_TABLEEND
+};
+
+static const struct poptOption journal_table[] = {
 	FLAG("all", '\0', OPT_ALL,
 	     "also those of repairs that came to their end, or were set aside"),
 	VALUE("export", OPT_EXPORT, "write the bytes that they hold to files in this directory",
@@ -164,14 +168,19 @@ const struct poptOption options_salvage[] = {
 	TABLE(flag_table, NULL), TABLE(common_table, "Common options:"), POPT_TABLEEND
 };
 
-const struct poptOption options_health[] = { TABLE(health_table, "Health options:"),
-					     TABLE(badblocks_table, "Options:"),
-					     TABLE(common_table, "Common options:"),
-					     POPT_TABLEEND };
+const struct poptOption options_health[] = {
+	TABLE(health_table, "Health options:"), TABLE(badblocks_table, "Options:"),
+	TABLE(directory_table, NULL), TABLE(common_table, "Common options:"), POPT_TABLEEND
+};
 
 const struct poptOption options_journal[] = { TABLE(journal_table, "Journal options:"),
+					      TABLE(directory_table, NULL),
 					      TABLE(common_table, "Common options:"),
 					      POPT_TABLEEND };
+
+const struct poptOption options_scan[] = { TABLE(badblocks_table, "Options:"),
+					   TABLE(directory_table, NULL),
+					   TABLE(common_table, "Common options:"), POPT_TABLEEND };
 
 const struct poptOption options_badblocks[] = { TABLE(badblocks_table, "Options:"),
 						TABLE(common_table, "Common options:"),

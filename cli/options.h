@@ -54,7 +54,8 @@ struct options {
 
 /* The tables of the commands. */
 extern const struct poptOption options_plain[]; /* list */
-extern const struct poptOption options_badblocks[]; /* scan, map */
+extern const struct poptOption options_badblocks[]; /* map */
+extern const struct poptOption options_scan[];
 extern const struct poptOption options_locate[];
 extern const struct poptOption options_salvage[];
 extern const struct poptOption options_repair[];
