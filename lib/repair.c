@@ -290,8 +290,12 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 	ret = repair_files(&r);
 	pmr_zeros_account(ctx, plan, before);
 	/* bytes that are nowhere else keep their journal unfinished */
-	if (!ret && !pmr_is_cancelled(ctx) && !r.writer.needs_journal)
+	if (!ret && !pmr_is_cancelled(ctx) && !r.writer.needs_journal) {
 		ret = pmr_journal_finish(r.journal);
+		/* what cannot be removed was said, and is no matter of this repair */
+		if (!ret)
+			pmr_journals_prune(ctx, options->journal, options->keep_days);
+	}
 	free(plan->journal);
 	plan->journal = strdup(pmr_journal_path(r.journal));
 	/* one that fails was said, and undoes no repair */
