@@ -103,8 +103,8 @@ int zeroed_repair(struct cli *cli)
 	int rc = look(cli);
 
 	if (!rc)
-		rc = cli_step(cli, pmr_scan_add_zeroes(cli->ctx, cli->report.scan,
-						       cli->report.zeroes));
+		rc = cli_step(cli,
+			      pmr_scan_add_zeroes(cli->ctx, cli->report.scan, cli->report.zeroes));
 	if (!rc)
 		zeroed_say(cli);
 	return rc;

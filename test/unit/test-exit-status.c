@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The exit status as a function of what a command found out. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "../../cli/report.h"
+#include "zeroed.h"
 
 #define MAX 4
 
@@ -377,6 +379,46 @@ static void test_locations(void **state)
 	world.report.failed = true;
 	assert_int_equal(status_of(&world), 8);
 	assert_int_equal(world.report.n_devices, 0);
+}
+
+/* ---- zeros that are remembered */
+
+/* They are no data; what a repair can restore of them is among its losses already. */
+static void test_zeroes(void **state)
+{
+	static const struct {
+		enum verb verb;
+		enum pmr_zeroed_file file;
+		size_t n;
+		int error, status;
+	} rows[] = {
+		{ VERB_SCAN, PMR_ZEROED_FILE_SAME, 0, 0, 0 },
+		{ VERB_SCAN, PMR_ZEROED_FILE_SAME, 1, 0, 4 },
+		{ VERB_SCAN, PMR_ZEROED_FILE_CHANGED, 1, 0, 4 },
+		{ VERB_SCAN, PMR_ZEROED_FILE_GONE, 1, 0, 4 },
+		{ VERB_SCAN, PMR_ZEROED_FILE_UNKNOWN, 1, 0, 4 },
+		{ VERB_SCAN, PMR_ZEROED_FILE_SAME, 0, -EIO, 8 },
+		{ VERB_SCAN, PMR_ZEROED_FILE_SAME, 0, -EACCES, 0 },
+		{ VERB_HEALTH, PMR_ZEROED_FILE_UNKNOWN, 0, 0, 0 },
+		{ VERB_HEALTH, PMR_ZEROED_FILE_UNKNOWN, 1, 0, 4 },
+		{ VERB_REPAIR, PMR_ZEROED_FILE_SAME, 1, 0, 0 },
+		{ VERB_REPAIR, PMR_ZEROED_FILE_CHANGED, 1, 0, 4 },
+	};
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pmr_zeroed zeroed = { .file = rows[i].file };
+		struct pmr_zeroes zeroes = {
+			.zeroed = &zeroed,
+			.n_zeroed = rows[i].n,
+			.error = rows[i].error,
+		};
+
+		set_up(&world, rows[i].verb);
+		world.report.zeroes = &zeroes;
+		assert_int_equal(status_of(&world), rows[i].status);
+	}
 }
 
 /* ---- bad ranges and their owners */
