@@ -297,12 +297,13 @@ static int set_method(struct options *options, const char *value)
 	return -EINVAL;
 }
 
-/* A number in C's notation, all of it. */
+/* A number, all of it; decimal, or hexadecimal after 0x, where the base is 0: nobody means 8 by 010. */
 static int parse_number(const char *value, int base, uint64_t *number)
 {
 	char *end;
 
-	if (!isxdigit((unsigned char)*value))
+	if (!isxdigit((unsigned char)*value) ||
+	    (!base && *value == '0' && isdigit((unsigned char)value[1])))
 		return -EINVAL;
 	errno = 0;
 	*number = strtoull(value, &end, base);

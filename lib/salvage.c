@@ -38,6 +38,35 @@ struct salvager {
 
 /* ---- the mapfile, while it works */
 
+/*
+ * A kernel whose flagged reads fill poison with zeros may have done so to poison that was not listed yet when the list
+ * was read. Return: 1 if the list grew; 0; -ENOMEM.
+ */
+static int has_grown(struct salvager *s)
+{
+	struct pmr_device *device = s->source.filesystem->device;
+	struct pmr_ranges news = { 0 };
+	int ret;
+
+	if (!s->source.flagged || device->from_file)
+		return 0;
+	ret = pmr_device_refresh(s->ctx, device);
+	if (!ret)
+		ret = pmr_ranges_subtract(&news, &device->badblocks.ranges, &s->listed);
+	if (!ret)
+		ret = news.n > 0;
+	pmr_ranges_release(&news);
+	return ret;
+}
+
+/* The mapfile as it was says nothing of what may be zeros in the place of poison. */
+static int keep(struct salvager *s)
+{
+	int ret = has_grown(s);
+
+	return ret ? (ret < 0 ? ret : 0) : pmr_pair_save(&s->pair, &s->rescue);
+}
+
 /* Bytes are safe before the mapfile says so. A mapfile that cannot be written is no reason to rescue no more. */
 static int checkpoint(struct salvager *s)
 {
@@ -51,7 +80,7 @@ static int checkpoint(struct salvager *s)
 		ret = pmr_output_sync(s->pair.output);
 	if (ret)
 		return ret;
-	ret = pmr_pair_save(&s->pair, &s->rescue);
+	ret = keep(s);
 	s->keeps = !ret;
 	return ret == -ENOMEM ? ret : 0;
 }
@@ -160,27 +189,6 @@ static int scan(struct salvager *s)
 	return ret ? ret : pmr_rescue_learn(&s->rescue, file, &s->listed);
 }
 
-/*
- * A kernel whose flagged reads fill poison with zeros may have done so to poison that was not listed yet when the list
- * was read. Return: 1 if the list grew; 0; -ENOMEM.
- */
-static int has_grown(struct salvager *s)
-{
-	struct pmr_device *device = s->source.filesystem->device;
-	struct pmr_ranges news = { 0 };
-	int ret;
-
-	if (!s->source.flagged || device->from_file || s->rescue.stopped)
-		return 0;
-	ret = pmr_device_refresh(s->ctx, device);
-	if (!ret)
-		ret = pmr_ranges_subtract(&news, &device->badblocks.ranges, &s->listed);
-	if (!ret)
-		ret = news.n > 0;
-	pmr_ranges_release(&news);
-	return ret;
-}
-
 /* What this run read of pages that are listed now is to be read again. */
 static int take_back(struct salvager *s)
 {
@@ -250,7 +258,7 @@ static int rescue(struct salvager *s)
 		ret = pmr_rescue_run(r);
 		if (!ret)
 			ret = settle_writes(s);
-		if (!ret)
+		if (!ret && !r->stopped)
 			ret = has_grown(s);
 		if (ret <= 0)
 			return ret;
@@ -333,7 +341,7 @@ static int conclude(struct salvager *s)
 	safe = !pmr_output_finish(s->pair.output, s->source.st.st_mode);
 	safe = !pmr_output_sync(s->pair.output) && safe;
 	if (safe && s->options->mapfile) {
-		ret = pmr_pair_save(&s->pair, &s->rescue);
+		ret = keep(s);
 		if (ret == -ENOMEM)
 			return ret;
 		safe = !ret;

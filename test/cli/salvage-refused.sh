@@ -28,7 +28,7 @@ refused() {
 
 # ---- the command line
 for arguments in "" "$mnt/file" "-o x" "$mnt/file $mnt/file -o x" "$mnt/file -o x --fill=256" "$mnt/file -o x --fill=a" \
-	"$mnt/file -o x --fill=-1" "$mnt/file -o="; do
+	"$mnt/file -o x --fill=-1" "$mnt/file -o x --fill=010" "$mnt/file -o="; do
 	# shellcheck disable=SC2086 # words are wanted
 	run 16 salvage $arguments
 done
