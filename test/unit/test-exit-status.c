@@ -556,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_behind_the_end), cmocka_unit_test(test_locations),
 		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_salvages),
+		cmocka_unit_test(test_zeroes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
