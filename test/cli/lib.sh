@@ -15,6 +15,14 @@ images=$(mktemp -d -p /dev/shm pmem-recover.XXXXXX 2>/dev/null) || images=$work
 mounts=()
 loops=()
 
+state=/var/lib/pmem-recover
+
+# forget_zeros: what is remembered of zeros in files of this test; what else is there is this machine's
+forget_zeros() {
+	grep -lsFr -- "$work/" $state/zeroed 2>/dev/null | tr '\n' '\0' | xargs -0r rm -f --
+	rmdir $state/zeroed $state 2>/dev/null
+}
+
 cleanup() {
 	local status=$? i
 
@@ -26,6 +34,7 @@ cleanup() {
 	for i in "${loops[@]}"; do
 		losetup -d "$i"
 	done
+	forget_zeros
 	chattr -R -ia "$work" 2>/dev/null
 	rm -rf "$work" "$images"
 	exit "$status"
