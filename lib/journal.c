@@ -31,6 +31,9 @@ struct pmr_journal {
 	char *waiting; /* WAITING bytes: the last ones ahead of @end, not yet written */
 	size_t n_waiting;
 	size_t n_files;
+	uint64_t settled; /* what lies ahead of it is whole: each file has its outcome */
+	bool begun; /* since then: a write may have begun */
+	bool marked; /* ever */
 	bool zero_fill;
 	char name[NAME_MAX + 1];
 	char *path;
@@ -293,6 +296,8 @@ int pmr_journal_reopen(struct pmr_ctx *ctx, const struct pmr_journal_entry *entr
 		return ret;
 	}
 	j->end = entry->end;
+	j->settled = entry->end;
+	j->begun = j->marked = true;
 	j->n_files = entry->n_files;
 	*journal = j;
 	return 0;
@@ -369,6 +374,8 @@ int pmr_journal_mark(struct pmr_journal *journal, size_t index, enum pmr_mark ma
 
 	if (!n)
 		return 0;
+	journal->begun |= mark == PMR_MARK_OPEN;
+	journal->marked |= mark == PMR_MARK_OPEN;
 	object = pmr_journal_tell_mark(index, mark, positions, n, change_time);
 	if (!object)
 		return -ENOMEM;
@@ -397,7 +404,13 @@ int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan 
 		return -ENOMEM;
 	ret = append_json(journal, PMR_RECORD_OUTCOME, object);
 	json_object_put(object);
-	return ret ? ret : flush(journal);
+	if (!ret)
+		ret = flush(journal);
+	if (!ret) {
+		journal->settled = journal->end;
+		journal->begun = false;
+	}
+	return ret;
 }
 
 int pmr_journal_finish(struct pmr_journal *journal)
@@ -419,6 +432,23 @@ int pmr_journal_finish(struct pmr_journal *journal)
 	path = journal->path;
 	memcpy(path + strlen(path) - strlen(".journal"), ".done", sizeof(".done"));
 	return 0;
+}
+
+int pmr_journal_give_up(struct pmr_journal *journal, bool resumable)
+{
+	if (journal->marked && (journal->begun || resumable))
+		return 0;
+	if (!journal->marked) {
+		if (unlinkat(journal->directory, journal->name, 0) < 0)
+			return fail(journal, "is of no use and cannot be removed", -errno);
+		return 1;
+	}
+	/* what was added for a file that was not begun may have filled the disk */
+	journal->n_waiting = 0;
+	journal->end = journal->settled;
+	if (ftruncate(journal->fd, (off_t)journal->end) < 0)
+		return fail(journal, "cannot be cut", -errno);
+	return pmr_journal_finish(journal);
 }
 
 void pmr_journal_close(struct pmr_journal *journal)

@@ -252,6 +252,24 @@ static int lock_devices(struct repair *r, int *locks, size_t *n_locks)
 	return ret;
 }
 
+/* What becomes of the journal. Return: its path, NULL where there is none any more. */
+static char *end_journal(const struct repair *r, int *ret)
+{
+	bool cancelled = pmr_is_cancelled(r->ctx);
+	int gone = 0;
+
+	/* bytes that are nowhere else keep their journal unfinished */
+	if (!*ret && !cancelled && !r->writer.needs_journal) {
+		*ret = pmr_journal_finish(r->journal);
+		/* what cannot be removed was said, and is no matter of this repair */
+		if (!*ret)
+			pmr_journals_prune(r->ctx, r->options->journal, r->options->keep_days);
+	} else if (!r->writer.needs_journal) {
+		gone = pmr_journal_give_up(r->journal, cancelled);
+	}
+	return gone == 1 ? NULL : strdup(pmr_journal_path(r->journal));
+}
+
 int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		   const struct pmr_repair_options *options)
 {
@@ -289,15 +307,8 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		goto out;
 	ret = repair_files(&r);
 	pmr_zeros_account(ctx, plan, before);
-	/* bytes that are nowhere else keep their journal unfinished */
-	if (!ret && !pmr_is_cancelled(ctx) && !r.writer.needs_journal) {
-		ret = pmr_journal_finish(r.journal);
-		/* what cannot be removed was said, and is no matter of this repair */
-		if (!ret)
-			pmr_journals_prune(ctx, options->journal, options->keep_days);
-	}
 	free(plan->journal);
-	plan->journal = strdup(pmr_journal_path(r.journal));
+	plan->journal = end_journal(&r, &ret);
 	/* one that fails was said, and undoes no repair */
 	for (size_t d = 0; d < plan->scan->n_devices; d++)
 		account(&r, plan->scan->devices[d]);

@@ -385,6 +385,15 @@ int pmr_journal_outcome(struct pmr_journal *journal, const struct pmr_file_plan 
 			size_t index);
 /** pmr_journal_finish() - every file has its outcome: sync, rename to .done. Return: 0, -errno. */
 int pmr_journal_finish(struct pmr_journal *journal);
+/**
+ * pmr_journal_give_up() - in place of pmr_journal_finish(), where something in the way of the repair ended it
+ *
+ * @resumable: what was not begun is to be taken up later, see pmr_resume_run()
+ *
+ * Where no write was ever begun, nobody needs it: it is removed. Where every file that was begun has its outcome, the rest
+ * is cut off and it is finished, unless @resumable. Else it stays to be resumed. Return: 1 it was removed, 0, -errno.
+ */
+int pmr_journal_give_up(struct pmr_journal *journal, bool resumable);
 /** pmr_journal_close() - release; an unfinished journal stays on disk as such. Takes NULL. */
 void pmr_journal_close(struct pmr_journal *journal);
 
