@@ -16,8 +16,7 @@
 #define INDEX "index.json"
 #define LONGEST_NAME 100 /* of the file's name in that of a piece */
 
-struct export
-{
+struct exporting {
 	struct pmr_ctx *ctx;
 	const struct pmr_journal_entry *entry;
 	const char *directory_name;
@@ -29,7 +28,7 @@ struct export
 	char *bytes; /* PMR_CHUNK */
 };
 
-static int fail(const struct export *e, const char *name, const char *what, int error)
+static int fail(const struct exporting *e, const char *name, const char *what, int error)
 {
 	pmr_say(e->ctx, PMR_ERROR, "export", e->directory_name, "%s %s: %s", name, what,
 		strerror(-error));
@@ -71,7 +70,7 @@ static bool is_of_file(const struct pmr_journal_file *file, const struct pmr_fil
  * Whether the directory lies on a filesystem that the journal is of, or on its device. One whose device is not found at all
  * is not attached here, and nothing can lie on it.
  */
-static int check_place(const struct export *e, const struct stat *st)
+static int check_place(const struct exporting *e, const struct stat *st)
 {
 	struct pmr_topology *topology = NULL;
 	struct pmr_filesystem *fs;
@@ -105,7 +104,7 @@ out:
 	return ret;
 }
 
-static int open_directory(struct export *e, const char *name, bool *made)
+static int open_directory(struct exporting *e, const char *name, bool *made)
 {
 	struct stat st;
 	int ret = 0;
@@ -128,7 +127,7 @@ static int open_directory(struct export *e, const char *name, bool *made)
 
 /* ---- one piece */
 
-static int read_piece(const struct export *e, const struct pmr_journal_piece *piece)
+static int read_piece(const struct exporting *e, const struct pmr_journal_piece *piece)
 {
 	struct pmr_record_header header;
 	uint64_t at;
@@ -152,7 +151,7 @@ static int read_piece(const struct export *e, const struct pmr_journal_piece *pi
 	return ret;
 }
 
-static int write_new(const struct export *e, const char *name, const void *bytes, size_t length)
+static int write_new(const struct exporting *e, const char *name, const void *bytes, size_t length)
 {
 	size_t written;
 	int fd, ret;
@@ -172,7 +171,7 @@ static int write_new(const struct export *e, const char *name, const void *bytes
 	return fail(e, name, "cannot be written", ret);
 }
 
-static int export_piece(struct export *e, const struct pmr_journal_file *file,
+static int export_piece(struct exporting *e, const struct pmr_journal_file *file,
 			const struct pmr_journal_piece *piece, size_t number)
 {
 	char name[PMR_EXPORT_NAME];
@@ -197,7 +196,7 @@ static int export_piece(struct export *e, const struct pmr_journal_file *file,
 
 /* ---- all of it */
 
-static int export_pieces(struct export *e)
+static int export_pieces(struct exporting *e)
 {
 	const struct pmr_journal_file *file;
 	size_t number = 0;
@@ -211,7 +210,7 @@ static int export_pieces(struct export *e)
 	return ret;
 }
 
-static int export_index(const struct export *e)
+static int export_index(const struct exporting *e)
 {
 	char *text = NULL;
 	size_t length = 0;
@@ -229,7 +228,7 @@ static int export_index(const struct export *e)
 }
 
 /* Takes back what this run made, so that the next one finds room, and no names that are taken. */
-static void take_back(const struct export *e)
+static void take_back(const struct exporting *e)
 {
 	const struct pmr_journal_file *file;
 	char name[PMR_EXPORT_NAME];
@@ -245,7 +244,23 @@ static void take_back(const struct export *e)
 	}
 }
 
-static int open_journal(struct export *e)
+/* What was exported is good, but not all that there was. */
+static int say_missing(const struct exporting *e)
+{
+	if (e->damaged)
+		pmr_say(e->ctx, PMR_ERROR, "export-damaged", e->entry->path,
+			"%zu of its %zu pieces are damaged and were not exported", e->damaged,
+			e->n_pieces);
+	else if (e->entry->state == PMR_JOURNAL_DAMAGED)
+		pmr_say(e->ctx, PMR_ERROR, "export-damaged", e->entry->path,
+			"is damaged (%s): only what lies ahead of that was exported, %zu pieces",
+			e->entry->reason ? e->entry->reason : "unknown", e->n_pieces);
+	else
+		return 0;
+	return -EBADMSG;
+}
+
+static int open_journal(struct exporting *e)
 {
 	struct stat st;
 	int ret = 0;
@@ -262,7 +277,7 @@ static int open_journal(struct export *e)
 	return ret;
 }
 
-static int prepare(struct export *e)
+static int prepare(struct exporting *e)
 {
 	for (size_t i = 0; i < e->entry->n_files; i++)
 		e->n_pieces += e->entry->files[i].n_pieces;
@@ -274,7 +289,7 @@ static int prepare(struct export *e)
 int pmr_journal_export(struct pmr_ctx *ctx, const struct pmr_journal_entry *entry,
 		       const char *directory)
 {
-	struct export e = {
+	struct exporting e = {
 		.ctx = ctx,
 		.entry = entry,
 		.directory_name = directory,
@@ -294,12 +309,8 @@ int pmr_journal_export(struct pmr_ctx *ctx, const struct pmr_journal_entry *entr
 		ret = export_index(&e);
 	if (ret)
 		take_back(&e);
-	if (!ret && e.damaged) {
-		pmr_say(ctx, PMR_ERROR, "export-damaged", entry->path,
-			"%zu of its %zu pieces are damaged and were not exported", e.damaged,
-			e.n_pieces);
-		ret = -EBADMSG;
-	}
+	if (!ret)
+		ret = say_missing(&e);
 out:
 	/* where something lies in it, it stays */
 	if (ret && made)
