@@ -84,6 +84,9 @@ void cli_note(struct cli *cli, const char *code, const char *object, const char 
 /** cli_usage() - say what is wrong with the command line. Return: CLI_USAGE. */
 int cli_usage(struct cli *cli, const char *object, const char *text);
 
+/** cli_set_freezer() - let the library freeze filesystems, see guardian.c */
+void cli_set_freezer(struct cli *cli);
+
 /**
  * cli_step() - take note of how a step ended
  *

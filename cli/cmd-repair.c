@@ -218,6 +218,7 @@ int cmd_repair(struct cli *cli)
 		.trust_badblocks = options->trust_badblocks,
 		.verify_backup = options->verify_backup,
 		.method = options->method,
+		.online = options->online,
 		.journal = options->journal,
 		.keep_days = options->has_keep ? options->keep_days : PMR_KEEP_DAYS,
 	};
@@ -226,6 +227,7 @@ int cmd_repair(struct cli *cli)
 	rc = check_options(cli);
 	if (rc)
 		return rc;
+	cli_set_freezer(cli);
 	report->dry_run = options->dry_run;
 	report->zero_fill = options->zero_fill;
 	rc = scan_all(cli);

@@ -157,7 +157,8 @@ static int look(struct batch *b, size_t from)
 static bool is_punched(const struct batch *b, const struct pmr_chunk *chunk)
 {
 	/* a block that lies past the end of the file has nothing that could be written anew */
-	return b->plan->method == PMR_METHOD_PUNCH && chunk->step.offset < b->plan->file->size;
+	return chunk->step.method != PMR_METHOD_DEVICE && b->plan->method == PMR_METHOD_PUNCH &&
+	       chunk->step.offset < b->plan->file->size;
 }
 
 /* Chunks from @from on, as many as the mark before them still stands for. @reached: the first one that was not. */
@@ -165,8 +166,15 @@ static int write_chunks(struct batch *b, size_t from, size_t *reached)
 {
 	time_t until = now() + PMR_MARK_SECONDS;
 	struct pmr_chunk *chunk;
+	size_t done = 0;
 	int ret = 0;
 
+	/* a batch is of one kind */
+	if (b->chunks[from].step.method == PMR_METHOD_DEVICE) {
+		ret = pmr_device_write(b->writer, b->chunks + from, b->n - from, &done);
+		*reached = from + done;
+		return ret;
+	}
 	for (*reached = from; !ret && *reached < b->n; ++*reached) {
 		chunk = &b->chunks[*reached];
 		if (is_chunk_left(chunk))
@@ -228,10 +236,23 @@ static int run(struct batch *b)
 	return ret;
 }
 
-static bool is_full(const struct batch *b, size_t length)
+/* Whether @step, of which @length bytes are next, has to wait for the next batch. */
+static bool is_full(const struct batch *b, const struct pmr_step *step, size_t length)
 {
-	return b->n == PMR_BATCH || length > PMR_CHUNK - b->used ||
-	       (b->n && b->plan->method == PMR_METHOD_PUNCH);
+	const struct pmr_step *last = b->n ? &b->chunks[b->n - 1].step : NULL;
+	bool device = step->method == PMR_METHOD_DEVICE;
+
+	if (b->n == PMR_BATCH || length > PMR_CHUNK - b->used)
+		return true;
+	if (!last)
+		return false;
+	if (device != (last->method == PMR_METHOD_DEVICE))
+		return true;
+	/* what goes through the device goes all of a page together, and of a page there are at most so many steps */
+	if (device)
+		return step->offset / PMR_PAGE != last->offset / PMR_PAGE &&
+		       b->n > PMR_BATCH - PMR_PAGE / PMR_SECTOR / 2;
+	return b->plan->method == PMR_METHOD_PUNCH;
 }
 
 static int add(struct batch *b, const struct pmr_step *step, uint64_t done, uint64_t *position)
@@ -241,7 +262,7 @@ static int add(struct batch *b, const struct pmr_step *step, uint64_t done, uint
 	struct pmr_chunk *chunk;
 	int ret;
 
-	if (is_full(b, length)) {
+	if (is_full(b, step, length)) {
 		ret = run(b);
 		if (ret)
 			return ret;

@@ -79,8 +79,8 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* whether the open file is still the one, in the state that claim->change_time stands for */
-static bool is_same(const struct pmr_claim *claim, struct stat *st)
+/* whether the open file is still the one; its state then depends on who else has it */
+static bool is_file(const struct pmr_claim *claim, struct stat *st)
 {
 	const struct pmr_file *file = claim->file;
 	int generation = 0;
@@ -88,10 +88,19 @@ static bool is_same(const struct pmr_claim *claim, struct stat *st)
 	if (fstat(claim->fd, st) < 0 || st->st_ino != file->inode ||
 	    st->st_dev != file->filesystem->devno)
 		return false;
-	if ((uint64_t)st->st_size != file->size || !same_time(&st->st_ctim, &claim->change_time))
-		return false;
 	return !file->generation || (!ioctl(claim->fd, FS_IOC_GETVERSION, &generation) &&
 				     (uint32_t)generation == file->generation);
+}
+
+/* whether it is in the state that claim->change_time stands for; its owner may write to what is in use, and append */
+static bool is_same(const struct pmr_claim *claim, struct stat *st)
+{
+	if (!is_file(claim, st))
+		return false;
+	if (claim->in_use)
+		return (uint64_t)st->st_size >= claim->file->size;
+	return (uint64_t)st->st_size == claim->file->size &&
+	       same_time(&st->st_ctim, &claim->change_time);
 }
 
 static int remember_capability(struct pmr_claim *claim)
@@ -126,7 +135,7 @@ static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, bool online,
 	if (ret == -EAGAIN) {
 		pmr_holders(file->filesystem->devno, file->inode, holders, sizeof(holders));
 		pmr_say(ctx, PMR_ERROR, "in-use", file->path,
-			"is open or mapped in %s: stop it and try again",
+			"is open or mapped in %s: stop it and try again, or repair it in use with --online",
 			*holders ? holders : "another program that could not be seen");
 		*refused = "in-use";
 	} else {
@@ -135,6 +144,55 @@ static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, bool online,
 		*refused = "no-lease";
 	}
 	return -EBUSY;
+}
+
+static int refuse_changed(struct pmr_ctx *ctx, const struct pmr_file *file, const char **refused)
+{
+	pmr_say(ctx, PMR_ERROR, "changed", file->path,
+		"changed since the scan: scan it again");
+	*refused = "changed";
+	return -EBUSY;
+}
+
+/*
+ * What is in use is only read through the file: a descriptor for writing would be in the way of leases and of running it.
+ */
+static int become_in_use(struct pmr_ctx *ctx, struct pmr_claim *claim, const char **refused)
+{
+	struct stat st;
+
+	claim->in_use = true;
+	pmr_lease_release(claim->fd);
+	close(claim->fd);
+	claim->fd = pmr_file_open(AT_FDCWD, claim->file->path, O_RDONLY);
+	if (claim->fd < 0)
+		return refuse_error(ctx, claim->file, claim->fd, refused);
+	if (!is_same(claim, &st))
+		return refuse_changed(ctx, claim->file, refused);
+	claim->change_time = st.st_ctim;
+	return 0;
+}
+
+/* Ours alone, or with @online somebody else's too. */
+static int take(struct pmr_ctx *ctx, struct pmr_claim *claim, bool online, const char **refused)
+{
+	struct stat st;
+	int ret;
+
+	ret = take_lease(ctx, claim, online, refused);
+	if (ret)
+		return ret;
+	if (!claim->in_use && !is_same(claim, &st)) {
+		if (!online)
+			return refuse_changed(ctx, claim->file, refused);
+		claim->in_use = true;
+	}
+	if (claim->in_use)
+		ret = become_in_use(ctx, claim, refused);
+	/* no read-ahead: what is compared lies beside what must not be read */
+	if (!ret)
+		posix_fadvise(claim->fd, 0, 0, POSIX_FADV_RANDOM);
+	return ret;
 }
 
 int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online,
@@ -150,19 +208,14 @@ int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online
 	c.fd = pmr_file_open(AT_FDCWD, file->path, O_RDWR);
 	if (c.fd < 0)
 		return refuse_error(ctx, file, c.fd, refused);
-	if (!is_same(&c, &st)) {
-		pmr_say(ctx, PMR_ERROR, "changed", file->path,
-			"changed since the scan: scan it again");
-		*refused = "changed";
-		ret = -EBUSY;
+	if (!is_file(&c, &st)) {
+		ret = refuse_changed(ctx, file, refused);
 		goto fail;
 	}
 	c.mode = st.st_mode & 07777;
-	/* no read-ahead: what is compared lies beside what must not be read */
-	posix_fadvise(c.fd, 0, 0, POSIX_FADV_RANDOM);
 	ret = remember_capability(&c);
 	if (!ret)
-		ret = take_lease(ctx, &c, online, refused);
+		ret = take(ctx, &c, online, refused);
 	if (ret)
 		goto fail;
 	*claim = c;
@@ -176,7 +229,7 @@ const char *pmr_claim_check(const struct pmr_claim *claim)
 {
 	struct stat st;
 
-	if (pmr_lease_is_wanted(claim->fd))
+	if (!claim->in_use && pmr_lease_is_wanted(claim->fd))
 		return "in-use";
 	return is_same(claim, &st) ? NULL : "changed";
 }
@@ -188,6 +241,10 @@ int pmr_claim_settle(struct pmr_claim *claim)
 
 	if (fstat(claim->fd, &st) < 0)
 		return -errno;
+	if (claim->in_use) {
+		claim->change_time = st.st_ctim;
+		return 0;
+	}
 	/* a write drops set-id bits and security.capability, even root's */
 	if ((st.st_mode & 07777) != claim->mode && fchmod(claim->fd, claim->mode) < 0)
 		ret = -errno;

@@ -156,6 +156,21 @@ int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent)
 	return 1;
 }
 
+int pmr_extent_at(int fd, uint64_t offset, uint64_t length, struct pmr_extent *extent)
+{
+	union {
+		struct fiemap map;
+		char room[sizeof(struct fiemap) + sizeof(struct fiemap_extent)];
+	} answer = { .map = { .fm_start = offset, .fm_length = length, .fm_extent_count = 1 } };
+	struct pmr_extents e = { .position = offset, .end = offset + length };
+	int ret;
+
+	ret = fiemap_ioctl(fd, &answer.map);
+	if (ret || !answer.map.fm_mapped_extents)
+		return ret;
+	return clip(&e, &answer.map.fm_extents[0], extent);
+}
+
 bool pmr_extent_is_trusted(const struct pmr_extent *extent)
 {
 	return !(extent->flags & UNTRUSTED_FLAGS);

@@ -34,19 +34,18 @@ bool pmr_media_is_error(int error)
 	       error == -EREMOTEIO || error == -EILSEQ;
 }
 
-int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct pmr_media **media)
+static int open_media(const struct pmr_device *device, int flags, struct pmr_media **media)
 {
 	struct pmr_media *m;
 	struct stat st;
 	int block, ret;
 
-	(void)ctx;
 	if (!device->path || !device->devno)
 		return -ENODEV;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;
-	m->fd = open(device->path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	m->fd = open(device->path, flags | O_DIRECT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (m->fd < 0 || fstat(m->fd, &st) < 0) {
 		ret = -errno;
 		goto fail;
@@ -73,6 +72,19 @@ fail:
 	return ret;
 }
 
+int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct pmr_media **media)
+{
+	(void)ctx;
+	return open_media(device, O_RDONLY, media);
+}
+
+int pmr_media_open_writable(struct pmr_ctx *ctx, const struct pmr_device *device,
+			    struct pmr_media **media)
+{
+	(void)ctx;
+	return open_media(device, O_RDWR | O_DSYNC, media);
+}
+
 void pmr_media_close(struct pmr_media *media)
 {
 	if (!media)
@@ -88,14 +100,13 @@ unsigned int pmr_media_block(const struct pmr_media *media)
 	return media->block;
 }
 
-/* all of [offset, offset + length) into the bounce buffer, or why not */
-static int read_whole(struct pmr_media *media, uint64_t offset, size_t length)
+int pmr_media_read_block(struct pmr_media *media, uint64_t offset, void *buffer, size_t length)
 {
 	size_t got = 0;
 	ssize_t n;
 
 	while (got < length) {
-		n = pread(media->fd, media->bounce + got, length - got, (off_t)(offset + got));
+		n = pread(media->fd, (char *)buffer + got, length - got, (off_t)(offset + got));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -108,6 +119,32 @@ static int read_whole(struct pmr_media *media, uint64_t offset, size_t length)
 			return -EIO;
 	}
 	return 0;
+}
+
+int pmr_media_write_block(struct pmr_media *media, uint64_t offset, const void *buffer,
+			  size_t length)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < length) {
+		n = pwrite(media->fd, (const char *)buffer + done, length - done,
+			   (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if ((size_t)n < media->block)
+			return -EIO;
+		done += (size_t)n - (size_t)n % media->block;
+	}
+	return 0;
+}
+
+/* all of [offset, offset + length) into the bounce buffer, or why not */
+static int read_whole(struct pmr_media *media, uint64_t offset, size_t length)
+{
+	return pmr_media_read_block(media, offset, media->bounce, length);
 }
 
 struct salvage {

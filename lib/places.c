@@ -43,7 +43,7 @@ const char *pmr_places_check(struct pmr_places *places, const struct pmr_claim *
 		if (!find(places, claim, pos) || !pmr_extent_is_trusted(e) ||
 		    (e->flags & FIEMAP_EXTENT_UNWRITTEN))
 			return "moved";
-		if (e->flags & FIEMAP_EXTENT_SHARED)
+		if ((e->flags & FIEMAP_EXTENT_SHARED) && step->method != PMR_METHOD_DEVICE)
 			return "shared";
 		if (pmr_filesystem_to_device(claim->file->filesystem,
 					     e->physical + (pos - e->offset), &device_offset) ||

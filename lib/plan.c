@@ -143,20 +143,95 @@ static bool is_offlined(const struct pmr_loss *loss)
 	return loss->reason && !strcmp(loss->reason, "page-offlined");
 }
 
-void pmr_plan_policy(struct pmr_file *file, bool accept_offlined)
+/* the losses that touch the pages of loss @i: [*from, *to) */
+static void find_neighbours(const struct pmr_file *file, size_t i, size_t *from, size_t *to)
 {
-	struct pmr_loss *loss;
+	const struct pmr_loss *loss = &file->losses[i];
+	uint64_t begin = page_down(loss->offset), end = page_up(loss->offset + loss->length);
+
+	for (*from = i; *from; --*from)
+		if (file->losses[*from - 1].offset + file->losses[*from - 1].length <= begin)
+			break;
+	for (*to = i + 1; *to < file->n_losses && file->losses[*to].offset < end;)
+		++*to;
+}
+
+bool pmr_plan_by_device(const struct pmr_file *file, const struct pmr_policy *policy, size_t i)
+{
+	size_t from, to;
+
+	if (policy->wanted == PMR_METHOD_DEVICE || policy->in_use)
+		return true;
+	if (policy->wanted != PMR_METHOD_AUTO)
+		return false;
+	find_neighbours(file, i, &from, &to);
+	for (; from < to; from++)
+		if (file->losses[from].shared)
+			return true;
+	return false;
+}
+
+/* Whether a page of loss @i has no block left that could show that the page is mapped. */
+static bool is_page_lost(const struct pmr_file *file, const struct pmr_policy *policy, size_t i)
+{
+	const struct pmr_loss *loss = &file->losses[i];
+	uint64_t page = page_down(loss->offset), end = loss->offset + loss->length, at;
+	unsigned int block = policy->block ? policy->block : PMR_SECTOR;
+	bool is_good;
+	size_t from, to;
+
+	find_neighbours(file, i, &from, &to);
+	for (; page < end; page += PMR_PAGE) {
+		is_good = false;
+		for (at = page; !is_good && at < page + PMR_PAGE; at += block) {
+			is_good = true;
+			for (size_t k = from; is_good && k < to; k++)
+				is_good = file->losses[k].offset >= at + block ||
+					  file->losses[k].offset + file->losses[k].length <= at;
+		}
+		if (!is_good)
+			return true;
+	}
+	return false;
+}
+
+/* why loss @i cannot go through the device, or NULL */
+static const char *refuse_device(const struct pmr_file *file, const struct pmr_policy *policy,
+				 size_t i)
+{
+	if (is_offlined(&file->losses[i]))
+		return "page-offlined";
+	if (policy->no_device)
+		return policy->no_device;
+	/* what its owner wrote there since nobody could tell from what the clear left */
+	if (policy->in_use && file->losses[i].vanished)
+		return "in-use";
+	return is_page_lost(file, policy, i) ? "no-sibling" : NULL;
+}
+
+static const char *refuse_file(const struct pmr_file *file, const struct pmr_policy *policy,
+			       size_t i)
+{
+	const struct pmr_loss *loss = &file->losses[i];
+
+	if (loss->shared)
+		return "shared";
+	return is_offlined(loss) && !(policy->accept_offlined && file->dax) ? loss->reason : NULL;
+}
+
+void pmr_plan_policy(struct pmr_file *file, const struct pmr_policy *policy)
+{
+	const char *reason;
 
 	for (size_t i = 0; i < file->n_losses; i++) {
-		loss = &file->losses[i];
-		if (!pmr_plan_wants(file, loss))
+		if (!pmr_plan_wants(file, &file->losses[i]))
 			continue;
-		if (loss->shared) {
-			loss->state = PMR_SKIPPED;
-			loss->reason = "shared";
-		} else if (is_offlined(loss) && !(accept_offlined && file->dax)) {
-			loss->state = PMR_SKIPPED;
-		}
+		reason = pmr_plan_by_device(file, policy, i) ? refuse_device(file, policy, i)
+							     : refuse_file(file, policy, i);
+		if (!reason)
+			continue;
+		file->losses[i].state = PMR_SKIPPED;
+		file->losses[i].reason = reason;
 	}
 }
 
@@ -240,48 +315,92 @@ static void leave_unwritable(struct pmr_file *file, const struct pmr_extent *ext
 	} while (again);
 }
 
-static void join(struct pmr_step *last, const struct pmr_step *step, size_t index)
-{
-	uint64_t end = step->offset + step->length;
-
-	if (end > last->offset + last->length)
-		last->length = end - last->offset;
-	last->n_losses = index - last->first_loss + 1;
-}
+struct steps {
+	struct pmr_step *v;
+	size_t n;
+	size_t alloc;
+};
 
 static bool joins(const struct pmr_step *last, const struct pmr_step *step)
 {
-	return step->offset <= last->offset + last->length &&
-	       step->device_offset == last->device_offset + (step->offset - last->offset);
+	if (step->method != last->method || step->offset > last->offset + last->length ||
+	    step->device_offset != last->device_offset + (step->offset - last->offset))
+		return false;
+	/* through the device no further than its page: what tells that it may be written is beside it */
+	return step->method != PMR_METHOD_DEVICE ||
+	       page_down(step->offset) == page_down(last->offset);
 }
 
-int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents,
-		   struct pmr_step **steps, size_t *n_steps)
+/* @step, of loss @index, becomes a part of the last one, or one of its own. */
+static int add_step(struct steps *steps, const struct pmr_step *step, size_t index)
 {
-	struct pmr_step *v = NULL, step = { 0 };
+	struct pmr_step *last = steps->n ? &steps->v[steps->n - 1] : NULL;
+	uint64_t end = step->offset + step->length;
+
+	if (last && joins(last, step)) {
+		if (end > last->offset + last->length)
+			last->length = end - last->offset;
+		last->n_losses = index - last->first_loss + 1;
+		return 0;
+	}
+	if (pmr_grow(&steps->v, steps->n, &steps->alloc, sizeof(*steps->v)))
+		return -ENOMEM;
+	steps->v[steps->n] = *step;
+	steps->v[steps->n].first_loss = index;
+	steps->v[steps->n].n_losses = 1;
+	steps->n++;
+	return 0;
+}
+
+/* The logical blocks of a loss, page by page. */
+static int add_blocks(struct steps *steps, const struct pmr_loss *loss,
+		      const struct pmr_policy *policy, size_t index)
+{
+	unsigned int block = policy->block ? policy->block : PMR_SECTOR;
+	uint64_t from = loss->offset - loss->offset % block, end = loss->offset + loss->length;
+	struct pmr_step step = { .method = PMR_METHOD_DEVICE };
+	int ret = 0;
+
+	end += (block - end % block) % block;
+	for (; !ret && from < end; from = step.offset + step.length) {
+		step.offset = from;
+		step.length = page_down(from) + PMR_PAGE - from;
+		if (step.length > end - from)
+			step.length = end - from;
+		/* may wrap around, and comes out right */
+		step.device_offset = loss->device_offset + (from - loss->offset);
+		ret = add_step(steps, &step, index);
+	}
+	return ret;
+}
+
+int pmr_plan_steps(struct pmr_file *file, const struct pmr_policy *policy,
+		   const struct pmr_extent *extents, size_t n_extents, struct pmr_step **v,
+		   size_t *n_steps)
+{
+	struct steps steps = { 0 };
+	struct pmr_step step;
 	const struct pmr_loss *loss;
-	size_t n = 0, alloc = 0;
+	int ret = 0;
 
 	leave_unwritable(file, extents, n_extents);
-	for (size_t i = 0; i < file->n_losses; i++) {
+	for (size_t i = 0; !ret && i < file->n_losses; i++) {
 		loss = &file->losses[i];
 		if (!pmr_plan_wants(file, loss))
 			continue;
-		widen(loss, find_extent(extents, n_extents, loss->offset), &step);
-		if (n && joins(&v[n - 1], &step)) {
-			join(&v[n - 1], &step, i);
+		if (pmr_plan_by_device(file, policy, i)) {
+			ret = add_blocks(&steps, loss, policy, i);
 			continue;
 		}
-		if (pmr_grow(&v, n, &alloc, sizeof(*v))) {
-			free(v);
-			return -ENOMEM;
-		}
-		step.first_loss = i;
-		step.n_losses = 1;
-		step.journal_offset = 0;
-		v[n++] = step;
+		step = (struct pmr_step){ .method = policy->rest };
+		widen(loss, find_extent(extents, n_extents, loss->offset), &step);
+		ret = add_step(&steps, &step, i);
 	}
-	*steps = v;
-	*n_steps = n;
+	if (ret) {
+		free(steps.v);
+		return ret;
+	}
+	*v = steps.v;
+	*n_steps = steps.n;
 	return 0;
 }

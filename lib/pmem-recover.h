@@ -46,6 +46,7 @@ extern "C" {
 /* ---- context ----------------------------------------------------------------------------------- */
 
 struct pmr_ctx;
+struct pmr_resume;
 struct pmr_device_private;
 struct pmr_topology_private;
 
@@ -1041,6 +1042,7 @@ void pmr_zeroes_free(struct pmr_zeroes *zeroes);
  * @work: called while it is frozen, in a process of its own. Reads and writes the block device and asks for extents;
  *        allocates nothing, says nothing, opens nothing, and leaves the filesystem's files alone
  * @data: for @work: memory that both processes share
+ * @began: CLOCK_MONOTONIC nanoseconds when it came to stand still, set before @work
  * @frozen: result: nanoseconds that the filesystem stood still
  */
 struct pmr_freeze {
@@ -1049,6 +1051,7 @@ struct pmr_freeze {
 	unsigned int limit;
 	void (*work)(void *data);
 	void *data;
+	uint64_t began;
 	uint64_t frozen;
 };
 
@@ -1183,6 +1186,7 @@ struct pmr_plan {
 	uint64_t freezes; /* how often a filesystem was frozen */
 	uint64_t frozen; /* nanoseconds of all of them */
 	uint64_t longest_freeze; /* nanoseconds of the longest */
+	struct pmr_resume *resume; /* the library's own, of pmr_resume_new() */
 };
 
 /**
@@ -1398,7 +1402,7 @@ int pmr_journals_prune(struct pmr_ctx *ctx, const char *directory, unsigned int 
 /**
  * pmr_resume_new() - decide how an interrupted repair can be finished from its journal alone
  * @topology: made with PMR_TOPOLOGY_FILESYSTEMS
- * @entry: an unfinished journal
+ * @entry: an unfinished journal; must outlive the plan
  * @force: also one of another host
  * @scan: result: the journal's files as they are now, with what the journal had to repair as losses; pmr_scan_free()
  * @plan: result: what is left to be written, and what is in conflict; pmr_plan_free() before the scan
@@ -1421,6 +1425,15 @@ int pmr_resume_new(struct pmr_ctx *ctx, struct pmr_topology *topology,
  */
 int pmr_resume_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		   const struct pmr_journal_entry *entry, const struct pmr_repair_options *options);
+
+/**
+ * pmr_resume_join() - make one report of two
+ * @scan, @plan: gain what is in the others, which are released; after both were run, for none can be after it
+ *
+ * Return: 0; -ENOMEM, and the others are as they were.
+ */
+int pmr_resume_join(struct pmr_scan *scan, struct pmr_plan *plan, struct pmr_scan *other_scan,
+		    struct pmr_plan *other_plan);
 
 #ifdef __cplusplus
 }

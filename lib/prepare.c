@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 
 #include "repair.h"
+#include "resume.h"
 
 #define LOOP_MAJOR 7 /* linux/major.h */
 
@@ -166,7 +167,8 @@ static int prepare_backup(struct prepare *p, const struct pmr_claim *claim, stru
 }
 
 static int prepare_claimed(struct prepare *p, const struct pmr_claim *claim,
-			   struct pmr_file_plan *plan, const char **refused)
+			   const struct pmr_policy *policy, struct pmr_file_plan *plan,
+			   const char **refused)
 {
 	struct pmr_file *file = plan->file;
 	struct extent_list extents = { 0 };
@@ -189,9 +191,8 @@ static int prepare_claimed(struct prepare *p, const struct pmr_claim *claim,
 		ret = -EINVAL;
 	}
 	if (!ret)
-		ret = pmr_plan_steps(file, extents.v, extents.n, &plan->steps, &plan->n_steps);
-	for (size_t i = 0; !ret && i < plan->n_steps; i++)
-		plan->steps[i].method = plan->method;
+		ret = pmr_plan_steps(file, policy, extents.v, extents.n, &plan->steps,
+				     &plan->n_steps);
 	if (!ret && plan->n_steps && p->options->backup)
 		ret = prepare_backup(p, claim, media, plan, refused);
 	free(extents.v);
@@ -222,11 +223,33 @@ static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
 		const char *reason, *text;
 	} texts[] = {
 		{ "shared",
-		  "has damaged blocks shared by reflink: they are left, as a write through one file cannot "
-		  "clear them; copy the file to unshared blocks from a backup" },
+		  "has damaged blocks shared by reflink, which a write through one file cannot clear: leave the method to "
+		  "auto on a filesystem mounted DAX, or copy the file to unshared blocks from a backup" },
 		{ "page-offlined",
 		  "has pages that the kernel took offline after a machine check: reboot to get their "
-		  "good sectors back, or take the whole pages from the backup with --accept-offlined (in place, not by a punch)" },
+		  "good sectors back, or take the whole pages from the backup with --accept-offlined (in place, not by a punch "
+		  "or through the device, and not in use or shared)" },
+		{ "no-sibling",
+		  "has pages of which every sector is bad or one block: the kernel might crash on a write of them through the "
+		  "device; stop who uses the file and repair it without --online or --method=device, and copy what is shared "
+		  "by reflink to unshared blocks from a backup" },
+		{ "not-dax",
+		  "is not mounted DAX: its page cache would hide what is written through the device; leave the method to auto, "
+		  "and stop who uses the file" },
+		{ "no-freezer",
+		  "would have to be written through its device while its filesystem is frozen, and this program cannot freeze "
+		  "it: use pmem-recover repair" },
+		{ "root-filesystem",
+		  "lies on the root filesystem, which must not be frozen by a program that runs from it: repair it from a rescue "
+		  "system" },
+		{ "output-on-target",
+		  "lies on the filesystem that this program's output goes to, so it must not be frozen: send the output "
+		  "elsewhere" },
+		{ "journal-on-target",
+		  "lies on the filesystem of the journal, so it must not be frozen: name another place with --journal" },
+		{ "device-not-writable",
+		  "would have to be written through its device, which may not be opened for writing: run as root; a kernel built "
+		  "without CONFIG_BLK_DEV_WRITE_MOUNTED wants bdev_allow_write_mounted=1 at boot" },
 	};
 
 	for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
@@ -239,6 +262,88 @@ static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
 			}
 }
 
+/* Whether the losses that are wanted include some by the device, or some that are not. */
+static bool wants_by(const struct pmr_file *file, const struct pmr_policy *policy, bool device)
+{
+	for (size_t i = 0; i < file->n_losses; i++)
+		if (pmr_plan_wants(file, &file->losses[i]) &&
+		    pmr_plan_by_device(file, policy, i) == device)
+			return true;
+	return false;
+}
+
+/* Why nothing of a file can be written through the device, or NULL. */
+static const char *refuse_device(struct prepare *p, const struct pmr_file *file,
+				 const struct pmr_policy *policy)
+{
+	const struct pmr_freezer *freezer = pmr_ctx_freezer(p->ctx);
+	const struct pmr_filesystem *filesystem = file->filesystem;
+	struct pmr_media *media = NULL;
+	const char *reason = NULL;
+
+	if (!file->dax)
+		return policy->wanted == PMR_METHOD_AUTO && !policy->in_use ? "shared" : "not-dax";
+	if (!freezer)
+		return "no-freezer";
+	if (freezer->refuses)
+		reason = freezer->refuses(freezer->data, filesystem->devno);
+	if (!reason && pmr_media_open_writable(p->ctx, filesystem->device, &media))
+		reason = "device-not-writable";
+	pmr_media_close(media);
+	return reason;
+}
+
+static void apply_policy(struct prepare *p, struct pmr_file *file, const struct pmr_claim *claim,
+			 struct pmr_policy *policy)
+{
+	*policy = (struct pmr_policy){
+		.wanted = p->options->method,
+		/* a page that is not mapped must not come to free space: the kernel may oops when it is written next */
+		.accept_offlined = p->options->accept_offlined &&
+				   p->options->method != PMR_METHOD_PUNCH,
+		.in_use = claim->in_use,
+		.block = file->filesystem->device->logical_block,
+	};
+	if (wants_by(file, policy, true))
+		policy->no_device = refuse_device(p, file, policy);
+	pmr_plan_policy(file, policy);
+	say_left(p->ctx, file);
+}
+
+/* The method of what does not go by device, where there is such. */
+static int choose_method(struct prepare *p, struct pmr_file_plan *plan, struct pmr_policy *policy)
+{
+	int ret = 0;
+
+	plan->method = PMR_METHOD_DEVICE;
+	if (wants_by(plan->file, policy, false))
+		ret = pmr_method_choose(p->ctx, plan, p->options->method, &plan->refused);
+	policy->rest = plan->method;
+	return ret;
+}
+
+/* @claim: taken where that could be */
+static int prepare_wanted(struct prepare *p, struct pmr_claim *claim, struct pmr_file_plan *plan)
+{
+	struct pmr_file *file = plan->file;
+	struct pmr_policy policy;
+	int ret = 0;
+
+	/* who has it open decides what may be written how */
+	if (p->options->online)
+		ret = pmr_claim_take(p->ctx, file, true, claim, &plan->refused);
+	if (ret)
+		return ret;
+	plan->in_use = claim->in_use;
+	apply_policy(p, file, claim, &policy);
+	if (!wants_any(file))
+		return 0;
+	ret = choose_method(p, plan, &policy);
+	if (!ret && claim->fd < 0)
+		ret = pmr_claim_take(p->ctx, file, false, claim, &plan->refused);
+	return ret ? ret : prepare_claimed(p, claim, &policy, plan, &plan->refused);
+}
+
 static int prepare_file(struct prepare *p, struct pmr_file_plan *plan)
 {
 	struct pmr_claim claim = { .fd = -1 };
@@ -248,20 +353,12 @@ static int prepare_file(struct prepare *p, struct pmr_file_plan *plan)
 	ret = pmr_plan_split_tail(file);
 	if (ret)
 		return ret;
-	/* a page that is not mapped must not come to free space: the kernel may oops when it is written next */
-	pmr_plan_policy(file,
-			p->options->accept_offlined && p->options->method != PMR_METHOD_PUNCH);
-	say_left(p->ctx, file);
 	plan->refused = NULL;
 	if (!wants_any(file)) {
 		plan->refused = first_reason(file);
 		return 0;
 	}
-	ret = pmr_method_choose(p->ctx, plan, p->options->method, &plan->refused);
-	if (!ret)
-		ret = pmr_claim_take(p->ctx, file, p->options->online, &claim, &plan->refused);
-	if (!ret)
-		ret = prepare_claimed(p, &claim, plan, &plan->refused);
+	ret = prepare_wanted(p, &claim, plan);
 	pmr_claim_release(&claim);
 	if (ret == -ENOMEM)
 		return ret;
@@ -339,8 +436,12 @@ int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *
 		ret = prepare_file(&p, file_plan);
 		if (ret)
 			goto fail;
-		add_up(p.plan, file_plan);
 	}
+	ret = pmr_plan_owners(ctx, p.plan);
+	if (ret)
+		goto fail;
+	for (size_t i = 0; i < p.plan->n_files; i++)
+		add_up(p.plan, &p.plan->files[i]);
 	say_cost(&p);
 	*plan = p.plan;
 	return 0;
@@ -358,6 +459,7 @@ void pmr_plan_free(struct pmr_plan *plan)
 		free(plan->files[i].steps);
 	}
 	free(plan->files);
+	pmr_resume_free(plan->resume);
 	free(plan->journal);
 	free(plan);
 }

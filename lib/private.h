@@ -192,6 +192,12 @@ int pmr_extents_open_with(int fd, uint64_t offset, uint64_t length, bool sync, p
 int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent);
 /** pmr_extents_close() - takes NULL */
 void pmr_extents_close(struct pmr_extents *extents);
+/**
+ * pmr_extent_at() - the extent with the byte at @offset, cut to [offset, offset + length)
+ *
+ * Allocates nothing and writes nothing back: for a filesystem that stands still. Return: 1; 0: there is none; -errno.
+ */
+int pmr_extent_at(int fd, uint64_t offset, uint64_t length, struct pmr_extent *extent);
 /** pmr_extent_is_trusted() - whether @physical says where the bytes are: none of UNKNOWN DELALLOC ENCODED ... is set */
 bool pmr_extent_is_trusted(const struct pmr_extent *extent);
 
@@ -332,6 +338,13 @@ struct pmr_media;
  * Says nothing: what it means depends on who asks.
  */
 int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct pmr_media **media);
+/**
+ * pmr_media_open_writable() - the same for reading and writing
+ *
+ * Return: also -EPERM or -EBUSY (a kernel that lets nobody write to a block device that is mounted, 6.8), -EROFS.
+ */
+int pmr_media_open_writable(struct pmr_ctx *ctx, const struct pmr_device *device,
+			    struct pmr_media **media);
 /** pmr_media_close() - takes NULL */
 void pmr_media_close(struct pmr_media *media);
 
@@ -423,6 +436,18 @@ int pmr_media_write_file(int fd, uint32_t flag, uint64_t offset, const void *buf
  * blocks. Return: 0, -errno.
  */
 int pmr_media_punch_file(int fd, uint64_t offset, uint64_t length);
+
+/**
+ * pmr_media_read_block() - read whole logical blocks of a device
+ * @buffer: page aligned, or so far from it as a multiple of the block
+ *
+ * Allocates nothing. Return: 0, all of them; a negative errno.
+ */
+int pmr_media_read_block(struct pmr_media *media, uint64_t offset, void *buffer, size_t length);
+
+/** pmr_media_write_block() - write them. What it returns proves nothing: read back. Return: as pmr_media_read_block(). */
+int pmr_media_write_block(struct pmr_media *media, uint64_t offset, const void *buffer,
+			  size_t length);
 
 /** pmr_media_is_error() - whether a negative errno is one by which a driver or DAX reports bad media */
 bool pmr_media_is_error(int error);

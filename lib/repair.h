@@ -83,7 +83,7 @@ struct pmr_claim {
 
 /**
  * pmr_claim_take() - open a file for repair, or refuse it by name
- * @online: also where somebody else has it open or mapped: the claim is then @in_use
+ * @online: also where somebody else has it open or mapped, or wrote to it since the scan: the claim is then @in_use
  * @claim: result; release with pmr_claim_release()
  * @refused: why not, for the loss's reason; static storage
  *
@@ -95,7 +95,11 @@ struct pmr_claim {
 int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online,
 		   struct pmr_claim *claim, const char **refused);
 
-/** pmr_claim_check() - look again: is it still the file that was planned for? NULL, "changed" or "in-use"; static */
+/**
+ * pmr_claim_check() - look again: is it still the file that was planned for?
+ *
+ * A file that is @in_use may change and grow. Return: NULL, "changed" or "in-use"; static.
+ */
 const char *pmr_claim_check(const struct pmr_claim *claim);
 
 /** PMR_PLACES - how much of a file's mapping is listed at once */
@@ -117,7 +121,8 @@ struct pmr_places {
  * pmr_places_check() - look again: does a step lie where it was planned for?
  * @step: whose mapping is looked at. Of steps in file order that lie near to each other it is listed once
  *
- * Return: NULL when it does; else why not: "moved", "shared". Static storage.
+ * Return: NULL when it does; else why not: "moved", or "shared", which does not matter to PMR_METHOD_DEVICE. Static
+ * storage.
  */
 const char *pmr_places_check(struct pmr_places *places, const struct pmr_claim *claim,
 			     const struct pmr_step *step);
@@ -176,23 +181,61 @@ void pmr_plan_leave(struct pmr_file *file, const struct pmr_step *step, uint64_t
 		    const char *reason);
 
 /**
- * pmr_plan_policy() - leave what is not safe or not allowed: shared blocks, offlined pages
- *
- * Without DAX a write comes down as one of the block device, which oopses the kernel where the page is not mapped
- * (6.1, 6.12), so there an offlined page is left whatever was asked.
+ * struct pmr_policy - what of a file may be written, and how
+ * @wanted: the method that was asked for
+ * @rest: how that is written which does not go by PMR_METHOD_DEVICE
+ * @accept_offlined: take whole pages that are offlined
+ * @in_use: nothing may be written but by PMR_METHOD_DEVICE
+ * @block: the device's logical block in bytes
+ * @no_device: why PMR_METHOD_DEVICE cannot be, static storage; NULL where it can
  */
-void pmr_plan_policy(struct pmr_file *file, bool accept_offlined);
+struct pmr_policy {
+	enum pmr_method wanted;
+	enum pmr_method rest;
+	bool accept_offlined;
+	bool in_use;
+	unsigned int block;
+	const char *no_device;
+};
+
+/** pmr_plan_by_device() - whether a wanted loss goes by PMR_METHOD_DEVICE; one of a page takes all of the page with it */
+bool pmr_plan_by_device(const struct pmr_file *file, const struct pmr_policy *policy, size_t i);
+
+/**
+ * pmr_plan_policy() - leave what is not safe or not allowed
+ *
+ * Shared blocks and what is in use are written by PMR_METHOD_DEVICE or not at all. That oopses the kernel where the page
+ * is not mapped, so it takes a sector of the page that can be read: an offlined page has none, nor one that is listed
+ * whole. Without DAX every write comes down as one of the block device, so there an offlined page is left whatever was
+ * asked.
+ */
+void pmr_plan_policy(struct pmr_file *file, const struct pmr_policy *policy);
 
 /**
  * pmr_plan_steps() - from losses to writes
  * @file: losses sorted by offset; those wanted become steps
+ * @policy: as it was for pmr_plan_policy()
  * @extents: every extent under the pages of the losses wanted, sorted by offset
  * @steps: result, free() it; losses that cannot be written whole become PMR_SKIPPED
  *
- * A step is widened to pages, never past its extent. Return: 0, -ENOMEM.
+ * A step is widened to pages, never past its extent; one by PMR_METHOD_DEVICE to logical blocks, never past its page.
+ * Return: 0, -ENOMEM.
  */
-int pmr_plan_steps(struct pmr_file *file, const struct pmr_extent *extents, size_t n_extents,
-		   struct pmr_step **steps, size_t *n_steps);
+int pmr_plan_steps(struct pmr_file *file, const struct pmr_policy *policy,
+		   const struct pmr_extent *extents, size_t n_extents, struct pmr_step **steps,
+		   size_t *n_steps);
+
+/* ---- owners.c */
+
+/**
+ * pmr_plan_owners() - blocks that more than one file of a plan would write
+ *
+ * Where their replacement bytes are the same, the first writes and the others follow; else all of the page's losses
+ * are PMR_CONFLICT, "backups-differ", and its steps are taken out of the plan.
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_plan_owners(struct pmr_ctx *ctx, struct pmr_plan *plan);
 
 /* ---- method.c */
 
@@ -448,6 +491,8 @@ struct pmr_chunk;
  * @index: of the current file in the journal
  * @look: whether a chunk may be written: pmr_write_look(), or of what is resumed another
  * @plan: takes how long filesystems were frozen
+ * @not_again: the device whose filesystem is not frozen again in this run, or NULL
+ * @why_not: why
  */
 struct pmr_writer {
 	struct pmr_ctx *ctx;
@@ -463,6 +508,8 @@ struct pmr_writer {
 	uint64_t total;
 	const struct pmr_device *device;
 	unsigned int refusals;
+	const struct pmr_device *not_again;
+	const char *why_not;
 	bool has_recovered;
 	bool told;
 	bool needs_journal;
@@ -574,11 +621,76 @@ int pmr_punch_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk);
  */
 int pmr_punch_conclude(struct pmr_writer *writer, const struct pmr_file *file);
 
+/* ---- device-write.c, device-frozen.c */
+
+/**
+ * pmr_device_write() - write chunks of PMR_METHOD_DEVICE that were looked at, in one freeze, and verify them
+ * @chunks: in file order, all chunks of a page together
+ * @n: how many
+ * @done: result: how many came to their end; the freeze may be over before the rest. At least one, unless it fails
+ *
+ * Return: 0, whatever became of them; -ENOMEM.
+ */
+int pmr_device_write(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t n, size_t *done);
+
+/** enum pmr_frozen_state - how far a chunk came while the filesystem stood still; it says so before it goes on */
+enum pmr_frozen_state {
+	PMR_FROZEN_PENDING,
+	PMR_FROZEN_LEFT, /* and why */
+	PMR_FROZEN_WRITING, /* what is there now is unknown */
+	PMR_FROZEN_FAILED, /* it was not taken, or does not read back as it was written */
+	PMR_FROZEN_WRITTEN, /* it reads back as it was written */
+};
+
+/**
+ * struct pmr_frozen_chunk - a chunk, for the guardian; all but the last two are read only
+ * @offset: in the file
+ * @length: bytes, inside one page
+ * @device_offset: where it has to lie
+ * @bytes: what is to be written, page aligned
+ * @may_read: bit N: block N of the chunk need not fail to be read
+ * @siblings: device offsets, in blocks of the page, of those that tell whether the page is mapped: bit N
+ * @state: how far it came
+ * @reason: why it was left, static storage
+ */
+struct pmr_frozen_chunk {
+	uint64_t offset;
+	size_t length;
+	uint64_t device_offset;
+	const char *bytes;
+	unsigned int may_read;
+	unsigned int siblings;
+	enum pmr_frozen_state state;
+	const char *reason;
+};
+
+/**
+ * struct pmr_frozen - what a guardian does, in memory that it shares with its parent
+ * @freeze: tells when the filesystem came to stand still
+ * @claim: the file
+ * @media: open for writing
+ * @buffer: page aligned, PMR_PAGE bytes
+ * @chunks: in file order
+ * @n: how many
+ */
+struct pmr_frozen {
+	struct pmr_freeze *freeze;
+	const struct pmr_claim *claim;
+	struct pmr_media *media;
+	char buffer[PMR_PAGE] __attribute__((aligned(4096)));
+	struct pmr_frozen_chunk chunks[PMR_BATCH];
+	size_t n;
+};
+
+/** pmr_frozen_work() - what is done while it stands still. @data: struct pmr_frozen */
+void pmr_frozen_work(void *data);
+
 /* ---- verify.c */
 
 /**
  * pmr_verify_chunk() - does the medium hold what was written, and is the poison gone?
- * @expected: the bytes; past the end of the file they do not count
+ * @expected: the bytes; past the end of the file they do not count. NULL where they were compared while nobody else could
+ *            write, and since then somebody may have: then it only has to be readable
  * @listed: what of the chunk was listed before the write, device offsets
  * @plan: whose losses inside the chunk take the outcome: repaired, zeroed, or failed with its reason
  * @method: how it was written, for the losses; NULL where it was not, since the medium seemed to hold it already

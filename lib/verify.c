@@ -14,7 +14,7 @@ struct check {
 	uint64_t offset; /* in the file */
 	size_t length; /* of the chunk, and of what of it lies inside the file */
 	size_t inside;
-	const char *expected;
+	const char *expected; /* NULL: only whether it can be read */
 	const char *method; /* NULL: nothing was written */
 	char *actual; /* page aligned, PMR_CHUNK bytes */
 	struct pmr_ranges dead; /* what of the device could not be read back */
@@ -44,8 +44,9 @@ static const char *check_file(const struct check *k, size_t at, size_t length)
 		ret = pmr_media_read_file_direct(claim->fd, offset, k->actual, PMR_PAGE, &got);
 	if (ret)
 		return "read-back-error";
-	return got >= want && !memcmp(k->actual, k->expected + at, want) ? NULL
-									 : "read-back-differs";
+	if (got >= want && (!k->expected || !memcmp(k->actual, k->expected + at, want)))
+		return NULL;
+	return "read-back-differs";
 }
 
 /*
@@ -58,7 +59,8 @@ static int add_different(struct check *k, size_t at, size_t length, const struct
 	size_t want;
 	int ret = 0;
 
-	for (size_t s = 0; !ret && s < length && at + s < k->inside; s += PMR_SECTOR) {
+	for (size_t s = 0; k->expected && !ret && s < length && at + s < k->inside;
+	     s += PMR_SECTOR) {
 		place = on_device(k, k->offset + at + s);
 		want = k->inside - at - s < PMR_SECTOR ? k->inside - at - s : PMR_SECTOR;
 		if (!pmr_ranges_overlap(dead, place, PMR_SECTOR) &&
@@ -155,7 +157,8 @@ static int keep_records(struct pmr_ctx *ctx, struct check *k, const struct pmr_r
 	ret = pmr_ranges_subtract(&cured, listed, &k->dead);
 	if (!ret)
 		ret = pmr_ranges_subtract(&still, listed, &cured);
-	for (size_t i = 0; !ret && i < k->different.n; i++)
+	/* of what is in use it may as well be its owner's */
+	for (size_t i = 0; !ret && !k->compose->claim->in_use && i < k->different.n; i++)
 		ret = pmr_ranges_add(&still, k->different.v[i].offset, k->different.v[i].length);
 	pmr_ranges_normalize(&still);
 	if (!ret && still.n)

@@ -155,9 +155,14 @@ static int read_before(struct pmr_chunk *chunk)
 	return ret ? ret : read_part(chunk, from, end);
 }
 
-static bool is_in_place(const struct pmr_chunk *chunk)
+static bool is_device(const struct pmr_chunk *chunk)
 {
-	return chunk->plan->method != PMR_METHOD_PUNCH;
+	return chunk->step.method == PMR_METHOD_DEVICE;
+}
+
+static bool is_punched(const struct pmr_chunk *chunk)
+{
+	return !is_device(chunk) && chunk->plan->method == PMR_METHOD_PUNCH;
 }
 
 /* Whether it takes a recovery write: what vanished from the list has no poison in the way. */
@@ -180,7 +185,7 @@ const char *pmr_write_look(struct pmr_writer *writer, struct pmr_places *places,
 	const struct pmr_device *device = file->filesystem->device;
 	const char *reason;
 
-	if (writer->refusals >= PMR_REFUSALS && is_in_place(chunk) &&
+	if (writer->refusals >= PMR_REFUSALS && !is_punched(chunk) && !is_device(chunk) &&
 	    needs_recovery(chunk, 0, chunk->length))
 		return "no-recovery-write";
 	reason = pmr_places_check(places, chunk->claim, &chunk->step);
@@ -189,14 +194,17 @@ const char *pmr_write_look(struct pmr_writer *writer, struct pmr_places *places,
 	if (pmr_ranges_clip(&chunk->listed, &device->badblocks.ranges, chunk->step.device_offset,
 			    chunk->length))
 		return "no-memory";
+	/* another owner of the same blocks writes them, maybe right before */
+	if (chunk->step.follows)
+		return NULL;
 	if (read_before(chunk))
 		return "device-error";
-	if (!writer->trust_badblocks || !device->from_file) {
+	if (!chunk->redo && (!writer->trust_badblocks || !device->from_file)) {
 		reason = still_failing(chunk);
 		if (reason)
 			return reason;
 	}
-	return is_in_place(chunk) ? NULL : pmr_punch_look(chunk);
+	return is_punched(chunk) ? pmr_punch_look(chunk) : NULL;
 }
 
 /* Whether a page lost nothing but what vanished from the list, and holds already what it should. */

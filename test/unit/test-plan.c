@@ -173,8 +173,12 @@ static void test_rows(void **state)
 			n_extents++;
 		for (want = 0; want < MAX && row->steps[want].length;)
 			want++;
-		pmr_plan_policy(&file, row->accept_offlined);
-		assert_int_equal(pmr_plan_steps(&file, row->extents, n_extents, &steps, &n_steps),
+		struct pmr_policy policy = { .wanted = PMR_METHOD_WRITE,
+					     .accept_offlined = row->accept_offlined };
+
+		pmr_plan_policy(&file, &policy);
+		assert_int_equal(pmr_plan_steps(&file, &policy, row->extents, n_extents, &steps,
+						&n_steps),
 				 0);
 		if (n_steps != want)
 			fail_msg("%s: %zu steps", row->what, n_steps);
@@ -195,13 +199,14 @@ static void test_offlined_without_dax(void **state)
 {
 	struct pmr_loss loss = { .length = 512, .reason = "page-offlined" };
 	struct pmr_file file = { .size = 4096, .losses = &loss, .n_losses = 1 };
+	const struct pmr_policy policy = { .accept_offlined = true };
 
 	(void)state;
-	pmr_plan_policy(&file, true);
+	pmr_plan_policy(&file, &policy);
 	assert_int_equal(loss.state, PMR_SKIPPED);
 	loss.state = PMR_LOST;
 	file.dax = true;
-	pmr_plan_policy(&file, true);
+	pmr_plan_policy(&file, &policy);
 	assert_int_equal(loss.state, PMR_LOST);
 }
 
@@ -298,11 +303,13 @@ static void test_random(void **state)
 	(void)state;
 	for (unsigned int seed = 1; seed <= 500; seed++) {
 		struct pmr_file file = { .size = PAGES * PMR_PAGE, .losses = losses };
+		const struct pmr_policy policy = { .wanted = PMR_METHOD_AUTO };
 
 		srand(seed);
 		random_file(&file, extents, left, wanted);
-		pmr_plan_policy(&file, false);
-		assert_int_equal(pmr_plan_steps(&file, extents, PAGES, &steps, &n_steps), 0);
+		pmr_plan_policy(&file, &policy);
+		assert_int_equal(pmr_plan_steps(&file, &policy, extents, PAGES, &steps, &n_steps),
+				 0);
 		judge(&file, extents, left, wanted, steps, n_steps);
 		free(steps);
 	}
