@@ -88,6 +88,10 @@ for type in ext4 xfs; do
 	cmp -s "$mnt/file" "$backup/file" && fail "nothing was punched"
 	dd if="$journal" of="$mnt/file" bs=1 skip="$at" seek=303104 count=4096 conv=notrunc status=none || fail dd
 	same file
+	# until it is known what is to become of its journal, nothing else is written
+	repair 12 -y --from-backup="$backup" "$mnt/file"
+	json '"unfinished-journal" in codes'
+	run 0 journal --journal="$work/journal" --set-aside "$journal"
 
 	# ---- no list has it any more
 	lost "file 8192" "file 303104" "tail 8192"
