@@ -265,18 +265,25 @@ def located(image, report, *paths):
     return good
 
 
-def fiemap(path):
-    """offset physical length flags, one extent a line; for what carries no tag: unwritten, past the end."""
+def extents(fd):
+    """[(offset, physical, length, flags)] of an open file."""
     import fcntl
 
-    with open(path, "rb") as f:
-        n = 512
-        buffer = bytearray(struct.pack("=QQLLLL", 0, 2**64 - 1, 1, 0, n, 0) + bytes(56 * n))
-        fcntl.ioctl(f, 0xC020660B, buffer)
-    mapped = struct.unpack_from("=QQLLLL", buffer)[3]
-    for i in range(mapped):
+    n = 512
+    buffer = bytearray(struct.pack("=QQLLLL", 0, 2**64 - 1, 1, 0, n, 0) + bytes(56 * n))
+    fcntl.ioctl(fd, 0xC020660B, buffer)
+    found = []
+    for i in range(struct.unpack_from("=QQLLLL", buffer)[3]):
         logical, physical, length, _, _, flags = struct.unpack_from("=QQQQQL", buffer, 32 + 56 * i)
-        print(logical, physical, length, hex(flags))
+        found.append((logical, physical, length, flags))
+    return found
+
+
+def fiemap(path):
+    """offset physical length flags, one extent a line; for what carries no tag: unwritten, past the end."""
+    with open(path, "rb") as f:
+        for logical, physical, length, flags in extents(f.fileno()):
+            print(logical, physical, length, hex(flags))
     return True
 
 
