@@ -93,8 +93,7 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 	return ret;
 }
 
-/* what of a file could not be read back is said once */
-static void say_failures(struct pmr_ctx *ctx, const struct pmr_file *file)
+void pmr_repair_say_failures(struct pmr_ctx *ctx, const struct pmr_file *file)
 {
 	for (size_t i = 0; i < file->n_losses; i++)
 		/* of what was punched it was said where its bytes are */
@@ -174,7 +173,7 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan)
 		pmr_plan_skip(plan->file, refused);
 		ret = 0;
 	}
-	say_failures(r->ctx, plan->file);
+	pmr_repair_say_failures(r->ctx, plan->file);
 	return ret;
 }
 
@@ -206,16 +205,16 @@ static int repair_files(struct repair *r)
 	return ret;
 }
 
-/* what left the list by our own doing is no news to whoever remembers it */
-static int account(struct repair *r, const struct pmr_device *device)
+static void account(struct pmr_ctx *ctx, const struct pmr_plan *plan,
+		    const struct pmr_device *device)
 {
 	struct pmr_ranges repaired = { 0 };
 	const struct pmr_loss *loss;
 	const struct pmr_file *file;
 	int ret = 0;
 
-	for (size_t i = 0; i < r->plan->n_files; i++) {
-		file = r->plan->files[i].file;
+	for (size_t i = 0; i < plan->n_files; i++) {
+		file = plan->files[i].file;
 		for (size_t j = 0; !ret && j < file->n_losses; j++) {
 			loss = &file->losses[j];
 			/* what was punched is as poisoned as it was, unless it was in no list to begin with */
@@ -226,10 +225,16 @@ static int account(struct repair *r, const struct pmr_device *device)
 		}
 	}
 	pmr_ranges_normalize(&repaired);
+	/* one that fails was said, and undoes no repair */
 	if (!ret && repaired.n)
-		ret = pmr_memory_account(r->ctx, device, &repaired);
+		pmr_memory_account(ctx, device, &repaired);
 	pmr_ranges_release(&repaired);
-	return ret;
+}
+
+void pmr_repair_account(struct pmr_ctx *ctx, const struct pmr_plan *plan)
+{
+	for (size_t d = 0; d < plan->scan->n_devices; d++)
+		account(ctx, plan, plan->scan->devices[d]);
 }
 
 static int lock_devices(struct repair *r, int *locks, size_t *n_locks)
@@ -309,9 +314,7 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 	pmr_zeros_account(ctx, plan, before);
 	free(plan->journal);
 	plan->journal = end_journal(&r, &ret);
-	/* one that fails was said, and undoes no repair */
-	for (size_t d = 0; d < plan->scan->n_devices; d++)
-		account(&r, plan->scan->devices[d]);
+	pmr_repair_account(ctx, plan);
 	if (ret)
 		plan->scan->complete = false;
 	ret = 0;

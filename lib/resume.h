@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the rooms of a resume tell each other:
+ *
+ *   resume.c         a journal -> its files as they are, what is left to do with them, and what is in conflict
+ *   resume-file.c    one file of it -> whether it is the same, its pieces judged, its losses and steps
+ *   resume-look.c    one piece -> what is found of it: evidence for judge.c
+ *   resume-run.c     what is left, through the batches that a repair uses, into the same journal
+ */
+#ifndef PMR_RESUME_H
+#define PMR_RESUME_H
+
+#include "judge.h"
+
+/**
+ * struct pmr_resume_file - a file of a journal, as it is now
+ * @was: as the journal has it
+ * @index: in the journal
+ * @is_there: a file of this name is the one of the journal: filesystem, inode and generation
+ * @is_same: its size, too, is what it was, or what our write may have made of it
+ * @is_grown: our write of its last page made it longer
+ * @is_missing: nothing can be said of it: not mounted, or it cannot be opened
+ * @begun: a write of it may have begun that did not come to its end
+ * @size: its size now
+ * @change: whose change its change time tells of
+ * @verdicts: of each piece
+ */
+struct pmr_resume_file {
+	const struct pmr_journal_file *was;
+	size_t index;
+	bool is_there;
+	bool is_same;
+	bool is_grown;
+	bool is_missing;
+	bool begun;
+	uint64_t size;
+	enum pmr_change change;
+	enum pmr_verdict *verdicts;
+};
+
+/**
+ * struct pmr_resume - what was found out of a journal, between pmr_resume_new() and pmr_resume_run()
+ * @entry: the journal
+ * @journal: it, open for reading
+ * @boot: this boot's boot_id, or NULL
+ * @booted: when this boot began
+ * @files: those whose filesystem is known, in the order of the plan's files
+ * @n_files: how many
+ * @is_missing: something of it could not be looked at
+ * @expected, @actual: PMR_CHUNK bytes each, page aligned
+ */
+struct pmr_resume {
+	struct pmr_ctx *ctx;
+	const struct pmr_journal_entry *entry;
+	int journal;
+	char *boot;
+	time_t booted;
+	struct pmr_resume_file *files;
+	size_t n_files;
+	bool is_missing;
+	char *expected;
+	char *actual;
+};
+
+/** pmr_resume_free() - takes NULL */
+void pmr_resume_free(struct pmr_resume *resume);
+
+/** pmr_resume_is_boot() - whether a boot of the journal, by its number, is this one */
+bool pmr_resume_is_boot(const struct pmr_resume *resume, size_t boot);
+
+/** pmr_resume_is_here() - whether a piece was marked in this boot alone */
+bool pmr_resume_is_here(const struct pmr_resume *resume, const struct pmr_journal_piece *piece);
+
+/* ---- resume-look.c */
+
+/**
+ * struct pmr_resume_look - where to look for pieces of a file
+ * @fd: the file, open
+ * @media: its device
+ * @filesystem: its filesystem
+ * @of: the file
+ * @listed: what must not be read, device offsets; empty right before a write
+ */
+struct pmr_resume_look {
+	const struct pmr_resume *resume;
+	int fd;
+	struct pmr_media *media;
+	const struct pmr_filesystem *filesystem;
+	const struct pmr_resume_file *of;
+	const struct pmr_ranges *listed;
+};
+
+/** pmr_resume_read() - the bytes of a piece out of the journal. Return: 0; -EBADMSG; -errno. */
+int pmr_resume_read(const struct pmr_resume *resume, const struct pmr_journal_piece *piece,
+		    void *bytes);
+
+/**
+ * pmr_resume_examine() - what is found of a piece
+ * @expected: its bytes
+ * @evidence: result
+ *
+ * Return: 0; -ENOMEM; another errno of the device that is no media error.
+ */
+int pmr_resume_examine(const struct pmr_resume_look *look, const struct pmr_journal_piece *piece,
+		       const char *expected, struct pmr_evidence *evidence);
+
+/* ---- resume-file.c */
+
+/**
+ * pmr_resume_file() - a file of a journal as it is now, and what is to be done to it
+ * @topology: where filesystems are looked for
+ * @index: of the file in the journal
+ * @of: result, but what is in it already; release its verdicts
+ * @plan: result: the file, its losses and steps; its @file is NULL where the filesystem is not known
+ *
+ * What is wrong with it is said. Return: 0; -ENOMEM.
+ */
+int pmr_resume_file(struct pmr_resume *resume, struct pmr_topology *topology, size_t index,
+		    struct pmr_resume_file *of, struct pmr_file_plan *plan);
+
+#endif
