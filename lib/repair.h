@@ -490,6 +490,7 @@ struct pmr_chunk;
  * @given: device ranges of the current file that were listed bad and given back by a punch
  * @index: of the current file in the journal
  * @look: whether a chunk may be written: pmr_write_look(), or of what is resumed another
+ * @look_data: for @look
  * @plan: takes how long filesystems were frozen
  * @not_again: the device whose filesystem is not frozen again in this run, or NULL
  * @why_not: why
@@ -502,6 +503,7 @@ struct pmr_writer {
 	size_t index;
 	const char *(*look)(struct pmr_writer *writer, struct pmr_places *places,
 			    struct pmr_chunk *chunk);
+	const void *look_data;
 	enum pmr_method wanted;
 	bool trust_badblocks;
 	uint64_t done;
@@ -702,5 +704,13 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
 		     size_t length, const void *expected, const struct pmr_ranges *listed,
 		     const char *method);
+
+/* ---- repair.c: what a resume does, too */
+
+/** pmr_repair_say_failures() - what of a file could not be read back is said, once */
+void pmr_repair_say_failures(struct pmr_ctx *ctx, const struct pmr_file *file);
+
+/** pmr_repair_account() - what left the lists by our own doing is no news to whoever remembers them */
+void pmr_repair_account(struct pmr_ctx *ctx, const struct pmr_plan *plan);
 
 #endif
