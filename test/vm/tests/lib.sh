@@ -229,7 +229,7 @@ clear_all() { "$TREE" clear "$PMEM"; }
 unmount() {
 	umount $mnt
 	clear_all
-	rm -rf "${backup:?}"/* "${journals:?}"/*.journal
+	rm -rf "${backup:?}"/* "${journals:?}"/*.journal "$journals/zeroed"
 }
 
 device_sector() { dd if="$PMEM" bs=512 skip="$1" count=1 iflag=direct status=none; }
