@@ -246,7 +246,9 @@ int pmr_claim_settle(struct pmr_claim *claim)
 		return 0;
 	}
 	/* a write drops set-id bits and security.capability, even root's */
-	if ((st.st_mode & 07777) != claim->mode && fchmod(claim->fd, claim->mode) < 0)
+	if (((st.st_mode | S_ISUID | S_ISGID) & 07777) != (claim->mode | S_ISUID | S_ISGID))
+		claim->mode = st.st_mode & 07777; /* more than that: somebody's chmod */
+	else if ((st.st_mode & 07777) != claim->mode && fchmod(claim->fd, claim->mode) < 0)
 		ret = -errno;
 	if (claim->capability && fgetxattr(claim->fd, CAPABILITY, NULL, 0) < 0 &&
 	    fsetxattr(claim->fd, CAPABILITY, claim->capability, claim->capability_length, 0) < 0 &&

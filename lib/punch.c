@@ -163,8 +163,8 @@ int pmr_punch_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
 	}
 	chunk->touched = true;
 	set_method(chunk);
-	ret = write_anew(chunk);
-	if (ret)
+	ret = pmr_lease_is_lost(chunk->claim->fd) ? -EBUSY : write_anew(chunk);
+	if (ret && ret != -EBUSY)
 		ret = write_anew(chunk);
 	pmr_write_settle(writer, chunk->claim);
 	if (ret) {

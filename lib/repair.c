@@ -93,6 +93,27 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 	return ret;
 }
 
+/* what to do about bytes that were written and are not repaired */
+static const char *help(const char *reason)
+{
+	static const struct {
+		const char *reason, *text;
+	} texts[] = {
+		{ "changed",
+		  "another program wrote to the file while it was repaired, so it is left to that: scan it again" },
+		{ "size", "cut the file to its size, then scan it again" },
+		{ "list-unknown",
+		  "its bytes read back right, but the device's list of bad blocks cannot be read: scan it again" },
+		{ "unverified", "it could not be read back: scan it again" },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (!strcmp(texts[i].reason, reason))
+			return texts[i].text;
+	return "if a machine check took its page offline, reboot and repair again; else the device cannot clear it, so "
+	       "restore the file to other blocks from the backup";
+}
+
 void pmr_repair_say_failures(struct pmr_ctx *ctx, const struct pmr_file *file)
 {
 	for (size_t i = 0; i < file->n_losses; i++)
@@ -100,10 +121,9 @@ void pmr_repair_say_failures(struct pmr_ctx *ctx, const struct pmr_file *file)
 		if (file->losses[i].state == PMR_FAILED &&
 		    (!file->losses[i].method || strcmp(file->losses[i].method, "punch"))) {
 			pmr_say(ctx, PMR_ERROR, "not-repaired", file->path,
-				"byte %llu was written but is not repaired (%s): if a machine check took its page offline, "
-				"reboot and repair again; else the device cannot clear it, so restore the file to "
-				"other blocks from the backup",
-				(unsigned long long)file->losses[i].offset, file->losses[i].reason);
+				"byte %llu was written but is not repaired (%s): %s",
+				(unsigned long long)file->losses[i].offset, file->losses[i].reason,
+				help(file->losses[i].reason));
 			return;
 		}
 }

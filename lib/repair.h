@@ -36,6 +36,12 @@ static inline size_t pmr_chunk_length(const struct pmr_step *step, uint64_t done
 int pmr_lease_take(int fd);
 /** pmr_lease_is_wanted() - whether somebody waits for us to let go (or the lease is lost) */
 bool pmr_lease_is_wanted(int fd);
+/**
+ * pmr_lease_is_lost() - whether the kernel took the lease away, since we kept others waiting for too long
+ *
+ * They may then have written anything, and every place of the file may be another file's.
+ */
+bool pmr_lease_is_lost(int fd);
 /** pmr_lease_release() - let go */
 void pmr_lease_release(int fd);
 

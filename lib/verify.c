@@ -144,6 +144,17 @@ static void conclude(const struct check *k, struct pmr_file_plan *plan, size_t a
 }
 
 /*
+ * Whether others may have written since: the file was held for longer than the kernel keeps them waiting. What is there
+ * is then theirs, and not a write of ours that went wrong.
+ */
+static bool is_theirs(const struct check *k)
+{
+	const struct pmr_claim *claim = k->compose->claim;
+
+	return !claim->in_use && pmr_lease_is_lost(claim->fd);
+}
+
+/*
  * What must stay in the list: what was listed before the write and cannot be read after it, and what can be read but
  * was not written, for the next reader would take it for data. Sectors that only fail with their page were not in it.
  */
@@ -158,7 +169,9 @@ static int keep_records(struct pmr_ctx *ctx, struct check *k, const struct pmr_r
 	if (!ret)
 		ret = pmr_ranges_subtract(&still, listed, &cured);
 	/* of what is in use it may as well be its owner's */
-	for (size_t i = 0; !ret && !k->compose->claim->in_use && i < k->different.n; i++)
+	if (k->compose->claim->in_use || is_theirs(k))
+		k->different.n = 0;
+	for (size_t i = 0; !ret && i < k->different.n; i++)
 		ret = pmr_ranges_add(&still, k->different.v[i].offset, k->different.v[i].length);
 	pmr_ranges_normalize(&still);
 	if (!ret && still.n)
@@ -198,6 +211,8 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 			reason = of_device;
 		if (!reason)
 			reason = check_list(&k, at, next - at);
+		if (reason && is_theirs(&k))
+			reason = "changed";
 		conclude(&k, plan, at, next - at, reason);
 	}
 	if (!ret)

@@ -61,16 +61,36 @@ void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason)
 	}
 }
 
+/* Whether the file was made longer by a write of its last page, and not by anybody else. */
+static bool is_grown(const struct pmr_claim *claim, uint64_t size)
+{
+	uint64_t whole = (claim->file->size + PMR_PAGE - 1) / PMR_PAGE * PMR_PAGE;
+
+	if (size == whole)
+		return true;
+	return size > claim->file->size && size < whole && !pmr_lease_is_lost(claim->fd);
+}
+
 /* The last page of a file is written whole and the file then cut to its size again. */
 static int restore_size(const struct pmr_claim *claim)
 {
 	struct stat st;
+	int ret;
 
+	/* what others have open is not written through the file, and theirs to lengthen */
+	if (claim->in_use)
+		return 0;
 	if (fstat(claim->fd, &st) < 0)
 		return -errno;
 	if ((uint64_t)st.st_size == claim->file->size)
 		return 0;
-	if (ftruncate(claim->fd, (off_t)claim->file->size) < 0)
+	if (!is_grown(claim, (uint64_t)st.st_size))
+		return -ESTALE;
+	/* DAX waits for who uses the blocks, and a signal ends that */
+	do
+		ret = ftruncate(claim->fd, (off_t)claim->file->size);
+	while (ret < 0 && errno == EINTR);
+	if (ret < 0)
 		return -errno;
 	return !claim->file->dax && fsync(claim->fd) < 0 ? -errno : 0;
 }
@@ -81,7 +101,10 @@ int pmr_write_settle(struct pmr_writer *writer, struct pmr_claim *claim)
 	int ret, size_error;
 
 	size_error = restore_size(claim);
-	if (size_error)
+	if (size_error == -ESTALE)
+		pmr_say(writer->ctx, PMR_ERROR, "changed", file->path,
+			"was made longer or shorter by another program while it was repaired: its size is left as it is");
+	else if (size_error)
 		pmr_say(writer->ctx, PMR_ERROR, "size", file->path,
 			"has grown to a whole page and cannot be cut back to %llu bytes: %s; truncate it by hand",
 			(unsigned long long)file->size, strerror(-size_error));
@@ -366,6 +389,16 @@ static enum pmr_how write_cached(struct pmr_writer *writer, struct pmr_chunk *ch
 	return PMR_HOW_WRITE;
 }
 
+static enum pmr_how leave_wanted(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
+				 size_t length)
+{
+	pmr_write_leave(chunk, at, length, "in-use");
+	pmr_say(writer->ctx, PMR_WARNING, "in-use", chunk->plan->file->path,
+		"is left at byte %llu: another program wants to open the file: stop it and repair again",
+		(unsigned long long)(chunk->step.offset + at));
+	return PMR_HOW_LEFT;
+}
+
 void pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
 {
 	enum pmr_how how;
@@ -373,7 +406,10 @@ void pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
 
 	for (size_t at = 0; at < chunk->length; at = next) {
 		next = page_end(chunk, at);
-		if (is_equal(chunk, at, next - at))
+		/* a clear may take seconds, and the kernel's patience with a lease ends */
+		if (at && pmr_lease_is_wanted(chunk->claim->fd))
+			how = leave_wanted(writer, chunk, at, next - at);
+		else if (is_equal(chunk, at, next - at))
 			how = PMR_HOW_EQUAL;
 		else if (chunk->plan->file->dax)
 			how = write_dax(writer, chunk, at, next - at);
