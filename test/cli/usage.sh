@@ -43,6 +43,13 @@ refused --backup-root repair --zero-fill --backup-root=a b
 refused --verify-backup=none repair --from-backup=a --verify-backup=none b
 refused some repair --from-backup=a --verify-backup=some b
 
+refused some repair --zero-fill --keep=some b
+refused -1 repair --zero-fill --keep=-1 b
+refused --export journal --export=a
+refused --set-aside journal --set-aside
+refused --keep=1 journal --keep=1
+refused --all health --all
+
 refused --acknowledge health --acknowledge=pmem0 --badblocks=/dev/null
 
 # a list that names no device leaves health, and a scan of nothing, without one

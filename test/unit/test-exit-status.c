@@ -547,6 +547,67 @@ static void test_salvages(void **state)
 	}
 }
 
+/* Which journals somebody has to see to. */
+static void test_journals(void **state)
+{
+	static const struct {
+		enum pmr_journal_state state;
+		const char *path;
+		bool is_open;
+	} rows[] = {
+		{ PMR_JOURNAL_UNFINISHED, "/j/1.journal", true },
+		{ PMR_JOURNAL_RUNNING, "/j/1.journal", false },
+		{ PMR_JOURNAL_DAMAGED, "/j/1.journal", true },
+		{ PMR_JOURNAL_DAMAGED, "/j/1.done", false },
+		{ PMR_JOURNAL_DAMAGED, "/j/1.aside", false },
+		{ PMR_JOURNAL_DAMAGED, "/1.journal/x", false },
+		{ PMR_JOURNAL_DONE, "/j/1.done", false },
+		{ PMR_JOURNAL_ASIDE, "/j/1.aside", false },
+	};
+	static const enum verb verbs[] = { VERB_SCAN, VERB_HEALTH, VERB_REPAIR, VERB_JOURNAL };
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct pmr_journal_entry entry = { .path = (char *)rows[i].path,
+							 .state = rows[i].state };
+
+		if (report_is_open_journal(&entry) != rows[i].is_open)
+			fail_msg("%s, %s", rows[i].path, pmr_journal_state_name(rows[i].state));
+	}
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		set_up(&world, verbs[i]);
+		assert_int_equal(status_of(&world), 0);
+		world.report.unfinished = true;
+		assert_int_equal(status_of(&world), 8);
+	}
+}
+
+/* How much of it is where. */
+static void test_journal_bytes(void **state)
+{
+	struct pmr_journal_piece pieces[] = {
+		{ .length = 4096, .mark = PMR_MARK_DONE },
+		{ .length = 512, .mark = PMR_MARK_OPEN },
+		{ .length = 8192, .mark = PMR_MARK_DONE },
+		{ .length = 16384, .mark = PMR_MARK_NONE },
+	};
+	struct pmr_journal_file files[] = { { .pieces = pieces, .n_pieces = 2 },
+					    { .n_pieces = 0 },
+					    { .pieces = pieces + 2, .n_pieces = 2 } };
+	const struct pmr_journal_entry entry = { .files = files, .n_files = 3 };
+	static const uint64_t bytes[] = {
+		[PMR_MARK_NONE] = 16384,
+		[PMR_MARK_OPEN] = 512,
+		[PMR_MARK_DONE] = 12288,
+	};
+
+	(void)state;
+	assert_int_equal(report_journal_bytes(&entry, NULL), 4096 + 512 + 8192 + 16384);
+	for (enum pmr_mark mark = PMR_MARK_NONE; mark <= PMR_MARK_DONE; mark++)
+		assert_int_equal(report_journal_bytes(&entry, &mark), bytes[mark]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -556,7 +617,8 @@ int main(void)
 		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_behind_the_end), cmocka_unit_test(test_locations),
 		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_salvages),
-		cmocka_unit_test(test_zeroes),
+		cmocka_unit_test(test_zeroes),	       cmocka_unit_test(test_journals),
+		cmocka_unit_test(test_journal_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
