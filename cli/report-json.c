@@ -270,10 +270,23 @@ static struct json_object *new_file_plan(struct json *json, const struct pmr_fil
 		json_put_number(json, entry, "length", step->length);
 		json_put_number(json, entry, "device_offset", step->device_offset);
 		json_put_number(json, entry, "lost_bytes", lost_in_step(plan, step));
+		json_put_text(json, entry, "method", pmr_method_name(step->method));
+		json_put_bool(json, entry, "follows", step->follows);
 		json_append(json, steps, entry);
 	}
 	json_put(json, object, "steps", steps);
 	return object;
+}
+
+static void put_freezes(struct json *json, struct json_object *document,
+			const struct pmr_plan *plan)
+{
+	struct json_object *freezes = json_new_object(json);
+
+	json_put_number(json, freezes, "count", plan ? plan->freezes : 0);
+	json_put_number(json, freezes, "total_ns", plan ? plan->frozen : 0);
+	json_put_number(json, freezes, "longest_ns", plan ? plan->longest_freeze : 0);
+	json_put(json, document, "freezes", freezes);
 }
 
 static void put_repair(struct json *json, struct json_object *document, const struct report *report)
@@ -285,6 +298,7 @@ static void put_repair(struct json *json, struct json_object *document, const st
 	json_put_bool(json, document, "dry_run", report->dry_run);
 	json_put_path(json, document, "journal", report->plan ? report->plan->journal : NULL);
 	json_put(json, document, "plan", plan);
+	put_freezes(json, document, report->plan);
 }
 
 /* ---- summary */

@@ -135,6 +135,12 @@ void report_write_outcome(const struct report *report, FILE *out)
 	else if (report->exit_status & STATUS_UNKNOWN)
 		fputs("; this is not the whole answer, see the messages", out);
 	fputc('\n', out);
+	if (report->plan && report->plan->freezes) {
+		fputs("The filesystem stood still ", out);
+		text_print_count(out, report->plan->freezes, "time");
+		fprintf(out, ", at most %llu ms.\n",
+			(unsigned long long)(report->plan->longest_freeze / 1000000 + 1));
+	}
 	if (report->plan && report->plan->journal) {
 		fputs("Journal: ", out);
 		text_print_safe(out, report->plan->journal);
@@ -143,6 +149,26 @@ void report_write_outcome(const struct report *report, FILE *out)
 }
 
 /* ---- the plan of a repair */
+
+/* Of how many writes each, where they are of two kinds. */
+static void write_methods(const struct pmr_file_plan *plan, FILE *out)
+{
+	size_t device = 0, follow = 0;
+
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		device += plan->steps[i].method == PMR_METHOD_DEVICE;
+		follow += plan->steps[i].follows;
+	}
+	fputs(", method ", out);
+	if (device < plan->n_steps)
+		fputs(pmr_method_name(plan->method), out);
+	if (device && device < plan->n_steps)
+		fprintf(out, ", %zu of them ", device);
+	if (device)
+		fputs(pmr_method_name(PMR_METHOD_DEVICE), out);
+	if (follow)
+		fprintf(out, " (%zu through another file that has the same block)", follow);
+}
 
 static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
 {
@@ -170,7 +196,9 @@ static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
 		text_print_size(out, vanished);
 		fputs(" is in no list any more)", out);
 	}
-	fprintf(out, ", method %s", pmr_method_name(plan->method));
+	write_methods(plan, out);
+	if (plan->in_use)
+		fputs(", in use", out);
 	if (plan->method == PMR_METHOD_PUNCH)
 		fputs(": moves its blocks, may fragment it, and leaves the poison in free space",
 		      out);

@@ -172,8 +172,9 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan)
 	if (!ret) {
 		struct pmr_compose compose = { &claim, media, plan->backup ? &backup : NULL };
 
-		/* where it fails, so will the writes that it was for */
-		pmr_cow_drop(&claim);
+		/* where it fails, so will the writes that it was for; what is frozen by somebody else it waits for */
+		if (plan->method != PMR_METHOD_DEVICE)
+			pmr_cow_drop(&claim);
 		r->writer.told = false;
 		/* one device that cannot clear says nothing of the next */
 		if (r->writer.device != plan->file->filesystem->device)
