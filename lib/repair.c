@@ -326,6 +326,8 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 	}
 	ret = lock_devices(&r, locks, &n_locks);
 	if (!ret)
+		ret = pmr_journals_check(ctx, options->journal, plan);
+	if (!ret)
 		ret = pmr_journal_open(ctx,
 				       options->journal ? options->journal : PMR_STATE_DIRECTORY,
 				       plan, options->zero_fill, &r.journal);

@@ -364,6 +364,15 @@ int pmr_compose_chunk(const struct pmr_compose *compose, struct pmr_file_plan *p
 int pmr_place_check(struct pmr_ctx *ctx, int directory, const char *name,
 		    const struct pmr_plan *plan);
 
+/**
+ * pmr_journals_check() - whether there is an interrupted repair of what is about to be written
+ * @directory: NULL for PMR_STATE_DIRECTORY
+ * @plan: what is about to be written; its devices are locked, so that none can be interrupted from now on
+ *
+ * Return: 0; -EBUSY: there is; another errno of looking; all said.
+ */
+int pmr_journals_check(struct pmr_ctx *ctx, const char *directory, const struct pmr_plan *plan);
+
 struct pmr_journal;
 
 /**
