@@ -67,7 +67,7 @@ spoilt "an end missing in the map" salvage-0.map of_map salvage-0.map '$d'
 spoilt "a loss left out of the report" salvage-0.json other_report salvage-0.json 'del(.files[0].ranges[0])'
 spoilt "another exit status" salvage-0.json other_report salvage-0.json '.exit_status = 0'
 
-"$PMEM_RECOVER" repair --yes --from-backup=/tmp/copy $mnt >/tmp/right.json 2>/dev/null
+"$PMEM_RECOVER" repair --yes --method=$capability --from-backup=/tmp/copy $mnt >/tmp/right.json 2>/dev/null
 repaired() { $TREE check-repair /tmp/copy $mnt /tmp/expect "${1:-/tmp/right.json}" auto $capability; }
 check "the repair as it is: right" repaired
 

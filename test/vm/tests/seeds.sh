@@ -22,6 +22,7 @@ mib=48
 salvaged=3
 # Starting a program takes its time on an emulated CPU: the guest's busybox starts fastest.
 busybox=/run/guest/bin/busybox
+# Named, and not auto: shared blocks, which that takes through the device, are device-shared.sh's.
 capability='write'
 case $(uname -r) in *-flag*) capability=flag kernel=flag ;; esac
 use_pmem fsdax
@@ -86,7 +87,7 @@ salvage() {
 }
 
 repair_tree() {
-	"$PMEM_RECOVER" repair --from-backup=$tmp/backup --yes --method=$method $mnt >$tmp/repair.json 2>$tmp/repair.err
+	"$PMEM_RECOVER" repair --from-backup=$tmp/backup --yes --method="${method/auto/$capability}" $mnt >$tmp/repair.json 2>$tmp/repair.err
 	status=$?
 	case $status in
 	1 | 4) ;;
