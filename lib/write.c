@@ -491,8 +491,7 @@ static bool was_written(const struct pmr_chunk *chunks, size_t n)
 int pmr_write_verify(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t n)
 {
 	const struct pmr_file *file = chunks->plan->file;
-	bool is_longer;
-	int ret;
+	int ret, size_error;
 
 	if (!was_written(chunks, n))
 		return 0;
@@ -500,11 +499,11 @@ int pmr_write_verify(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t
 	if (!file->dax && fsync(chunks->claim->fd) < 0)
 		pmr_say(writer->ctx, PMR_WARNING, "write-error", file->path, "writing back: %s",
 			strerror(errno));
-	is_longer = pmr_write_settle(writer, chunks->claim);
+	size_error = pmr_write_settle(writer, chunks->claim);
 	ret = pmr_device_refresh(writer->ctx, file->filesystem->device);
 	for (size_t i = 0; !ret && i < n; i++) {
-		if (is_longer && chunks[i].step.offset + chunks[i].length > file->size)
-			pmr_write_fail(&chunks[i], "size");
+		if (size_error && chunks[i].step.offset + chunks[i].length > file->size)
+			pmr_write_fail(&chunks[i], size_error == -ESTALE ? "changed" : "size");
 		ret = verify_chunk(writer, &chunks[i]);
 	}
 	for (size_t i = 0; ret && i < n; i++)
