@@ -123,6 +123,12 @@ char *cli_device_path(const struct cli *cli, const char *name);
  */
 char *cli_listed_path(const struct cli *cli);
 
+/** cli_confirm() - whether a person, or --yes, said yes to writing so many bytes; off a terminal nobody can */
+bool cli_confirm(struct cli *cli, uint64_t bytes);
+
+/** cli_take_journals() - the journals that are the arguments into the report; without one, those of the directory */
+int cli_take_journals(struct cli *cli);
+
 /** cli_scan() - scan the targets into the report. Return: 0, CLI_USAGE, a negative errno. */
 int cli_scan(struct cli *cli);
 
@@ -150,6 +156,8 @@ int cmd_map(struct cli *cli);
 int cmd_locate(struct cli *cli);
 int cmd_salvage(struct cli *cli);
 int cmd_repair(struct cli *cli);
+/** cmd_resume() - what cmd_repair() does with --resume */
+int cmd_resume(struct cli *cli, const struct pmr_repair_options *repair);
 int cmd_health(struct cli *cli);
 int cmd_journal(struct cli *cli);
 

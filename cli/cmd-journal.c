@@ -192,18 +192,26 @@ static int set_aside_all(struct cli *cli)
 	return rc;
 }
 
+int cli_take_journals(struct cli *cli)
+{
+	const struct options *options = &cli->options;
+	int rc = 0;
+
+	if (!options->n_args)
+		rc = show_directory(cli);
+	for (size_t i = 0; !rc && i < options->n_args; i++)
+		rc = show_named(cli, options->args[i]);
+	return rc;
+}
+
 int cmd_journal(struct cli *cli)
 {
 	const struct options *options = &cli->options;
 	int rc;
 
 	rc = check_options(cli);
-	if (rc)
-		return rc;
-	if (!options->n_args)
-		rc = show_directory(cli);
-	for (size_t i = 0; !rc && i < options->n_args; i++)
-		rc = show_named(cli, options->args[i]);
+	if (!rc)
+		rc = cli_take_journals(cli);
 	if (!rc && options->export)
 		rc = export_all(cli);
 	if (!rc && options->set_aside)

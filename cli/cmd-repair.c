@@ -54,10 +54,8 @@ static bool wait_for_answer(struct cli *cli)
 	return ready && !pmr_is_cancelled(cli->ctx);
 }
 
-/* Whether a person said yes. Off a terminal nobody can. */
-static bool is_confirmed(struct cli *cli)
+bool cli_confirm(struct cli *cli, uint64_t bytes)
 {
-	const struct pmr_plan *plan = cli->report.plan;
 	char answer[16] = "";
 
 	if (cli->options.yes)
@@ -68,7 +66,7 @@ static bool is_confirmed(struct cli *cli)
 		return false;
 	}
 	fputs("Write ", stderr);
-	text_print_size(stderr, plan->bytes);
+	text_print_size(stderr, bytes);
 	fputs(" as shown? [y/N] ", stderr);
 	fflush(stderr);
 	if (wait_for_answer(cli) && fgets(answer, sizeof(answer), stdin) &&
@@ -117,7 +115,7 @@ static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
 		return 0;
 	}
 	/* what was interrupted comes first: its journal may have the only copy of what lies around */
-	if (report->unfinished || !is_confirmed(cli)) {
+	if (report->unfinished || !cli_confirm(cli, report->plan->bytes)) {
 		report->failed = true;
 		return 0;
 	}
@@ -224,11 +222,13 @@ int cmd_repair(struct cli *cli)
 	};
 	int rc;
 
-	rc = check_options(cli);
+	rc = options->resume ? 0 : check_options(cli);
 	if (rc)
 		return rc;
 	cli_set_freezer(cli);
 	report->dry_run = options->dry_run;
+	if (options->resume)
+		return cmd_resume(cli, &repair);
 	report->zero_fill = options->zero_fill;
 	rc = scan_all(cli);
 	if (rc || !report->scan)

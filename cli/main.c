@@ -79,7 +79,7 @@ static const struct command commands[] = {
 		.summary = "write what is lost from a backup, and prove it",
 		.text = "Needs --from-backup or --zero-fill, and a TARGET unless there is --ranges. Shows what it is about\n"
 			"to write and asks; --yes answers, --dry-run writes nothing. Only what was read back equal counts\n"
-			"as repaired.\n",
+			"as repaired. With --resume, [JOURNAL...] in place of targets, it finishes interrupted repairs.\n",
 		.options = options_repair,
 		.max_args = SIZE_MAX,
 		.writes = true,

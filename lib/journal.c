@@ -153,10 +153,30 @@ static int make_directory(struct pmr_ctx *ctx, const char *directory, int *fd)
 	return ret;
 }
 
+/* It has the name of a journal only once it is one: nobody can tell what an empty one means. */
+static int begin(struct pmr_journal *journal, const char *hidden, const char *started)
+{
+	int ret;
+
+	journal->fd = openat(journal->directory, hidden,
+			     O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (journal->fd < 0)
+		return fail(journal, "cannot be made", -errno);
+	/* nobody else has it open yet, so it can be had */
+	if (flock(journal->fd, LOCK_EX | LOCK_NB) < 0)
+		return fail(journal, "cannot be locked", -errno);
+	ret = append_opening(journal, started);
+	if (!ret)
+		ret = pmr_journal_sync(journal);
+	if (!ret && renameat(journal->directory, hidden, journal->directory, journal->name) < 0)
+		ret = fail(journal, "cannot be named", -errno);
+	return ret;
+}
+
 /* The name tells when; a second run in the same second has another process number. */
 static int create(struct pmr_journal *journal, const char *directory)
 {
-	char started[32];
+	char started[32], hidden[sizeof(journal->name)];
 	struct tm tm;
 	time_t now;
 	int ret;
@@ -170,17 +190,11 @@ static int create(struct pmr_journal *journal, const char *directory)
 		journal->path = NULL;
 		return -ENOMEM;
 	}
-	journal->fd = openat(journal->directory, journal->name,
-			     O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (journal->fd < 0)
-		return fail(journal, "cannot be made", -errno);
-	/* nobody else has it open yet, so it can be had */
-	if (flock(journal->fd, LOCK_EX | LOCK_NB) < 0)
-		return fail(journal, "cannot be locked", -errno);
 	strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	ret = append_opening(journal, started);
-	if (!ret)
-		ret = flush(journal);
+	snprintf(hidden, sizeof(hidden), ".%.*s", (int)sizeof(hidden) - 2, journal->name);
+	ret = begin(journal, hidden, started);
+	if (ret && journal->fd >= 0)
+		unlinkat(journal->directory, hidden, 0);
 	if (!ret && fsync(journal->directory) < 0)
 		ret = fail(journal, "its directory cannot be synced", -errno);
 	return ret;
@@ -288,15 +302,18 @@ int pmr_journal_reopen(struct pmr_ctx *ctx, const struct pmr_journal_entry *entr
 		ret = open_again(j, plan);
 	if (!ret)
 		ret = read_again(j, entry);
+	j->end = entry->end;
+	/* one that ended and kept its name ends once more */
+	if (entry->state == PMR_JOURNAL_DONE)
+		j->end -= sizeof(struct pmr_record_header);
 	/* marks that follow something torn would be taken for proof that the journal is damaged */
-	if (!ret && (ftruncate(j->fd, (off_t)entry->end) < 0 || fsync(j->fd) < 0))
+	if (!ret && (ftruncate(j->fd, (off_t)j->end) < 0 || fsync(j->fd) < 0))
 		ret = fail(j, "cannot be cut where it was torn", -errno);
 	if (ret) {
 		pmr_journal_close(j);
 		return ret;
 	}
-	j->end = entry->end;
-	j->settled = entry->end;
+	j->settled = j->end;
 	j->begun = j->marked = true;
 	j->n_files = entry->n_files;
 	*journal = j;

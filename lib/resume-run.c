@@ -299,27 +299,44 @@ static int finish_file(struct run *r, size_t i)
 
 /* ---- the whole */
 
-static bool is_left(const struct pmr_plan *plan)
+/* Whether a loss keeps its journal unfinished. What failed does not, as in a repair. */
+static bool is_open(const struct pmr_loss *loss)
+{
+	return loss->state == PMR_CONFLICT || loss->state == PMR_UNKNOWN ||
+	       (loss->state == PMR_SKIPPED && !is_end(loss->reason));
+}
+
+/* @waits: for more than a person's decision */
+static bool is_left(const struct pmr_plan *plan, bool *waits)
 {
 	const struct pmr_file *file;
+	bool left = false;
 
 	for (size_t i = 0; i < plan->n_files; i++) {
 		file = plan->files[i].file;
 		for (size_t j = 0; j < file->n_losses; j++)
-			switch (file->losses[j].state) {
-			case PMR_CONFLICT:
-			case PMR_UNKNOWN:
-			case PMR_LOST:
-				return true;
-			case PMR_SKIPPED:
-				if (!is_end(file->losses[j].reason))
-					return true;
-				break;
-			default:
-				break;
+			if (is_open(&file->losses[j])) {
+				left = true;
+				*waits |= file->losses[j].state != PMR_CONFLICT;
 			}
 	}
-	return false;
+	return left;
+}
+
+static int finish(struct run *r)
+{
+	struct pmr_journal *journal = r->writer.journal;
+	bool waits = r->left || r->resume->is_missing || r->writer.needs_journal ||
+		     pmr_is_cancelled(r->ctx);
+
+	if (!is_left(r->plan, &waits) && !waits)
+		return pmr_journal_finish(journal);
+	pmr_say(r->ctx, PMR_WARNING, "unfinished-journal", pmr_journal_path(journal),
+		"stays unfinished: resume it again once what was said is dealt with, or put it away with 'pmem-recover "
+		"journal --set-aside'");
+	if (waits)
+		r->plan->scan->complete = false;
+	return 0;
 }
 
 static int lock_devices(struct run *r, int *locks, size_t *n_locks)
@@ -383,18 +400,12 @@ static int run_locked(struct run *r, const struct pmr_journal_entry *entry)
 	}
 	ret = finish_files(r);
 	pmr_zeros_account(r->ctx, r->plan, times);
-	if (!ret && !r->left && !r->resume->is_missing && !r->writer.needs_journal &&
-	    !pmr_is_cancelled(r->ctx) && !is_left(r->plan))
-		ret = pmr_journal_finish(r->writer.journal);
-	else if (!ret)
-		pmr_say(r->ctx, PMR_WARNING, "journal-unfinished",
-			pmr_journal_path(r->writer.journal),
-			"stays unfinished: resume it again once what was said is dealt with, or put it away with 'pmem-recover "
-			"journal --set-aside'");
+	if (!ret)
+		ret = finish(r);
 	free(r->plan->journal);
 	r->plan->journal = strdup(pmr_journal_path(r->writer.journal));
 	pmr_repair_account(r->ctx, r->plan);
-	if (ret || pmr_is_cancelled(r->ctx))
+	if (ret)
 		scan->complete = false;
 	pmr_journal_close(r->writer.journal);
 	free(times);

@@ -25,6 +25,13 @@ bool pmr_resume_is_here(const struct pmr_resume *resume, const struct pmr_journa
 	return pmr_resume_is_boot(resume, piece->boot);
 }
 
+static bool has_suffix(const char *path, const char *suffix)
+{
+	size_t length = strlen(path), n = strlen(suffix);
+
+	return length > n && !strcmp(path + length - n, suffix);
+}
+
 /* Return: 0, or why this journal is not gone on with, said. */
 static int check_entry(struct pmr_ctx *ctx, const struct pmr_journal_entry *entry, bool force)
 {
@@ -36,11 +43,16 @@ static int check_entry(struct pmr_ctx *ctx, const struct pmr_journal_entry *entr
 			"a repair is at work on it: wait for it to end");
 		return -EBUSY;
 	case PMR_JOURNAL_DAMAGED:
-		pmr_say(ctx, PMR_ERROR, "journal-damaged", entry->path,
+		pmr_say(ctx, PMR_ERROR, "damaged-journal", entry->path,
 			"is not to be believed (%s), so nothing is done by it: look at the files that it names and compare "
 			"them with a backup, then put it away with 'pmem-recover journal --set-aside'",
 			entry->reason ? entry->reason : "damaged");
 		return -EBADMSG;
+	case PMR_JOURNAL_DONE:
+		/* killed when all that was left was to rename it */
+		if (has_suffix(entry->path, ".journal"))
+			break;
+		/* fall through */
 	default:
 		pmr_say(ctx, PMR_ERROR, "journal-finished", entry->path,
 			"is not one of an interrupted repair: it was finished or set aside");
@@ -196,7 +208,7 @@ int pmr_resume_new(struct pmr_ctx *ctx, struct pmr_topology *topology,
 		goto fail;
 	p->journal = strdup(entry->path);
 	ret = p->journal ? 0 : -ENOMEM;
-	for (size_t i = 0; !ret && i < entry->n_files; i++)
+	for (size_t i = 0; !ret && i < entry->n_files && entry->state != PMR_JOURNAL_DONE; i++)
 		ret = take_file(resume, topology, i, s, p);
 	if (ret)
 		goto fail;
