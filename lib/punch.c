@@ -6,6 +6,7 @@
 #include <linux/fiemap.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -31,6 +32,26 @@ static size_t inside(const struct pmr_chunk *chunk)
 	uint64_t left = chunk->plan->file->size - chunk->step.offset;
 
 	return left < chunk->length ? (size_t)left : chunk->length;
+}
+
+/* Whether others had time to write between punch and write, and did: what was punched is no hole, or lies past the end. */
+static bool is_theirs(const struct pmr_chunk *chunk)
+{
+	struct pmr_extents *extents = NULL;
+	struct pmr_extent e;
+	struct stat st;
+	bool is_hole;
+
+	if (!pmr_lease_is_lost(chunk->claim->fd))
+		return false;
+	if (fstat(chunk->claim->fd, &st) < 0 ||
+	    (uint64_t)st.st_size < chunk->step.offset + inside(chunk))
+		return true;
+	is_hole = !pmr_extents_open(chunk->claim->fd, chunk->step.offset, chunk->length, true,
+				    &extents) &&
+		  pmr_extents_next(extents, &e) == 0;
+	pmr_extents_close(extents);
+	return !is_hole;
 }
 
 /* never past the end: the file must not grow */
@@ -163,12 +184,14 @@ int pmr_punch_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
 	}
 	chunk->touched = true;
 	set_method(chunk);
-	ret = pmr_lease_is_lost(chunk->claim->fd) ? -EBUSY : write_anew(chunk);
+	ret = is_theirs(chunk) ? -EBUSY : write_anew(chunk);
 	if (ret && ret != -EBUSY)
 		ret = write_anew(chunk);
 	pmr_write_settle(writer, chunk->claim);
 	if (ret) {
-		fail(writer, chunk, "punched-not-written", strerror(-ret));
+		fail(writer, chunk, "punched-not-written",
+		     ret == -EBUSY ? "another program wrote to the file meanwhile"
+				   : strerror(-ret));
 		return 0;
 	}
 	ret = pmr_device_refresh(writer->ctx, chunk->plan->file->filesystem->device);
