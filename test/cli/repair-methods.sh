@@ -89,7 +89,7 @@ for type in ext4 xfs; do
 	dd if="$journal" of="$mnt/file" bs=1 skip="$at" seek=303104 count=4096 conv=notrunc status=none || fail dd
 	same file
 	# until it is known what is to become of its journal, nothing else is written
-	repair 12 -y --from-backup="$backup" "$mnt/file"
+	repair 8 -y --from-backup="$backup" "$mnt/file"
 	json '"unfinished-journal" in codes'
 	run 0 journal --journal="$work/journal" --set-aside "$journal"
 
