@@ -90,20 +90,20 @@ run 8 scan --badblocks="$work/none" --journal="$journals" "$loop"
 json 'codes.count("unfinished-journal") == 1'
 run 8 health --journal="$journals"
 json '"unfinished-journal" in codes'
-state() {
+contents() {
 	settle "$mnt"
 	stat -c '%n %s %y %z' "$mnt"/*
 	sha256sum "$mnt"/*
 	settle "$mnt"
 }
-state >"$work/before"
+contents >"$work/before"
 repair 12 -y --from-backup="$work/backup" "$mnt"
 json '"unfinished-journal" in codes' 'd["journal"] is None' 'all(s == "lost" for r in losses(d).values() for _, _, s in r)'
 repair 8 -n --from-backup="$work/backup" "$mnt"
 json '"unfinished-journal" in codes' 'd["dry_run"]'
 run 8 repair -y --badblocks="$work/none" --journal="$journals" --from-backup="$work/backup" "$mnt"
 json '"unfinished-journal" in codes'
-state | diff "$work/before" - || fail "a repair wrote although another was interrupted"
+contents | diff "$work/before" - || fail "a repair wrote although another was interrupted"
 [ "$(ls "$journals")" = "${journal##*/}" ] || fail "a second journal"
 
 # another filesystem is none of its business
@@ -309,6 +309,35 @@ settle "$mnt"
 repair 1 -y --from-backup="$work/backup" --keep=30 "$mnt"
 [ ! -e "$journals/changed.aside" ] || fail "--keep=30 keeps what is older"
 [ "$(ls "$journals"/*.done | wc -l)" -ge 3 ] || fail "--keep=30 removes what is new"
+
+# ---- resumed: nobody speaks of it any more
+
+rm -r "$journals"
+tools damage "$image" "$work/bad"
+settle "$mnt"
+killed 3 2>/dev/null
+run 8 health --journal="$journals"
+run 1 repair --resume -y --badblocks="$work/bad" --trust-badblocks --journal="$journals"
+run 0 health --journal="$journals"
+run 0 scan --badblocks="$work/none" --journal="$journals" "$mnt"
+run 0 journal --journal="$journals"
+json 'd["journals"] == []'
+run 0 journal --journal="$journals" --all
+json '[j["state"] for j in d["journals"]] == ["done"]'
+
+# ---- the directory of those who name none
+
+if [ -n "${PMR_TEST_STATE:-}" ]; then
+	cp "$work/apart"/*.journal "$state/unfinished.journal"
+	run 8 journal
+	json 'd["journals"][0]["path"] == "/var/lib/pmem-recover/unfinished.journal"'
+	says "--set-aside unfinished.journal'"
+	run 8 health
+	run 8 scan --badblocks="$work/none" "$mnt"
+	run 0 journal --set-aside unfinished.journal
+	run 0 journal
+	run 0 health
+fi
 
 # ---- rights
 
