@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "scan.h"
@@ -17,6 +15,8 @@ struct owning {
 	struct pmr_scanner *scanner;
 	struct pmr_device *device;
 	struct pmr_view *view; /* whose reverse map is being asked */
+	const struct pmr_view *fixed_of; /* whose geometry @fixed is of, or NULL */
+	struct pmr_fixed fixed;
 	bool is_whole; /* the device itself was asked about, with what lies in no filesystem */
 	size_t first; /* of this device in scan->owned */
 };
@@ -124,11 +124,49 @@ static int give(struct owning *o, struct pmr_ranges *rest, const struct pmr_rang
 
 /* ---- what filesystems tell of the rest */
 
+static int add_fixed(struct owning *o, struct pmr_ranges *rest, const struct pmr_ranges *fixed,
+		     enum pmr_owner owner)
+{
+	uint64_t start = o->view->filesystem->start;
+	struct pmr_ranges left = { 0 }, found = { 0 };
+	int ret;
+
+	ret = pmr_ranges_subtract(&left, rest, fixed);
+	if (!ret)
+		ret = pmr_ranges_subtract(&found, rest, &left);
+	for (size_t i = 0; i < found.n && !ret; i++)
+		ret = add_owned(o, start + found.v[i].offset, found.v[i].length, owner);
+	swap(rest, &left);
+	pmr_ranges_release(&left);
+	pmr_ranges_release(&found);
+	return ret;
+}
+
+/* What the reverse map does not know, the geometry may. */
+static int add_unknown(struct owning *o, const struct pmr_range *part)
+{
+	uint64_t start = o->view->filesystem->start;
+	struct pmr_ranges rest = { 0 };
+	int ret;
+
+	ret = pmr_ranges_add(&rest, part->offset, part->length);
+	if (!ret)
+		ret = add_fixed(o, &rest, &o->fixed.log, PMR_OWNER_LOG);
+	if (!ret)
+		ret = add_fixed(o, &rest, &o->fixed.metadata, PMR_OWNER_METADATA);
+	for (size_t i = 0; i < rest.n && !ret; i++)
+		ret = add_owned(o, start + rest.v[i].offset, rest.v[i].length, PMR_OWNER_UNKNOWN);
+	pmr_ranges_release(&rest);
+	return ret;
+}
+
 static int take_part(void *data, const struct pmr_range *part, enum pmr_owner owner, uint64_t inode)
 {
 	struct owning *o = data;
 	struct pmr_filesystem *filesystem = o->view->filesystem;
 
+	if (owner == PMR_OWNER_UNKNOWN)
+		return add_unknown(o, part);
 	if (owner == PMR_OWNER_FILE && !pmr_scanner_file(o->scanner, filesystem, inode)) {
 		o->scanner->scan->complete = false;
 		pmr_say(o->scanner->ctx, PMR_ERROR, "unnamed-file", filesystem->mountpoint,
@@ -138,6 +176,16 @@ static int take_part(void *data, const struct pmr_range *part, enum pmr_owner ow
 			inode, filesystem->start + part->offset);
 	}
 	return add_owned(o, filesystem->start + part->offset, part->length, owner);
+}
+
+/* Once for each filesystem. */
+static int find_fixed(struct owning *o, int fd)
+{
+	if (o->fixed_of == o->view)
+		return 0;
+	o->fixed_of = o->view;
+	pmr_fixed_release(&o->fixed);
+	return pmr_fixed_find(o->scanner->ctx, o->view->filesystem, fd, &o->fixed);
 }
 
 static int ask_filesystem(struct owning *o, uint64_t from, uint64_t to)
@@ -150,10 +198,13 @@ static int ask_filesystem(struct owning *o, uint64_t from, uint64_t to)
 	if (!filesystem->mountpoint || o->scanner->is_interrupted)
 		return add_owned(o, from, to - from, PMR_OWNER_UNKNOWN);
 	fd = open(filesystem->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) || st.st_dev != filesystem->devno)
+	if (fd < 0 || fstat(fd, &st) || st.st_dev != filesystem->devno) {
 		ret = add_owned(o, from, to - from, PMR_OWNER_UNKNOWN);
-	else
-		ret = pmr_owner_of(o->scanner->ctx, fd, &range, take_part, o);
+	} else {
+		ret = find_fixed(o, fd);
+		if (!ret)
+			ret = pmr_owner_of(o->scanner->ctx, fd, &range, take_part, o);
+	}
 	if (fd >= 0)
 		close(fd);
 	return ret;
@@ -271,127 +322,6 @@ static void sort_and_merge(struct owning *o)
 	scan->n_owned = n + 1;
 }
 
-/* The parts of a filesystem, or of the whole device, that belong to an owner. */
-static uint64_t count(const struct owning *o, const struct pmr_filesystem *filesystem,
-		      enum pmr_owner owner, uint64_t *first)
-{
-	const struct pmr_scan *scan = o->scanner->scan;
-	uint64_t bytes = 0;
-	size_t i;
-
-	for (i = o->first; i < scan->n_owned; i++) {
-		const struct pmr_range *range = &scan->owned[i].range;
-
-		if (scan->owned[i].owner != owner ||
-		    (filesystem && (range->offset < filesystem->start ||
-				    range->offset - filesystem->start >= filesystem->size)))
-			continue;
-		if (!bytes)
-			*first = range->offset;
-		bytes += range->length;
-	}
-	return bytes;
-}
-
-/* Of the effective ones; the kernel gives XFS's reverse map to nobody else. */
-static bool may_ask_xfs(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
-
-	return !syscall(SYS_capget, &header, data) && data[0].effective >> CAP_SYS_ADMIN & 1;
-}
-
-const char *pmr_owner_advice(const struct pmr_filesystem *filesystem)
-{
-	if (!filesystem->type || strcmp(filesystem->type, "xfs") != 0)
-		return "";
-	return may_ask_xfs() ? " (XFS made with rmapbt=1 would tell)"
-			     : " (CAP_SYS_ADMIN is needed: XFS tells nobody else)";
-}
-
-static void say_of_filesystem(struct owning *o, const struct pmr_view *view)
-{
-	const struct pmr_filesystem *fs = view->filesystem;
-	struct pmr_ctx *ctx = o->scanner->ctx;
-	bool xfs = fs->type && !strcmp(fs->type, "xfs");
-	uint64_t bytes, first;
-
-	bytes = count(o, fs, PMR_OWNER_METADATA, &first);
-	if (bytes)
-		pmr_say(ctx, PMR_ERROR, "metadata-lost", fs->mountpoint,
-			"%" PRIu64
-			" bytes of its metadata are lost, the first at device offset %" PRIu64
-			": save what can be "
-			"read, unmount it, and run %s",
-			bytes, first, xfs ? "xfs_repair" : "e2fsck -f");
-	bytes = count(o, fs, PMR_OWNER_LOG, &first);
-	if (bytes)
-		pmr_say(ctx, PMR_ERROR, "metadata-lost", fs->mountpoint,
-			"%" PRIu64 " bytes of its log are lost, the first at device offset %" PRIu64
-			": unmount it cleanly, so "
-			"that nothing needs the log, and run %s before it is mounted again",
-			bytes, first, xfs ? "xfs_repair" : "e2fsck -f");
-	bytes = count(o, fs, PMR_OWNER_UNKNOWN, &first);
-	if (!bytes || o->scanner->is_interrupted)
-		return;
-	o->scanner->scan->complete = false;
-	pmr_say(ctx, PMR_ERROR, "owner-unknown", fs->mountpoint,
-		"%" PRIu64 " bad bytes, the first at device offset %" PRIu64
-		", are in no file that was met, and the filesystem "
-		"does not tell whose they are: metadata, or a file that could not be looked at%s",
-		bytes, first, pmr_owner_advice(fs));
-}
-
-/* Who asked about a file or a tree alone is warned, and has lost nothing that was asked about. */
-static void say_of_namespace(struct owning *o)
-{
-	const struct pmr_device *device = o->device;
-
-	if (!device->metadata_badblocks.ranges.n)
-		return;
-	if (o->is_whole)
-		o->scanner->scan->metadata_lost = true;
-	pmr_say(o->scanner->ctx, o->is_whole ? PMR_ERROR : PMR_WARNING, "namespace-metadata",
-		device->ns_name ? device->ns_name : device->name,
-		"has %" PRIu64
-		" bad bytes in its info block or page map: it may not come up again once it is disabled; "
-		"save its data first",
-		pmr_ranges_bytes(&device->metadata_badblocks.ranges));
-}
-
-static void say(struct owning *o)
-{
-	const struct pmr_scanner *scanner = o->scanner;
-	const char *object = o->device->path ? o->device->path : o->device->name;
-	uint64_t bytes, first;
-	size_t i;
-
-	for (i = 0; i < scanner->n_views; i++) {
-		const struct pmr_view *view = scanner->views[i];
-
-		if (view->filesystem->device == o->device && view->is_whole &&
-		    view->filesystem->mountpoint)
-			say_of_filesystem(o, view);
-	}
-	bytes = count(o, NULL, PMR_OWNER_FREE, &first) +
-		count(o, NULL, PMR_OWNER_UNWRITTEN, &first);
-	if (bytes)
-		pmr_say(scanner->ctx, PMR_WARNING, "poison-in-free-space", object,
-			"%" PRIu64
-			" bad bytes are in free space, or in parts of files that hold no data: nothing is lost, and "
-			"they are cleared when something is written there",
-			bytes);
-	bytes = count(o, NULL, PMR_OWNER_NAMESPACE, &first);
-	if (bytes)
-		pmr_say(scanner->ctx, PMR_ERROR, "outside-partitions", object,
-			"%" PRIu64 " bad bytes, the first at %" PRIu64
-			", are outside of its partitions: save the partition "
-			"table (sfdisk --dump) while it can be read",
-			bytes, first);
-	say_of_namespace(o);
-}
-
 static bool is_asked_whole(const struct pmr_scanner *scanner, const struct pmr_device *device)
 {
 	size_t i;
@@ -427,12 +357,13 @@ static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 		ret = ask_rest(&o, &rest.v[i]);
 	if (!ret) {
 		sort_and_merge(&o);
-		say(&o);
+		pmr_owned_say(scanner, device, o.first, o.is_whole);
 	}
 	pmr_ranges_release(&data);
 	pmr_ranges_release(&unused);
 	pmr_ranges_release(&directories);
 	pmr_ranges_release(&rest);
+	pmr_fixed_release(&o.fixed);
 	return ret;
 }
 

@@ -8,6 +8,8 @@
  *   examine.c    the pages under these losses -> which unlisted sectors are lost too, and what the cache still has
  *   intersect.c  pure: both together -> the exact losses
  *   owned.c      the device's list minus what files claimed -> who owns the rest
+ *   fixed.c      a filesystem's geometry -> its log, and metadata that never moves
+ *   advise.c     what to do about what no file owns
  *   scan.c       the order of all this, and the result
  */
 #ifndef PMR_SCAN_H
@@ -269,6 +271,31 @@ int pmr_targets_find(struct pmr_scanner *scanner, const char *const *names, size
 /** pmr_targets_run() - look at all of them, one after the other. Return: 0, -ENOMEM. */
 int pmr_targets_run(struct pmr_scanner *scanner);
 
+/* ---- fixed.c */
+
+/**
+ * struct pmr_fixed - what of a filesystem has one owner by its geometry; zero-initialise, see pmr_fixed_find()
+ * @log: normal, in offsets from the filesystem's byte 0
+ * @metadata: likewise
+ */
+struct pmr_fixed {
+	struct pmr_ranges log;
+	struct pmr_ranges metadata;
+};
+
+/**
+ * pmr_fixed_find() - where the log lies, and metadata that never moves
+ * @fd: any open file or directory of it
+ * @fixed: gains what can be known; release with pmr_fixed_release()
+ *
+ * What pmr_owner_of() does not tell: ext4 has no reverse map of its journal, and XFS none of anything without rmapbt.
+ * Of ext4 the superblock is read, but no listed sector. Return: 0, -ENOMEM.
+ */
+int pmr_fixed_find(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
+		   struct pmr_fixed *fixed);
+/** pmr_fixed_release() - free the storage */
+void pmr_fixed_release(struct pmr_fixed *fixed);
+
 /* ---- owned.c */
 
 /**
@@ -286,10 +313,20 @@ struct pmr_filesystem *pmr_filesystem_at(const struct pmr_topology *topology,
 					 const struct pmr_device *device, uint64_t offset,
 					 uint64_t *until);
 
-/** pmr_owner_advice() - what would make a filesystem tell owners, as the end of a sentence; "" where nothing would */
-const char *pmr_owner_advice(const struct pmr_filesystem *filesystem);
-
 /** pmr_owned_find() - say who owns each bad range of each device of the scan. Return: 0, -ENOMEM. */
 int pmr_owned_find(struct pmr_scanner *scanner);
+
+/* ---- advise.c */
+
+/**
+ * pmr_owned_say() - say what a device's bad ranges are that no file owns, and what helps
+ * @first: index of the device's first range in the scan's
+ * @is_whole: the device itself was asked about, with what lies in no filesystem
+ */
+void pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, size_t first,
+		   bool is_whole);
+
+/** pmr_owner_advice() - what would make a filesystem tell owners, as the end of a sentence; "" where nothing would */
+const char *pmr_owner_advice(const struct pmr_filesystem *filesystem);
 
 #endif

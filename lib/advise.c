@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Says of bad ranges that are no file's what they are, and what can be done about them; nothing here is repaired. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "scan.h"
+
+/* Ahead of the page map of a namespace in fsdax or devdax mode lies its info block. */
+#define INFO_BLOCK_END 8192u
+
+/* One device, and where its ranges begin among those of the scan. */
+struct advice {
+	struct pmr_scanner *scanner;
+	const struct pmr_device *device;
+	size_t first;
+	bool is_whole;
+};
+
+/* The parts of a filesystem, or of the whole device, that belong to an owner. */
+static uint64_t count(const struct advice *a, const struct pmr_filesystem *filesystem,
+		      enum pmr_owner owner, uint64_t *first)
+{
+	const struct pmr_scan *scan = a->scanner->scan;
+	uint64_t bytes = 0;
+
+	for (size_t i = a->first; i < scan->n_owned; i++) {
+		const struct pmr_range *range = &scan->owned[i].range;
+
+		if (scan->owned[i].owner != owner ||
+		    (filesystem && (range->offset < filesystem->start ||
+				    range->offset - filesystem->start >= filesystem->size)))
+			continue;
+		if (!bytes)
+			*first = range->offset;
+		bytes += range->length;
+	}
+	return bytes;
+}
+
+/* Of the effective ones; the kernel gives XFS's reverse map to nobody else. */
+static bool may_ask_xfs(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return !syscall(SYS_capget, &header, data) && data[0].effective >> CAP_SYS_ADMIN & 1;
+}
+
+static bool is_xfs(const struct pmr_filesystem *filesystem)
+{
+	return filesystem->type && !strcmp(filesystem->type, "xfs");
+}
+
+const char *pmr_owner_advice(const struct pmr_filesystem *filesystem)
+{
+	if (!is_xfs(filesystem))
+		return "";
+	return may_ask_xfs() ? " (XFS made with rmapbt=1 would tell)"
+			     : " (CAP_SYS_ADMIN is needed: XFS tells nobody else)";
+}
+
+/* ---- what a filesystem is made of */
+
+/* e2fsck writes blocks anew that it cannot read; xfs_repair 6.1 stops at the first one. */
+static void say_metadata(const struct advice *a, const struct pmr_filesystem *fs)
+{
+	uint64_t first, bytes = count(a, fs, PMR_OWNER_METADATA, &first);
+
+	if (bytes)
+		pmr_say(a->scanner->ctx, PMR_ERROR, "metadata-lost", fs->mountpoint,
+			"%" PRIu64
+			" bytes of its metadata are lost, the first at device offset %" PRIu64
+			": repair and save its files first, unmount it, and run %s; then scan again",
+			bytes, first,
+			is_xfs(fs)
+				? "xfs_repair (where that stops at what cannot be read, see \"POISON THAT IS NOT IN A "
+				  "FILE\" in pmem-recover(7))"
+				: "'e2fsck -fy', which writes anew what it cannot read");
+}
+
+static void say_log(const struct advice *a, const struct pmr_filesystem *fs)
+{
+	uint64_t first, bytes = count(a, fs, PMR_OWNER_LOG, &first);
+
+	if (bytes)
+		pmr_say(a->scanner->ctx, PMR_ERROR, "log-lost", fs->mountpoint,
+			"%" PRIu64 " bytes of its log are lost, the first at device offset %" PRIu64
+			": unmount it cleanly, so that nothing needs the log any more, and have it written anew (%s); after "
+			"a crash it may not be mounted, and the same costs what only the log has; then scan again",
+			bytes, first,
+			is_xfs(fs) ? "xfs_repair -L"
+				   : "tune2fs -O ^has_journal, e2fsck -f, tune2fs -j");
+}
+
+static void say_unknown(const struct advice *a, const struct pmr_filesystem *fs)
+{
+	uint64_t first, bytes = count(a, fs, PMR_OWNER_UNKNOWN, &first);
+
+	if (!bytes || a->scanner->is_interrupted)
+		return;
+	a->scanner->scan->complete = false;
+	pmr_say(a->scanner->ctx, PMR_ERROR, "owner-unknown", fs->mountpoint,
+		"%" PRIu64 " bad bytes, the first at device offset %" PRIu64
+		", are in no file that was met, and the filesystem "
+		"does not tell whose they are: metadata, or a file that could not be looked at%s",
+		bytes, first, pmr_owner_advice(fs));
+}
+
+/* ---- what is in use by nobody */
+
+static void say_unused(const struct advice *a)
+{
+	const struct pmr_device *device = a->device;
+	const char *object = device->path ? device->path : device->name;
+	uint64_t bytes, first;
+
+	bytes = count(a, NULL, PMR_OWNER_FREE, &first);
+	if (bytes)
+		pmr_say(a->scanner->ctx, PMR_WARNING, "poison-in-free-space", object,
+			"%" PRIu64
+			" bad bytes are in free space: nothing is lost, and they are cleared when a file is written there; "
+			"to have that now, fill the filesystem with a file of zeros, sync it, and remove it",
+			bytes);
+	bytes = count(a, NULL, PMR_OWNER_UNWRITTEN, &first);
+	if (bytes)
+		pmr_say(a->scanner->ctx, PMR_WARNING, "poison-unwritten", object,
+			"%" PRIu64
+			" bad bytes are in parts of files that hold no data: nothing is lost, and they are cleared when "
+			"something is written there",
+			bytes);
+}
+
+/* ---- what lies around filesystems */
+
+static void say_partitions(const struct advice *a)
+{
+	uint64_t first, bytes = count(a, NULL, PMR_OWNER_NAMESPACE, &first);
+
+	if (bytes)
+		pmr_say(a->scanner->ctx, PMR_ERROR, "outside-partitions",
+			a->device->path ? a->device->path : a->device->name,
+			"%" PRIu64 " bad bytes, the first at %" PRIu64
+			", are outside of its partitions: save the partition "
+			"table (sfdisk --dump) while it can be read, and write it anew with sfdisk when it cannot",
+			bytes, first);
+}
+
+/*
+ * The info block is what the namespace is known by. The page map the kernel makes anew whenever the namespace is
+ * enabled, and clears its poison then (nd_pfn_clear_memmap_errors()). A sector namespace has its blocks anywhere.
+ */
+static const char *namespace_advice(const struct pmr_device *device)
+{
+	const struct pmr_ranges *ranges = &device->metadata_badblocks.ranges;
+
+	if (device->mode == PMR_MODE_SECTOR)
+		return "among its blocks or in their map: save its data first; 'ndctl check-namespace --repair' mends the "
+		       "map alone";
+	if (device->mode != PMR_MODE_FSDAX && device->mode != PMR_MODE_DEVDAX)
+		return "in its info block or page map: it may not come up again once it is disabled; save its data first";
+	if (!pmr_ranges_overlap(ranges, 0, INFO_BLOCK_END))
+		return "in its page map: no data is lost, and the kernel clears them when the namespace is enabled the next "
+		       "time, as by a reboot; save its data first";
+	return "in its info block: it may not come up again once it is disabled; save its data first, for no tool mends "
+	       "that, and the last resort is to make the namespace anew (ndctl create-namespace -f -e), which loses what "
+	       "it holds";
+}
+
+/* Who asked about a file or a tree alone is warned, and has lost nothing that was asked about. */
+static void say_namespace(const struct advice *a)
+{
+	const struct pmr_device *device = a->device;
+
+	if (!device->metadata_badblocks.ranges.n)
+		return;
+	if (a->is_whole)
+		a->scanner->scan->metadata_lost = true;
+	pmr_say(a->scanner->ctx, a->is_whole ? PMR_ERROR : PMR_WARNING, "namespace-metadata",
+		device->ns_name ? device->ns_name : device->name, "has %" PRIu64 " bad bytes %s",
+		pmr_ranges_bytes(&device->metadata_badblocks.ranges), namespace_advice(device));
+}
+
+void pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, size_t first,
+		   bool is_whole)
+{
+	const struct advice a = { scanner, device, first, is_whole };
+
+	for (size_t i = 0; i < scanner->n_views; i++) {
+		const struct pmr_view *view = scanner->views[i];
+
+		if (view->filesystem->device != device || !view->is_whole ||
+		    !view->filesystem->mountpoint)
+			continue;
+		say_metadata(&a, view->filesystem);
+		say_log(&a, view->filesystem);
+		say_unknown(&a, view->filesystem);
+	}
+	say_unused(&a);
+	say_partitions(&a);
+	say_namespace(&a);
+}
