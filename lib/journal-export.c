@@ -43,7 +43,7 @@ void pmr_export_name(const struct pmr_journal_file *file, const struct pmr_journ
 	char clean[LONGEST_NAME + 1];
 	size_t n;
 
-	for (n = 0; from[n] && n < LONGEST_NAME; n++) {
+	for (n = 0; n < LONGEST_NAME && from[n]; n++) {
 		const char c = from[n];
 		const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
 				      (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
