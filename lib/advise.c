@@ -124,7 +124,8 @@ static void say_unused(const struct advice *a)
 		pmr_say(a->scanner->ctx, PMR_WARNING, "poison-in-free-space", object,
 			"%" PRIu64
 			" bad bytes are in free space: nothing is lost, and they are cleared when a file is written there; "
-			"to have that now, fill the filesystem with a file of zeros, sync it, and remove it",
+			"a file of zeros that fills the filesystem, synced and removed, reaches all but what is kept in "
+			"reserve",
 			bytes);
 	bytes = count(a, NULL, PMR_OWNER_UNWRITTEN, &first);
 	if (bytes)
