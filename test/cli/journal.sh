@@ -171,7 +171,7 @@ rm "$work/other/filler"
 
 # ---- running
 
-killed_journal=$(cat "$work/as-it-was" | sha256sum)
+killed_journal=$(sha256sum <"$work/as-it-was")
 mv "$journal" "$work/interrupted"
 "$(program)" repair --badblocks="$work/bad" --trust-badblocks --journal="$journals" -y --from-backup="$work/backup" \
 	"$mnt" >"$work/running.out" 2>"$work/running.err" </dev/null &
@@ -226,7 +226,7 @@ run 8 journal --set-aside "$aside"
 
 # several at once, each in a directory of its own
 run 0 journal --export="$work/several" "$aside" "$finished"
-[ "$(ls "$work/several" | wc -l)" = 2 ] || fail "not two directories"
+[ "$(find "$work/several" -mindepth 1 -maxdepth 1 -type d | wc -l)" = 2 ] || fail "not two directories"
 
 # ---- damaged
 

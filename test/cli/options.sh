@@ -97,6 +97,11 @@ complete_line "pmem-recover " | grep -v '^-' | sort >"$work/completed"
 printf '%s\n' $cmds help | sort | diff -u - "$work/completed" || complain "completion of commands"
 complete_line "pmem-recover help " | sort >"$work/completed"
 printf '%s\n' $cmds | sort | diff -u - "$work/completed" || complain "completion of help"
+# journal wants journals
+mkdir "$work/journals"
+touch "$work/journals"/{1.journal,2.done,3.aside,4.txt}
+printf "$work/journals/%s\n" 1.journal 2.done 3.aside | sort >"$work/wanted"
+complete_line "pmem-recover journal $work/journals/" | sort | diff -u "$work/wanted" - || complain "completion of journals"
 # locate wants a device, and then a number
 printf '/dev/%s\n' $(ls /sys/class/block) | tr '!' / | sort >"$work/devices"
 complete_line "pmem-recover locate -u /dev/" | sort | diff -u "$work/devices" - || complain "completion of devices"
