@@ -72,6 +72,7 @@ class Bench:
         self.trace = os.path.join(work, "trace")
         self.bad = os.path.join(work, "bad")
         self.points = 0
+        self.mixed = False  # a sector may be in part what it was, and in part what it should be
         self.ends = {}
         self.valid = {}
         self.make()
@@ -249,7 +250,10 @@ class Bench:
                 continue
             if offset not in self.lost:
                 raise Wrong(f"the sector at {offset}, which could be read, is another")
-            if sector != self.garbage(offset)[: len(sector)]:
+            was = self.garbage(offset)[: len(sector)]
+            if self.mixed and all(x in y for x, *y in zip(sector, was, good[offset])):
+                continue
+            if sector != was:
                 raise Wrong(f"the sector at {offset} is neither what it was nor what it should be")
 
     def check_honest(self, status, d, data, changed=()):
@@ -439,6 +443,25 @@ def fail_each(bench, names, error, where=None, media_untouched=False):
                 raise Wrong("it was written, though there is no journal")
 
     return bench.each(calls, test)
+
+
+def lie_each(bench):
+    """Each write in turn is not done, and says that it was, or that a part of it was."""
+
+    def test(call):
+        length = int(re.search(r" = (\d+)$", call.text).group(1))
+        for said in sorted({0, 1, SECTOR, length // 2, length - 1, length}):
+            bench.renew()
+            status = bench.run(
+                "-e", f"trace={','.join(sorted(ALL))}", "-e", f"inject={call.name}:retval={said}:when={call.number}"
+            )
+            if not bench.was_injected(call):
+                raise Wrong("nothing was injected")
+            bench.check(status)
+            bench.points += 1
+
+    places = re.escape(bench.path) + "|" + re.escape(bench.journal) + "/"
+    return bench.each(bench.calls({"write", "pwrite64", "pwritev2"}, places), test)
 
 
 def fill_journal(bench):
@@ -786,6 +809,9 @@ def main():
         wrong += fail_each(bench, {"pread64", "preadv2", "read"}, "EIO", re.escape(bench.work + "/journal/"), True)
     elif what == "full":
         wrong = fill_journal(bench)
+    elif what == "lies":
+        bench.mixed = True
+        wrong = lie_each(bench)
     elif what == "backup":
         wrong = fail_each(bench, {"pread64", "openat", "read"}, "EIO", re.escape(bench.backup))
     elif what == "file":

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Calls of a repair that fail, each in turn: the journal's, the backup's, the file's, and any that a signal may interrupt.
-# And a journal whose filesystem is full.
+# Writes that say that they were done and were not, and a journal whose filesystem is full.
 . "${top_srcdir:?}/test/cli/lib.sh"
 need_root
 
@@ -19,6 +19,7 @@ faults journal "$mnt"
 faults backup "$mnt"
 faults file "$mnt"
 faults interrupted "$mnt"
+faults lies "$mnt"
 
 mnt=$work/xfs
 filesystem xfs "$mnt"
