@@ -1,0 +1,140 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# metadata.sh: poison in a filesystem's own structures, its log, free space and unwritten blocks: each is named, repair leaves
+# it, and what the messages advise helps.
+#
+# needs: any
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/vm/tests/lib.sh
+. "$here/lib.sh"
+
+use_pmem fsdax
+name_of_test=$name
+
+# found STATUS OWNER CODE SECTOR: that sector alone is bad, and this is what scan and repair make of it
+found() {
+	local list
+
+	poison "$PMEM" "$4"
+	list=$(badblocks "$PMEM")
+	recover scan $mnt
+	status_is "$1" "$2"
+	report "$2: the owner" "[.devices[0].badblocks.ranges[] | [.offset, .length, .owner]] == [[$(($4 * 512)), 512, \"$2\"]]"
+	report "$2: the message" "[.messages[] | select(.level != \"info\") | .code] == [\"$3\"]"
+	repair --from-backup=$backup $mnt
+	status_is "$1" "$2: repair"
+	report "$2: nothing to write" '.journal == null and all(.plan[]; .steps == []) and any(.messages[]; .code == "nothing-to-repair")'
+	if [ "$1" != 0 ] && [ $fs = ext4 ]; then
+		repair --zero-fill $mnt
+		status_is "$1" "$2: zero fill"
+		report "$2: nothing to fill" '.journal == null and .summary.zeroed_bytes == 0'
+	fi
+	check "$2: the list is what it was" [ "$(badblocks "$PMEM")" = "$list" ]
+}
+
+# healed WHAT: mounted again, nothing is bad and the file is whole
+healed() {
+	check "$1: the list is empty" clean
+	mount_dax $fs "$PMEM" $mnt
+	recover scan $mnt
+	status_is 0 "$1"
+	check "$1: the file is whole" same f
+}
+
+# fill: a file of zeros in all of the free space, and none again
+fill() {
+	dd if=/dev/zero of=$mnt/fill bs=1M 2>/dev/null
+	sync -f $mnt
+	rm $mnt/fill
+}
+
+unwritten() {
+	fallocate -l 64K $mnt/reserved
+	sync -f $mnt
+	found 0 unwritten poison-unwritten "$(file_sector reserved 8192)"
+	dd if=/dev/zero of=$mnt/reserved bs=4096 seek=2 count=1 conv=notrunc,fsync status=none
+	check "unwritten: the first write clears it" clean
+	rm $mnt/reserved
+}
+
+# ---- ext4: e2fsck writes anew what it cannot read
+
+fs=ext4
+name="$name_of_test $fs"
+mount_fs $fs
+make_file f 100000
+dumpe2fs "$PMEM" >/tmp/dump 2>/dev/null
+bitmap=$(sed -n 's/.*Block bitmap at \([0-9]*\).*/\1/p' /tmp/dump | sed -n 2p)
+journal=$(debugfs -R 'blocks <8>' "$PMEM" 2>/dev/null | tr ' ' '\n' | sed -n 20p)
+free=$(sed -n 's/^  Free blocks: .*[ ,]\([0-9]*\)-[0-9]*$/\1/p;s/^  Free blocks: \([0-9]*\)-[0-9]*$/\1/p' /tmp/dump | tail -n 1)
+check "the places are known ($bitmap, $journal, $free)" [ "${bitmap:-0}" -gt 0 -a "${journal:-0}" -gt 0 -a "${free:-0}" -gt 0 ]
+
+found 4 metadata metadata-lost $((bitmap * 8 + 2))
+says "metadata: what helps" "e2fsck -fy"
+umount $mnt
+e2fsck -fy "$PMEM" >/tmp/fsck 2>&1
+healed "metadata: after e2fsck"
+
+found 4 log log-lost $((journal * 8 + 3))
+says "log: what helps" "tune2fs -O \^has_journal"
+umount $mnt
+check "log: made anew" eval 'tune2fs -O ^has_journal $PMEM && e2fsck -f -p $PMEM && tune2fs -j $PMEM'
+if ! clean; then
+	# The new one lies elsewhere.
+	mount_dax $fs "$PMEM" $mnt
+	recover scan $mnt
+	report "log: the poison is in free space" '[.devices[0].badblocks.ranges[].owner] == ["free"]'
+	fill
+	umount $mnt
+fi
+healed "log: after that"
+
+found 0 free poison-in-free-space $((free * 8 + 8))
+fill
+check "free: a file that fills the filesystem clears it" clean
+unwritten
+unmount
+
+# ---- XFS: the log and the heads of groups are known with a reverse map and without
+
+fs=xfs
+for map in 1 0; do
+	name="$name_of_test $fs rmapbt=$map"
+	mount_fs $fs -m rmapbt=$map
+	make_file f 100000
+	field() { xfs_db -r -c 'sb 0' -c "p $1" "$PMEM" | sed 's/.*= //'; }
+	log=$(xfs_db -r -c "convert fsblock $(field logstart) daddr" "$PMEM" | sed 's/.*(\([0-9]*\))/\1/')
+	log=$((log + $(field logblocks) * 4))
+	group=$(($(field agblocks) * 8))
+	free=$((group * 4 - 8192))
+	check "the places are known ($log, $group)" [ "$log" -gt "$group" ]
+
+	# The middle of the log: xfs_repair reads no more of one that is clean than where it ends.
+	found 4 log log-lost $((log + 5))
+	says "log: what helps" "xfs_repair -L"
+	umount $mnt
+	check "log: written anew" xfs_repair -L "$PMEM"
+	healed "log: after xfs_repair -L"
+
+	# The head of the second group: xfs_repair reads it, or stops.
+	found 4 metadata metadata-lost $((group + 1))
+	says "metadata: what helps" "xfs_repair"
+	if [ $map = 0 ]; then
+		unmount
+		continue
+	fi
+	umount $mnt
+	check "metadata: xfs_repair stops at it" eval '! xfs_repair "$PMEM"'
+	dd if=/dev/zero of="$PMEM" bs=4096 seek=$((group / 8)) count=1 oflag=direct conv=notrunc status=none
+	check "metadata: xfs_repair, once it can be read" xfs_repair "$PMEM"
+	healed "metadata: after xfs_repair"
+
+	found 0 free poison-in-free-space $((free + 8))
+	clear_all
+	unwritten
+	unmount
+done
+name=$name_of_test
+finish
