@@ -115,19 +115,33 @@ static int compare_step(struct compare *c, const struct pmr_step *step, uint64_t
 	return ret;
 }
 
+/* Also the rest of a page of which only what is lost is written: on DAX a page is one block. */
+static struct pmr_step whole_page(const struct pmr_step *step)
+{
+	struct pmr_step page = *step;
+	uint64_t before = step->offset % PMR_PAGE;
+
+	if (step->method != PMR_METHOD_DEVICE || step->device_offset % PMR_PAGE != before)
+		return page;
+	page.offset -= before;
+	page.device_offset -= before;
+	page.length = PMR_PAGE;
+	return page;
+}
+
 static int compare_steps(struct compare *c)
 {
-	const struct pmr_step *step;
+	struct pmr_step step;
 	uint64_t done;
 	size_t length;
 	int ret;
 
 	for (size_t i = 0; i < c->plan->n_steps; i++) {
-		step = &c->plan->steps[i];
-		for (done = 0; done < step->length; done += length) {
-			length = step->length - done < PMR_CHUNK ? (size_t)(step->length - done)
-								 : PMR_CHUNK;
-			ret = compare_step(c, step, step->offset + done, length);
+		step = whole_page(&c->plan->steps[i]);
+		for (done = 0; done < step.length; done += length) {
+			length = step.length - done < PMR_CHUNK ? (size_t)(step.length - done)
+								: PMR_CHUNK;
+			ret = compare_step(c, &step, step.offset + done, length);
 			if (ret)
 				return ret;
 		}
