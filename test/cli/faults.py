@@ -823,7 +823,7 @@ def main():
             wrong += race_each(bench, ACTIONS[name], race_names)
     elif what == "dax-race":
         for name in which.split(","):
-            wrong += race_each(bench, ACTIONS[name], WRITES, re.escape(bench.path) + "|" + re.escape(bench.journal))
+            wrong += race_each(bench, ACTIONS[name], WRITES, re.escape(bench.path))
     elif what in ("late", "dax-late"):
         # between the last look and the write that follows nothing can be done: behind the writes themselves
         for name in which.split(","):

@@ -17,6 +17,8 @@
  *	clear_mode=MODE		ok, fail (the command errs), partial (only the first half is cleared)
  *	clear_unit=BYTES	the smallest piece the clear command takes, a power of two
  *	clear_delay_ms=N	how long a clear command takes
+ *	pretend=1		the bus has no clear command, as e820's has none: the kernel then takes each clear for
+ *				done, and forgets what was recorded
  *	clear_count		how many clear commands came so far
  *	returns=N		what each of the next N commands clears goes bad again, and is recorded, when the
  *				program's system call returns
@@ -529,6 +531,19 @@ static int touch_get(char *buf, const struct kernel_param *kp)
 
 static const struct kernel_param_ops touch_ops = { .set = touch_set, .get = touch_get };
 module_param_cb(touch, &touch_ops, NULL, 0644);
+
+static int pretend_set(const char *text, const struct kernel_param *kp)
+{
+	bool pretend;
+	int rc = kstrtobool(text, &pretend);
+
+	if (!rc)
+		bus_desc.ndctl = pretend ? NULL : bus_command;
+	return rc;
+}
+
+static const struct kernel_param_ops pretend_ops = { .set = pretend_set };
+module_param_cb(pretend, &pretend_ops, NULL, 0200);
 
 /* Finds what outlived a reset, or begins anew. */
 static int find_kept(void)

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# races.sh: a repair that is stopped behind each of its writes and syncs while others cut, lengthen, punch or rewrite the file:
+# races.sh: a repair that is stopped behind each of its writes to a DAX file while others cut, lengthen, punch or rewrite it:
 # nothing of theirs is undone, and no byte that could be read is lost. Also where it is stopped for longer than it may keep
-# them waiting.
+# them waiting. (repair-races.sh stops it in more places, and needs no guest.)
 #
 # needs: any own-guest long
 set -u
