@@ -124,8 +124,7 @@ static void say_unused(const struct advice *a)
 		pmr_say(a->scanner->ctx, PMR_WARNING, "poison-in-free-space", object,
 			"%" PRIu64
 			" bad bytes are in free space: nothing is lost, and they are cleared when a file is written there; "
-			"a file of zeros that fills the filesystem, synced and removed, reaches all but what is kept in "
-			"reserve",
+			"how to have that now says pmem-recover(7)",
 			bytes);
 	bytes = count(a, NULL, PMR_OWNER_UNWRITTEN, &first);
 	if (bytes)
