@@ -148,8 +148,7 @@ static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, bool online,
 
 static int refuse_changed(struct pmr_ctx *ctx, const struct pmr_file *file, const char **refused)
 {
-	pmr_say(ctx, PMR_ERROR, "changed", file->path,
-		"changed since the scan: scan it again");
+	pmr_say(ctx, PMR_ERROR, "changed", file->path, "changed since the scan: scan it again");
 	*refused = "changed";
 	return -EBUSY;
 }

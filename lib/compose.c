@@ -161,8 +161,9 @@ static int replace(struct chunk *c, struct pmr_loss *loss, const struct pmr_rang
 	 * What can be read there is what the clear left behind, whoever holds it now; or what was written for another owner
 	 * of the block, and is to be compared.
 	 */
-	ret = loss->vanished || c->step->follows ? pmr_ranges_add(&parts, from, end - from)
-			     : pmr_ranges_clip(&parts, missing, from, end - from);
+	ret = loss->vanished || c->step->follows
+		      ? pmr_ranges_add(&parts, from, end - from)
+		      : pmr_ranges_clip(&parts, missing, from, end - from);
 	for (size_t i = 0; !ret && i < parts.n; i++)
 		ret = fill(c, &parts.v[i], refused);
 	if (parts.n)

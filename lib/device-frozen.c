@@ -144,11 +144,11 @@ void pmr_frozen_work(void *data)
 
 	for (size_t from = 0; from < frozen->n; from = to) {
 		/* one page in any case, so that it goes on even where freezing itself takes long */
-		if (from && now() - frozen->freeze->began > ENOUGH)
+		if (from && now() - frozen->freeze.began > ENOUGH)
 			return;
-		for (to = from + 1; to < frozen->n && frozen->chunks[to].device_offset / PMR_PAGE ==
-							      frozen->chunks[from].device_offset /
-								      PMR_PAGE;)
+		for (to = from + 1;
+		     to < frozen->n && frozen->chunks[to].device_offset / PMR_PAGE ==
+					       frozen->chunks[from].device_offset / PMR_PAGE;)
 			to++;
 		do_page(frozen, from, to);
 	}

@@ -194,8 +194,8 @@ static int conclude_follower(struct pmr_writer *writer, struct pmr_chunk *chunk)
 /* ---- one freeze */
 
 /* NULL, or why the guardian did not come to its end; then those that it did not begin are left for that */
-static const char *freeze(struct pmr_writer *writer, const struct pmr_claim *claim,
-			  struct pmr_frozen *frozen)
+static const char *write_frozen(struct pmr_writer *writer, const struct pmr_claim *claim,
+				struct pmr_frozen *frozen)
 {
 	static const struct {
 		int error;
@@ -206,27 +206,27 @@ static const char *freeze(struct pmr_writer *writer, const struct pmr_claim *cla
 		{ -ENOMEM, "no-memory" },
 	};
 	const struct pmr_freezer *freezer = pmr_ctx_freezer(writer->ctx);
-	struct pmr_freeze freeze = {
+	struct pmr_freeze *freeze = &frozen->freeze;
+	int ret;
+
+	*freeze = (struct pmr_freeze){
 		.fd = claim->fd,
 		.devno = claim->file->filesystem->devno,
 		.limit = LIMIT,
 		.work = pmr_frozen_work,
 		.data = frozen,
 	};
-	int ret;
-
 	/* whatever it was, more of it would keep others waiting */
 	if (writer->not_again == claim->file->filesystem->device)
 		return writer->why_not;
 	if (!freezer)
 		return "no-freezer";
-	frozen->freeze = &freeze;
-	ret = freezer->run(freezer->data, &freeze);
-	if (freeze.frozen) {
+	ret = freezer->run(freezer->data, freeze);
+	if (freeze->frozen) {
 		writer->plan->freezes++;
-		writer->plan->frozen += freeze.frozen;
-		if (freeze.frozen > writer->plan->longest_freeze)
-			writer->plan->longest_freeze = freeze.frozen;
+		writer->plan->frozen += freeze->frozen;
+		if (freeze->frozen > writer->plan->longest_freeze)
+			writer->plan->longest_freeze = freeze->frozen;
 	}
 	if (!ret)
 		return NULL;
@@ -283,7 +283,7 @@ static int write_all(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t
 	if (frozen->n && !claim->in_use && pmr_lease_is_wanted(claim->fd))
 		return leave_all(writer, chunks, n, "in-use");
 	if (frozen->n)
-		why = freeze(writer, claim, frozen);
+		why = write_frozen(writer, claim, frozen);
 	return conclude_all(writer, chunks, n, frozen, why, done);
 }
 

@@ -46,16 +46,15 @@ static int read_backup(const struct pmr_file_plan *plan, uint64_t offset, void *
 {
 	struct pmr_backup backup = { .fd = -1 };
 	struct stat st;
-	int ret = -ESTALE;
+	int ret;
 
 	if (!plan->backup) {
 		memset(buffer, 0, length);
 		return 0;
 	}
 	backup.fd = open(plan->backup, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (backup.fd < 0)
-		return -errno;
-	if (!fstat(backup.fd, &st) && st.st_ino == plan->backup_inode &&
+	ret = backup.fd < 0 ? -errno : -ESTALE;
+	if (backup.fd >= 0 && !fstat(backup.fd, &st) && st.st_ino == plan->backup_inode &&
 	    st.st_ctim.tv_sec == plan->backup_change_time.tv_sec &&
 	    st.st_ctim.tv_nsec == plan->backup_change_time.tv_nsec)
 		ret = pmr_backup_read(&backup, offset, buffer, length);

@@ -299,8 +299,8 @@ static void apply_policy(struct prepare *p, struct pmr_file *file, const struct 
 	*policy = (struct pmr_policy){
 		.wanted = p->options->method,
 		/* a page that is not mapped must not come to free space: the kernel may oops when it is written next */
-		.accept_offlined = p->options->accept_offlined &&
-				   p->options->method != PMR_METHOD_PUNCH,
+		.accept_offlined =
+			p->options->accept_offlined && p->options->method != PMR_METHOD_PUNCH,
 		.in_use = claim->in_use,
 		.block = file->filesystem->device->logical_block,
 	};

@@ -683,7 +683,7 @@ struct pmr_frozen_chunk {
 
 /**
  * struct pmr_frozen - what a guardian does, in memory that it shares with its parent
- * @freeze: tells when the filesystem came to stand still
+ * @freeze: what it is made for; tells when the filesystem came to stand still
  * @claim: the file
  * @media: open for writing
  * @buffer: page aligned, PMR_PAGE bytes
@@ -691,7 +691,7 @@ struct pmr_frozen_chunk {
  * @n: how many
  */
 struct pmr_frozen {
-	struct pmr_freeze *freeze;
+	struct pmr_freeze freeze;
 	const struct pmr_claim *claim;
 	struct pmr_media *media;
 	char buffer[PMR_PAGE] __attribute__((aligned(4096)));

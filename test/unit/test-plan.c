@@ -177,9 +177,9 @@ static void test_rows(void **state)
 					     .accept_offlined = row->accept_offlined };
 
 		pmr_plan_policy(&file, &policy);
-		assert_int_equal(pmr_plan_steps(&file, &policy, row->extents, n_extents, &steps,
-						&n_steps),
-				 0);
+		assert_int_equal(
+			pmr_plan_steps(&file, &policy, row->extents, n_extents, &steps, &n_steps),
+			0);
 		if (n_steps != want)
 			fail_msg("%s: %zu steps", row->what, n_steps);
 		for (size_t i = 0; i < n_steps; i++)
@@ -393,6 +393,215 @@ static void test_methods(void **state)
 	}
 }
 
+/* ---- through the device */
+
+#define AT(file_offset, bytes) \
+	.offset = (file_offset), .length = (bytes), .device_offset = 100 * K + (file_offset)
+
+/* at the same place as AT() */
+#define STEP(file_offset, bytes, first, n, how)                                                   \
+	{                                                                                         \
+		.offset = (file_offset), .length = (bytes),                                       \
+		.device_offset = 100 * K + (file_offset), .first_loss = (first), .n_losses = (n), \
+		.method = PMR_METHOD_##how                                                        \
+	}
+
+static const struct device_row {
+	const char *what;
+	uint64_t size;
+	struct pmr_policy policy;
+	struct pmr_loss losses[MAX];
+	struct pmr_step steps[MAX];
+	const char *reasons[MAX]; /* of the losses that are left */
+} device_rows[] = {
+	{ "a shared sector goes by itself",
+	  16 * K,
+	  { .wanted = PMR_METHOD_AUTO, .rest = PMR_METHOD_FLAG },
+	  { { AT(4608, 512), .shared = true } },
+	  { STEP(4608, 512, 0, 1, DEVICE) },
+	  { NULL } },
+	{ "others go as ever",
+	  16 * K,
+	  { .wanted = PMR_METHOD_AUTO, .rest = PMR_METHOD_FLAG },
+	  { { AT(512, 512) }, { AT(4608, 512), .shared = true } },
+	  { STEP(0, 4096, 0, 1, FLAG), STEP(4608, 512, 1, 1, DEVICE) },
+	  { NULL } },
+	{ "what is shared takes its page with it",
+	  16 * K,
+	  { .wanted = PMR_METHOD_AUTO, .rest = PMR_METHOD_WRITE },
+	  { { AT(4096, 512) }, { AT(5120, 512), .shared = true } },
+	  { STEP(4096, 512, 0, 1, DEVICE), STEP(5120, 512, 1, 1, DEVICE) },
+	  { NULL } },
+	{ "not by a method that was named",
+	  16 * K,
+	  { .wanted = PMR_METHOD_WRITE, .rest = PMR_METHOD_WRITE },
+	  { { AT(4608, 512), .shared = true } },
+	  { { 0 } },
+	  { "shared" } },
+	{ "good sectors between two are not written, neighbours are one write",
+	  16 * K,
+	  { .wanted = PMR_METHOD_DEVICE },
+	  { { AT(4096, 1024) }, { AT(5120, 512) }, { AT(6144, 512) } },
+	  { STEP(4096, 1536, 0, 2, DEVICE), STEP(6144, 512, 2, 1, DEVICE) },
+	  { NULL } },
+	{ "never past a page",
+	  16 * K,
+	  { .wanted = PMR_METHOD_DEVICE },
+	  { { AT(7680, 1024) } },
+	  { STEP(7680, 512, 0, 1, DEVICE), STEP(8192, 512, 0, 1, DEVICE) },
+	  { NULL } },
+	{ "the end of a file is one sector, whose rest is zeros",
+	  4096 + 700,
+	  { .wanted = PMR_METHOD_DEVICE },
+	  { { AT(4608, 188) }, { AT(4796, 324), .state = PMR_PAST_EOF } },
+	  { STEP(4608, 512, 0, 2, DEVICE) },
+	  { NULL } },
+	{ "in logical blocks",
+	  16 * K,
+	  { .wanted = PMR_METHOD_DEVICE, .block = 1024 },
+	  { { AT(4608, 512) }, { AT(6144, 512) } },
+	  { STEP(4096, 1024, 0, 1, DEVICE), STEP(6144, 1024, 1, 1, DEVICE) },
+	  { NULL } },
+	{ "a page that is one block",
+	  16 * K,
+	  { .wanted = PMR_METHOD_DEVICE, .block = 4096 },
+	  { { AT(4608, 512) } },
+	  { { 0 } },
+	  { "no-sibling" } },
+	{ "a page that is lost throughout, and what else its loss has",
+	  16 * K,
+	  { .wanted = PMR_METHOD_DEVICE },
+	  { { AT(4096, 4608) }, { AT(12800, 512) } },
+	  { STEP(12800, 512, 1, 1, DEVICE) },
+	  { "no-sibling" } },
+	{ "a page that is lost throughout in pieces",
+	  16 * K,
+	  { .wanted = PMR_METHOD_DEVICE },
+	  { { AT(4096, 2048) }, { AT(6144, 2048), .reason = "unlisted" } },
+	  { { 0 } },
+	  { "no-sibling", "no-sibling" } },
+	{ "an offlined page, whatever is accepted",
+	  16 * K,
+	  { .wanted = PMR_METHOD_DEVICE, .accept_offlined = true },
+	  { { AT(4096, 512), .reason = "page-offlined" },
+	    { AT(4608, 3584), .reason = "page-offlined" } },
+	  { { 0 } },
+	  { "page-offlined", "page-offlined" } },
+	{ "in use: all of it",
+	  16 * K,
+	  { .wanted = PMR_METHOD_WRITE, .rest = PMR_METHOD_DEVICE, .in_use = true },
+	  { { AT(512, 512) }, { AT(4608, 512), .shared = true } },
+	  { STEP(512, 512, 0, 1, DEVICE), STEP(4608, 512, 1, 1, DEVICE) },
+	  { NULL } },
+	{ "in use: not what no list vouches for",
+	  16 * K,
+	  { .wanted = PMR_METHOD_AUTO, .in_use = true },
+	  { { AT(512, 512), .vanished = true } },
+	  { { 0 } },
+	  { "in-use" } },
+	{ "where the device cannot be written",
+	  16 * K,
+	  { .wanted = PMR_METHOD_AUTO, .rest = PMR_METHOD_FLAG, .no_device = "root-filesystem" },
+	  { { AT(512, 512) }, { AT(4608, 512), .shared = true } },
+	  { STEP(0, 4096, 0, 1, FLAG) },
+	  { NULL, "root-filesystem" } },
+};
+
+static void check_row(const struct device_row *row)
+{
+	const struct pmr_extent extent = { 0, 100 * K, 16 * K, 0 };
+	struct pmr_loss losses[MAX];
+	struct pmr_file file = { .size = row->size, .dax = true, .losses = losses };
+	struct pmr_step *steps;
+	size_t n_steps, want = 0;
+
+	memcpy(losses, row->losses, sizeof(losses));
+	file.n_losses = count_losses(losses);
+	while (want < MAX && row->steps[want].length)
+		want++;
+	pmr_plan_policy(&file, &row->policy);
+	assert_int_equal(pmr_plan_steps(&file, &row->policy, &extent, 1, &steps, &n_steps), 0);
+	for (size_t i = 0; i < file.n_losses; i++) {
+		const char *reason = losses[i].state == PMR_SKIPPED ? losses[i].reason : NULL;
+
+		if (!reason != !row->reasons[i] || (reason && strcmp(reason, row->reasons[i])))
+			fail_msg("%s: loss %zu: %s", row->what, i, reason ? reason : "not left");
+	}
+	if (n_steps != want)
+		fail_msg("%s: %zu steps", row->what, n_steps);
+	for (size_t i = 0; i < n_steps; i++)
+		if (steps[i].offset != row->steps[i].offset ||
+		    steps[i].length != row->steps[i].length ||
+		    steps[i].device_offset != row->steps[i].device_offset ||
+		    steps[i].first_loss != row->steps[i].first_loss ||
+		    steps[i].n_losses != row->steps[i].n_losses ||
+		    steps[i].method != row->steps[i].method)
+			fail_msg("%s: step %zu differs", row->what, i);
+	free(steps);
+}
+
+static void test_device(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < sizeof(device_rows) / sizeof(device_rows[0]); r++)
+		check_row(&device_rows[r]);
+}
+
+/* Three files have one block, with zeros for all of them: the first writes, the others follow; another block is one's own. */
+static void test_owners(void **state)
+{
+	struct pmr_device device = { .name = (char *)(uintptr_t) "pmem0" };
+	struct pmr_filesystem filesystem = { .device = &device };
+	struct pmr_loss losses[3][2] = { 0 };
+	struct pmr_file_plan plans[3] = { 0 };
+	struct pmr_plan plan = { .files = plans, .n_files = 3 };
+	struct pmr_step steps[3][2] = { 0 };
+	struct pmr_file files[3] = { 0 };
+	struct pmr_ctx *ctx;
+
+	(void)state;
+	assert_int_equal(pmr_new(&ctx), 0);
+	for (size_t i = 0; i < 3; i++) {
+		files[i] = (struct pmr_file){ .size = 64 * K,
+					      .filesystem = &filesystem,
+					      .losses = losses[i],
+					      .n_losses = 2 };
+		steps[i][0] = (struct pmr_step){ .offset = 4096 * (2 - i),
+						 .length = 512,
+						 .device_offset = 8192,
+						 .n_losses = 1,
+						 .method = PMR_METHOD_DEVICE };
+		steps[i][1] = (struct pmr_step){ .offset = 32 * K,
+						 .length = 512,
+						 .device_offset = 64 * K * (i + 1),
+						 .first_loss = 1,
+						 .n_losses = 1,
+						 .method = PMR_METHOD_DEVICE };
+		plans[i] = (struct pmr_file_plan){ .file = &files[i],
+						   .steps = steps[i],
+						   .n_steps = 2 };
+	}
+	assert_int_equal(pmr_plan_owners(ctx, &plan), 0);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(plans[i].n_steps, 2);
+		assert_int_equal(steps[i][0].follows, i > 0);
+		assert_false(steps[i][1].follows);
+	}
+	/* a backup that cannot be read is no reason to write zeros over it */
+	for (size_t i = 0; i < 3; i++)
+		steps[i][0].follows = false;
+	plans[1].backup = (char *)(uintptr_t) "/nowhere/at/all";
+	files[1].path = files[0].path = files[2].path = (char *)(uintptr_t) "file";
+	assert_int_equal(pmr_plan_owners(ctx, &plan), 0);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(plans[i].n_steps, 1);
+		assert_int_equal(losses[i][0].state, PMR_CONFLICT);
+		assert_string_equal(losses[i][0].reason, "backups-differ");
+		assert_int_equal(losses[i][1].state, PMR_LOST);
+	}
+	pmr_unref(ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +610,8 @@ int main(void)
 		cmocka_unit_test(test_offlined_without_dax),
 		cmocka_unit_test(test_split_tail),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_device),
+		cmocka_unit_test(test_owners),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
