@@ -12,9 +12,14 @@ if compgen -G '/sys/bus/nd/devices/region*' >/dev/null; then
 fi
 . "${top_srcdir:?}/test/cli/lib.sh"
 
+# Who may not read the state directory hears that nothing of it is known.
+may_read=1
+[ ! -d /var/lib/pmem-recover ] || [ -r /var/lib/pmem-recover ] || may_read=0
+unknown='("journals-unknown", "zeroed-unreadable", "memory-unreadable")'
+
 for verb in list scan health; do
 	run 0 $verb
-	json 'codes == ["no-pmem"]' 'd["devices"] == [] and d["files"] == []' \
+	json "[c for c in codes if $may_read or c not in $unknown] == ['no-pmem']" 'd["devices"] == [] and d["files"] == []' \
 		'd["summary"]["badblocks"] == 0' "d['command'] == '$verb'"
 	says 'no persistent memory'
 	run 0 $verb --human
@@ -22,12 +27,14 @@ for verb in list scan health; do
 	run 0 $verb --format=human --format=json
 	json 'd["format_version"] == [1, 0]'
 	run 0 $verb -q
-	is_silent
+	[ $may_read = 0 ] || is_silent
 done
-run 0 health
-json 'd["vanished"] == [] and d["remembered"] is True'
-run 8 health --acknowledge=pmem0@4096
-json '"not-vanished" in codes' 'd["vanished"] == []'
+if [ $may_read = 1 ]; then
+	run 0 health
+	json 'd["vanished"] == [] and d["remembered"] is True'
+	run 8 health --acknowledge=pmem0@4096
+	json '"not-vanished" in codes' 'd["vanished"] == []'
+fi
 
 # Without sysfs nothing can be known, which is not the same as a machine without.
 if [ "$(id -u)" -eq 0 ]; then
