@@ -310,7 +310,17 @@ static void apply_policy(struct prepare *p, struct pmr_file *file, const struct 
 	say_left(p->ctx, file);
 }
 
-/* The method of what does not go by device, where there is such. */
+static void leave_rest(struct pmr_file *file, const struct pmr_policy *policy, const char *reason)
+{
+	for (size_t i = 0; i < file->n_losses; i++) {
+		if (!pmr_plan_wants(file, &file->losses[i]) || pmr_plan_by_device(file, policy, i))
+			continue;
+		file->losses[i].state = PMR_SKIPPED;
+		file->losses[i].reason = reason;
+	}
+}
+
+/* The method of what does not go by device, where there is such; where it has none, the others still go. */
 static int choose_method(struct prepare *p, struct pmr_file_plan *plan, struct pmr_policy *policy)
 {
 	int ret = 0;
@@ -318,6 +328,12 @@ static int choose_method(struct prepare *p, struct pmr_file_plan *plan, struct p
 	plan->method = PMR_METHOD_DEVICE;
 	if (wants_by(plan->file, policy, false))
 		ret = pmr_method_choose(p->ctx, plan, p->options->method, &plan->refused);
+	if (ret && wants_by(plan->file, policy, true)) {
+		leave_rest(plan->file, policy, plan->refused);
+		plan->refused = NULL;
+		plan->method = PMR_METHOD_DEVICE;
+		ret = 0;
+	}
 	policy->rest = plan->method;
 	return ret;
 }

@@ -473,6 +473,7 @@ int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct
 
 /** PMR_PUNCH_HELP - what is left where nothing can be written in place, and what it costs */
 #define PMR_PUNCH_HELP                                                                                             \
+	"--method=device writes the lost sectors in place while the filesystem is frozen; "                        \
 	"--method=punch repairs it, and moves the damaged blocks: the file may fragment, and the poison stays in " \
 	"free space until those blocks are written"
 
