@@ -341,6 +341,24 @@ static int add_step(struct subject *s, const struct pmr_journal_piece *piece, si
 	return 0;
 }
 
+/*
+ * Whether an earlier resume found that the piece may hold somebody's bytes: what it noted of the file since, and a boot
+ * that is over, take nothing of that back.
+ */
+static bool was_in_conflict(const struct pmr_journal_file *was,
+			    const struct pmr_journal_piece *piece)
+{
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; i < was->n_losses; i++) {
+		loss = &was->losses[i];
+		if (loss->state == PMR_CONFLICT && loss->offset < piece->offset + piece->length &&
+		    loss->offset + loss->length > piece->offset)
+			return true;
+	}
+	return false;
+}
+
 static int judge_pieces(struct subject *s, struct pmr_media *media)
 {
 	const struct pmr_resume_look look = {
@@ -371,6 +389,10 @@ static int judge_pieces(struct subject *s, struct pmr_media *media)
 		if (ret)
 			break;
 		verdict = pmr_judge(&evidence, &reason);
+		if (verdict == PMR_VERDICT_REDO && was_in_conflict(s->was, piece)) {
+			verdict = PMR_VERDICT_CONFLICT;
+			reason = "changed";
+		}
 		s->of->verdicts[i] = verdict;
 		if (verdict == PMR_VERDICT_REDO)
 			ret = add_step(s, piece, &alloc);

@@ -131,14 +131,38 @@ static bool is_ours(const struct pmr_resume_file *of)
 	return of->begun && of->is_same && of->change != PMR_CHANGE_OTHERS;
 }
 
+/* Of a file that somebody else changed, the change time that was ours stays noted. */
+static int tell_outcome(struct run *r, const struct pmr_resume_file *of, struct pmr_file_plan *plan)
+{
+	struct timespec now = plan->file->change_time;
+	int ret;
+
+	plan->file->change_time = of->was->change_time;
+	ret = pmr_journal_outcome(r->writer.journal, plan, of->index);
+	plan->file->change_time = now;
+	return ret;
+}
+
+static bool has_conflict(const struct work *w)
+{
+	for (size_t i = 0; i < w->of->was->n_pieces; i++)
+		if (w->of->verdicts[i] == PMR_VERDICT_CONFLICT)
+			return true;
+	return false;
+}
+
 /* Size, mode and capability as they were; noted ahead of it, for this changes the change time. */
 static int settle(struct work *w)
 {
-	int ret;
+	int ret = 0;
 
 	if (!is_ours(w->of) || w->claim.in_use)
 		return 0;
-	ret = restore_attributes(w);
+	/* a mark notes the file as it is now, and what is in conflict must not become ours by that */
+	if (has_conflict(w))
+		ret = tell_outcome(w->run, w->of, w->plan);
+	if (!ret)
+		ret = restore_attributes(w);
 	if (!ret)
 		ret = mark_pieces(w, PMR_MARK_OPEN);
 	if (!ret && pmr_write_settle(&w->run->writer, &w->claim))
@@ -267,18 +291,6 @@ static int work_file(struct run *r, struct pmr_resume_file *of, struct pmr_file_
 	pmr_media_close(w.media);
 	pmr_claim_release(&w.claim);
 	pmr_repair_say_failures(r->ctx, plan->file);
-	return ret;
-}
-
-/* Of a file that somebody else changed, the change time that was ours stays noted. */
-static int tell_outcome(struct run *r, const struct pmr_resume_file *of, struct pmr_file_plan *plan)
-{
-	struct timespec now = plan->file->change_time;
-	int ret;
-
-	plan->file->change_time = of->was->change_time;
-	ret = pmr_journal_outcome(r->writer.journal, plan, of->index);
-	plan->file->change_time = now;
 	return ret;
 }
 
