@@ -37,7 +37,7 @@ start_writer() {
 # stop_writer WHAT: and ask it, and its log, whether all is there.
 stop_writer() {
 	kill -TERM $writer
-	kill -CONT $writer
+	kill -CONT $writer 2>/dev/null
 	wait $writer
 	check "$1: the writer missed nothing" eval "cat /tmp/writer.out /tmp/writer.err; [ $? = 0 ]"
 	check "$1: all that it was promised is there" eval '"$WRITER" check $mnt/f /tmp/writer.log; [ $? = 0 ]'
