@@ -180,6 +180,10 @@ static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
 		fprintf(out, ": left alone (%s)\n", plan->refused);
 		return;
 	}
+	if (!plan->n_steps) {
+		fputs(": nothing is left to be written\n", out);
+		return;
+	}
 	for (size_t i = 0; i < plan->n_steps; i++)
 		bytes += plan->steps[i].length;
 	for (size_t i = 0; i < plan->file->n_losses; i++)

@@ -240,7 +240,8 @@ static int status_of_loss(const struct report *report, const struct pmr_file_pla
 	case PMR_PAST_EOF:
 		return STATUS_OK;
 	case PMR_REPAIRED:
-		return STATUS_REPAIRED;
+		/* a dry run may find that an earlier one repaired a part of it */
+		return report->dry_run ? STATUS_OK : STATUS_REPAIRED;
 	case PMR_UNKNOWN:
 		return STATUS_UNKNOWN;
 	case PMR_LOST:

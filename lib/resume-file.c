@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "resume.h"
@@ -61,6 +62,22 @@ static struct pmr_filesystem *find_by_number(const struct subject *s, dev_t devn
 	if (pmr_topology_resolve(s->resume->ctx, s->topology, devno, s->was->path, &fs))
 		return NULL;
 	return is_filesystem(s->was, fs) ? fs : NULL;
+}
+
+/* Where the file is not, its directory may tell. */
+static struct pmr_filesystem *find_by_directory(const struct subject *s)
+{
+	const char *slash = strrchr(s->was->path, '/');
+	struct pmr_filesystem *found = NULL;
+	struct stat st;
+	char *parent;
+
+	parent = slash ? strndup(s->was->path, (size_t)(slash - s->was->path) + 1) : NULL;
+	/* without a block device there is nothing of ours */
+	if (parent && !stat(parent, &st) && major(st.st_dev))
+		found = find_by_number(s, st.st_dev);
+	free(parent);
+	return found;
 }
 
 static void say_missing(const struct subject *s)
@@ -154,6 +171,8 @@ static void open_file(struct subject *s)
 		}
 		s->filesystem = named;
 	}
+	if (!s->filesystem)
+		s->filesystem = find_by_directory(s);
 	if (!s->filesystem || !s->filesystem->mountpoint) {
 		s->of->is_missing = true;
 		say_missing(s);
@@ -510,6 +529,12 @@ static int make_file(struct subject *s)
 	if (!file)
 		return -ENOMEM;
 	s->plan->file = file;
+	/* it is the source; NULL stands for zeros */
+	if (!s->resume->entry->zero_fill) {
+		s->plan->backup = strdup(s->resume->entry->path);
+		if (!s->plan->backup)
+			return -ENOMEM;
+	}
 	file->path = strdup(s->was->path);
 	file->inode = s->was->inode;
 	file->size = s->of->is_there && !s->of->is_grown ? s->of->size : s->was->size;
