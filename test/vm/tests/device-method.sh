@@ -64,6 +64,10 @@ for fs in ext4 xfs; do
 	repair --from-backup=$backup $mnt
 	status_is 1 "a page that is bad throughout, without it"
 
+	poison_file f 50000
+	repair -u --method=device --from-backup=$backup $mnt
+	check "people are told how long it stood still" grep -E 'stood still 1 time, at most [0-9]{1,3} ms' "$out"
+
 	# Many pages, few freezes.
 	for i in $(seq 0 2 120); do
 		echo "$(file_sector f $((i * 4096 + 1024))) 1"
@@ -76,6 +80,7 @@ for fs in ext4 xfs; do
 	status_is 1 "61 pages"
 	stood_still "61 pages"
 	report "61 pages: in few freezes" '.freezes.count <= 10'
+	jq -r '"# 61 pages: \(.freezes.count) freezes, the longest \(.freezes.longest_ns / 1000000 | floor) ms"' "$out"
 	check "61 pages: as they were" same f
 
 	# Somebody else has frozen it: a snapshot, say.

@@ -71,7 +71,10 @@ for fs in ext4 xfs; do
 	broken "guardian killed at its second write" pwrite64:signal=KILL:when=2
 	honest "guardian killed at its second write"
 	report "guardian killed at its second write: the first is repaired" '[.files[].ranges[] | select(.state == "repaired")] | length == 1'
-	whole "guardian killed at its second write"
+	recover repair --resume --yes --journal="$journals"
+	status_is 1 "guardian killed at its second write: resumed"
+	check "guardian killed at its second write: resumed: as it was" same f
+	check "guardian killed at its second write: resumed: the list is empty" clean
 
 	broken "guardian stopped" pwrite64:signal=STOP:when=2
 	honest "guardian stopped"
