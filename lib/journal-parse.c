@@ -74,6 +74,8 @@ static int parse_loss(struct json_object *object, struct pmr_loss *loss)
 {
 	static const char *const sources[] = { "backup", "zero", "page-cache", "device" };
 	static const char *const methods[] = { "flag", "write", "punch", "device" };
+	/* those that a resume goes by: somebody may have been at the bytes */
+	static const char *const reasons[] = { "changed", "moved", "shared", "readable" };
 
 	*loss = (struct pmr_loss){ 0 };
 	if (!json_object_is_type(object, json_type_object) ||
@@ -82,6 +84,8 @@ static int parse_loss(struct json_object *object, struct pmr_loss *loss)
 		return -EBADMSG;
 	loss->source = known_word(pmr_document_get_text(object, "source"), sources,
 				  sizeof(sources) / sizeof(sources[0]));
+	loss->reason = known_word(pmr_document_get_text(object, "reason"), reasons,
+				  sizeof(reasons) / sizeof(reasons[0]));
 	loss->method = known_word(pmr_document_get_text(object, "method"), methods,
 				  sizeof(methods) / sizeof(methods[0]));
 	loss->vanished = pmr_document_is_true(object, "vanished");
@@ -341,10 +345,10 @@ int pmr_journal_parse_mark(struct json_object *object, struct pmr_journal_entry 
 		if (!piece)
 			return -EBADMSG;
 		/* what a power cut left there is not said to be anything by opening it again */
-		piece->boot = piece->mark == PMR_MARK_OPEN && mark == PMR_MARK_OPEN &&
-					      piece->boot != boot
-				      ? PMR_BOOT_MIXED
-				      : boot;
+		piece->boot =
+			piece->mark == PMR_MARK_OPEN && mark == PMR_MARK_OPEN && piece->boot != boot
+				? PMR_BOOT_MIXED
+				: boot;
 		piece->mark = mark;
 		piece->marked = time;
 	}

@@ -29,11 +29,10 @@ static bool is_in_window(const struct pmr_judge_times *times, const struct pmr_j
 	return is_here || times->now.tv_sec < times->booted;
 }
 
-enum pmr_change pmr_judge_change(const struct pmr_judge_times *times,
-				 const struct pmr_journal_piece *pieces, size_t n,
-				 bool (*is_here)(const void *data,
-						 const struct pmr_journal_piece *piece),
-				 const void *data)
+enum pmr_change
+pmr_judge_change(const struct pmr_judge_times *times, const struct pmr_journal_piece *pieces,
+		 size_t n, bool (*is_here)(const void *data, const struct pmr_journal_piece *piece),
+		 const void *data)
 {
 	if (!compare_times(&times->now, &times->noted))
 		return PMR_CHANGE_NONE;

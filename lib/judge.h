@@ -38,11 +38,10 @@ struct pmr_judge_times {
  * @pieces: of the file; those that are open tell when it may have been changed by us
  * @is_here: whether a piece was opened in this boot alone
  */
-enum pmr_change pmr_judge_change(const struct pmr_judge_times *times,
-				 const struct pmr_journal_piece *pieces, size_t n,
-				 bool (*is_here)(const void *data,
-						 const struct pmr_journal_piece *piece),
-				 const void *data);
+enum pmr_change
+pmr_judge_change(const struct pmr_judge_times *times, const struct pmr_journal_piece *pieces,
+		 size_t n, bool (*is_here)(const void *data, const struct pmr_journal_piece *piece),
+		 const void *data);
 
 /** enum pmr_sector - what a sector holds */
 enum pmr_sector {

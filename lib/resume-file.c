@@ -95,8 +95,7 @@ static void say_missing(const struct subject *s)
 static void say_gone(const struct subject *s, const char *what)
 {
 	pmr_say(s->resume->ctx, PMR_ERROR, "gone", s->was->path,
-		"%s: it was inode %" PRIu64
-		"; if it was renamed ('find %s -xdev -inum %" PRIu64
+		"%s: it was inode %" PRIu64 "; if it was renamed ('find %s -xdev -inum %" PRIu64
 		"' tells), give it its name back and resume again; its bytes can be had with 'pmem-recover journal "
 		"--export=DIR %s'",
 		what, s->was->inode, s->filesystem->mountpoint ? s->filesystem->mountpoint : "/",
@@ -257,9 +256,9 @@ static int add_loss(struct subject *s, struct pmr_losses *losses, const struct p
 	if (piece < s->was->n_pieces) {
 		loss->source = source_of(s, was);
 		/* what is in no list any more has no poison in the way */
-		loss->vanished = was->vanished || !pmr_ranges_overlap(&device->badblocks.ranges,
-								      loss->device_offset,
-								      loss->length);
+		loss->vanished =
+			was->vanished || !pmr_ranges_overlap(&device->badblocks.ranges,
+							     loss->device_offset, loss->length);
 	} else if (pmr_plan_wants(&(struct pmr_file){ .size = s->was->size }, loss)) {
 		loss->source = NULL;
 		loss->state = PMR_SKIPPED;
@@ -361,21 +360,25 @@ static int add_step(struct subject *s, const struct pmr_journal_piece *piece, si
 }
 
 /*
- * Whether an earlier resume found that the piece may hold somebody's bytes: what it noted of the file since, and a boot
- * that is over, take nothing of that back.
+ * What an earlier resume found, that the piece may hold somebody's bytes: what it noted of the file since, and a boot that
+ * is over, take nothing of that back. Else PMR_VERDICT_REDO.
  */
-static bool was_in_conflict(const struct pmr_journal_file *was,
-			    const struct pmr_journal_piece *piece)
+static enum pmr_verdict earlier_verdict(const struct pmr_journal_file *was,
+					const struct pmr_journal_piece *piece)
 {
 	const struct pmr_loss *loss;
 
 	for (size_t i = 0; i < was->n_losses; i++) {
 		loss = &was->losses[i];
-		if (loss->state == PMR_CONFLICT && loss->offset < piece->offset + piece->length &&
-		    loss->offset + loss->length > piece->offset)
-			return true;
+		if (loss->offset >= piece->offset + piece->length ||
+		    loss->offset + loss->length <= piece->offset)
+			continue;
+		if (loss->state == PMR_CONFLICT)
+			return PMR_VERDICT_CONFLICT;
+		if (loss->state == PMR_SKIPPED && loss->reason)
+			return PMR_VERDICT_SKIPPED;
 	}
-	return false;
+	return PMR_VERDICT_REDO;
 }
 
 static int judge_pieces(struct subject *s, struct pmr_media *media)
@@ -408,8 +411,9 @@ static int judge_pieces(struct subject *s, struct pmr_media *media)
 		if (ret)
 			break;
 		verdict = pmr_judge(&evidence, &reason);
-		if (verdict == PMR_VERDICT_REDO && was_in_conflict(s->was, piece)) {
-			verdict = PMR_VERDICT_CONFLICT;
+		if (verdict == PMR_VERDICT_REDO &&
+		    earlier_verdict(s->was, piece) != PMR_VERDICT_REDO) {
+			verdict = earlier_verdict(s->was, piece);
 			reason = "changed";
 		}
 		s->of->verdicts[i] = verdict;

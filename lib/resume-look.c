@@ -237,9 +237,8 @@ int pmr_resume_examine(const struct pmr_resume_look *look, const struct pmr_jour
 		.mark = piece->mark,
 		.here = pmr_resume_is_here(look->resume, piece),
 		/* by the device nothing but the lost sectors is written, and a file in use may grow meanwhile */
-		.is_file = of->is_there &&
-			   (of->is_same ||
-			    (piece->method == PMR_METHOD_DEVICE && of->size >= of->was->size)),
+		.is_file = of->is_there && (of->is_same || (piece->method == PMR_METHOD_DEVICE &&
+							    of->size >= of->was->size)),
 		.change = of->change,
 		.punched = piece->method == PMR_METHOD_PUNCH,
 		.device = piece->method == PMR_METHOD_DEVICE,

@@ -143,10 +143,12 @@ static int tell_outcome(struct run *r, const struct pmr_resume_file *of, struct 
 	return ret;
 }
 
-static bool has_conflict(const struct work *w)
+/* Whether somebody else may have been at a part of the file. */
+static bool is_mixed(const struct work *w)
 {
 	for (size_t i = 0; i < w->of->was->n_pieces; i++)
-		if (w->of->verdicts[i] == PMR_VERDICT_CONFLICT)
+		if (w->of->verdicts[i] == PMR_VERDICT_CONFLICT ||
+		    w->of->verdicts[i] == PMR_VERDICT_SKIPPED)
 			return true;
 	return false;
 }
@@ -158,8 +160,8 @@ static int settle(struct work *w)
 
 	if (!is_ours(w->of) || w->claim.in_use)
 		return 0;
-	/* a mark notes the file as it is now, and what is in conflict must not become ours by that */
-	if (has_conflict(w))
+	/* a mark notes the file as it is now, and what is somebody's must not become ours by that */
+	if (is_mixed(w))
 		ret = tell_outcome(w->run, w->of, w->plan);
 	if (!ret)
 		ret = restore_attributes(w);
@@ -220,7 +222,9 @@ static int work_claimed(struct work *w)
 	};
 	int ret;
 
-	pmr_cow_drop(&w->claim);
+	/* of what goes by the device alone nothing may wait for a freeze: it may be that of the repair that was killed */
+	if (!w->plan->in_use)
+		pmr_cow_drop(&w->claim);
 	ret = settle(w);
 	writer->look_data = &at;
 	if (!ret && w->plan->n_steps)

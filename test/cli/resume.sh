@@ -50,7 +50,7 @@ killed_at() {
 }
 
 # begun: killed at the second write to the file, with page 1 written and the others marked as begun
-begun() { again; killed_at pwritev2 6 "$@"; }
+begun() { again; killed_at pwritev2 6; }
 
 resume() {
 	local wanted=$1
@@ -112,6 +112,16 @@ again
 	"${common[@]}" --zero-fill "$mnt/file" >"$work/out" 2>"$work/err" </dev/null; exit $?) 2>/dev/null
 resume 4 --yes
 json "len($(state_of zeroed)) == 4" 'd["summary"]["zeroed_bytes"] == 2048'
+
+# zeros that were all written, and killed before they were remembered: they are, by what the journal says
+again
+(timeout 60 strace -f -qq -o /dev/null -e trace=renameat -e inject=renameat:signal=SIGKILL:when=2 "$PMEM_RECOVER" repair --yes \
+	"${common[@]}" --zero-fill "$mnt/file" >"$work/out" 2>"$work/err" </dev/null; exit $?) 2>/dev/null
+resume 4 --yes
+json "$(state_of zeroed) == ['already-equal'] * 4"
+run 4 health
+json 'len(d["zeroed"]) == 4'
+rm -rf "$state/zeroed"
 
 # a signal, and then the rest
 again

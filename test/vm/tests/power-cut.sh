@@ -114,6 +114,6 @@ if [ $cut -le $pages ] && [ $failures = 0 ]; then
 	damage || not_ok "no poison"
 	lose_power $cut repair --from-backup=$backup/f $mnt/f
 fi
-check "no cut did harm" [ $good = $pages ]
+check "no cut did harm" [ "$good" = $pages ]
 echo "figure power-cut: $good of $pages $kernel $fs"
 finish
