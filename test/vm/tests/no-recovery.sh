@@ -84,6 +84,9 @@ check_none() {
 	repair --method=flag --from-backup=$backup $mnt
 	status_is 4 "the flag, by name"
 	report "refused" "$(all_are '"skipped", "no-flag", null')"
+	repair --method=device --from-backup=$backup/tail $mnt/tail
+	status_is 1 "device"
+	report "through the device it goes" "$(all_are '"repaired", null, "device"')"
 	repair --method=punch --from-backup=$backup $mnt
 	status_is 1 "punch"
 	report "punched" "$(all_are '"repaired", null, "punch"')"
