@@ -339,12 +339,13 @@ int pmr_zeros_account_in(struct pmr_ctx *ctx, const char *directory, const struc
 	int ret = changes ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < plan->n_files && !ret; i++) {
-		if (!plan->files[i].n_steps)
-			continue;
 		changes[n].file = plan->files[i].file;
 		changes[n].before = &before[i];
-		ret = collect(&changes[n++]);
-		make |= changes[n - 1].zeroed.n;
+		ret = collect(&changes[n]);
+		make |= changes[n].zeroed.n;
+		/* of what a resume found to be there already there are no steps */
+		if (ret || plan->files[i].n_steps || changes[n].zeroed.n || changes[n].restored.n)
+			n++;
 	}
 	if (!ret && n)
 		ret = keep(directory, changes, n, make);
