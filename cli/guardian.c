@@ -184,8 +184,9 @@ static int conclude(struct cli *cli, struct pmr_freeze *freeze, const struct wat
 	enum stage stage = get_stage(watch);
 	int ret;
 
+	/* of a freeze that failed EIO says that it does not stand still, and not that it may */
 	if (stage == STAGE_THAWED && watch->error)
-		return watch->error;
+		return watch->error == -EIO ? -EOPNOTSUPP : watch->error;
 	if (stage == STAGE_THAWED) {
 		freeze->frozen = watch->ended - watch->began;
 		return 0;
@@ -205,22 +206,28 @@ static int guard_in_child(struct cli *cli, struct pmr_freeze *freeze, struct wat
 	sigset_t all, before;
 	bool in_time;
 	pid_t guardian;
+	int ret;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	guardian = fork();
 	if (!guardian)
 		guard(freeze, watch);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (guardian < 0)
-		return -ENOMEM;
+	if (guardian < 0) {
+		ret = -ENOMEM;
+		goto out;
+	}
 	close(life[1]);
 	life[1] = -1;
 	in_time = is_in_time(life[0], watch, freeze->limit);
 	if (!in_time)
 		kill(guardian, SIGKILL);
 	wait_dead(guardian);
-	return conclude(cli, freeze, watch, in_time);
+	ret = conclude(cli, freeze, watch, in_time);
+out:
+	/* not before it is thawed: nobody else would thaw for a parent that a signal stopped or ended (Ctrl-Z, Ctrl-\) */
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return ret;
 }
 
 static int run(void *data, struct pmr_freeze *freeze)

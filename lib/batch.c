@@ -144,6 +144,9 @@ static int look(struct batch *b, size_t from)
 	for (size_t i = from; i < b->n; i++) {
 		if (is_chunk_left(&b->chunks[i]))
 			continue;
+		/* of what is looked at again, as there was no time for it, only the last look counts */
+		b->chunks[i].failing.n = 0;
+		b->chunks[i].listed.n = 0;
 		reason = pmr_is_cancelled(b->writer->ctx) ? "interrupted" : of_file;
 		if (!reason)
 			reason = b->writer->look(b->writer, &places, &b->chunks[i]);

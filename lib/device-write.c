@@ -21,6 +21,9 @@ static bool may_read(const struct pmr_chunk *chunk, size_t at, size_t length)
 {
 	const struct pmr_loss *loss;
 
+	/* what could not be read right before is its owner's where it now can, whoever began to write it */
+	if (pmr_ranges_overlap(&chunk->failing, chunk->step.device_offset + at, length))
+		return false;
 	for (size_t i = 0; !chunk->redo && i < chunk->step.n_losses; i++) {
 		loss = pmr_chunk_loss(chunk, i, at, length);
 		if (loss && !loss->vanished)
@@ -60,6 +63,7 @@ static void tell(struct pmr_frozen *frozen, const struct pmr_chunk *chunk,
 	unsigned int block = pmr_media_block(frozen->media);
 
 	*to = (struct pmr_frozen_chunk){
+		.index = (size_t)(chunk - chunks),
 		.offset = chunk->step.offset,
 		.length = chunk->length,
 		.device_offset = chunk->step.device_offset,
@@ -90,7 +94,8 @@ static const char *explain(const char *reason)
 		const char *reason, *text;
 	} texts[] = {
 		{ "frozen",
-		  "its filesystem is frozen already, by a snapshot or a backup: repair again when that is done" },
+		  "its filesystem is frozen already: by a snapshot or a backup, then repair again when that is done, or by a "
+		  "repair that was killed, guardian and all, then thaw it first with 'fsfreeze -u MOUNTPOINT'" },
 		{ "cannot-freeze",
 		  "its filesystem cannot be frozen: run as root, and see the kernel log" },
 		{ "freeze-timeout",
@@ -257,10 +262,10 @@ static int conclude_all(struct pmr_writer *writer, struct pmr_chunk *chunks, siz
 	for (*done = 0; !ret && *done < n; ++*done) {
 		struct pmr_chunk *chunk = &chunks[*done];
 
-		if (is_left(chunk))
-			continue;
-		if (chunk->step.follows) {
-			ret = conclude_follower(writer, chunk);
+		/* one that was told has its outcome, also where a loss that it shares with another one was left with that */
+		if (told == frozen->n || frozen->chunks[told].index != *done) {
+			if (!is_left(chunk))
+				ret = conclude_follower(writer, chunk);
 			continue;
 		}
 		if (!why && told && frozen->chunks[told].state == PMR_FROZEN_PENDING)

@@ -662,6 +662,7 @@ enum pmr_frozen_state {
 
 /**
  * struct pmr_frozen_chunk - a chunk, for the guardian; all but the last two are read only
+ * @index: which of the parent's it is
  * @offset: in the file
  * @length: bytes, inside one page
  * @device_offset: where it has to lie
@@ -672,6 +673,7 @@ enum pmr_frozen_state {
  * @reason: why it was left, static storage
  */
 struct pmr_frozen_chunk {
+	size_t index;
 	uint64_t offset;
 	size_t length;
 	uint64_t device_offset;
