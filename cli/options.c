@@ -101,7 +101,7 @@ static const struct poptOption salvage_table[] = {
 
 static const struct poptOption health_table[] = {
 	VALUE("acknowledge", OPT_ACKNOWLEDGE,
-	      "no longer tell of records that vanished: an ID as the report shows it, or a device",
+	      "no longer tell of what vanished or was zeroed: an ID as the report shows it, or a device",
 	      "ID"),
 	POPT_TABLEEND
 };

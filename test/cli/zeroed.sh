@@ -4,6 +4,7 @@
 # acknowledges it; of a file that was changed since, nothing is taken for known.
 . "${top_srcdir:?}/test/cli/lib.sh"
 need_root
+command -v strace >/dev/null || fail "needs strace"
 
 : >"$work/none"
 
@@ -158,6 +159,22 @@ for type in ext4 xfs; do
 	json 'exact_path(d["zeroed"][0]) == os.fsencode("'"$mnt"'/dir/f\udcfffile")' 'd["zeroed"][0]["file"] == "same"'
 	restore 1 -y "$mnt"
 	same "$odd"
+	remembers 0
+
+	# ---- killed when the zeros are written and not yet remembered: the journal is unfinished, and a resume remembers
+	damaged "$mnt/file" 8192 2
+	strace -qq -f -o /dev/null -P $state/zeroed -e trace=renameat -e inject=renameat:signal=KILL "$PMEM_RECOVER" repair \
+		--badblocks="$work/bad" --trust-badblocks --journal="$work/killed" --zero-fill -y "$mnt/file" \
+		>"$work/out" 2>"$work/err"
+	[ $? -eq 137 ] || fail "it was not killed"
+	look 8 --journal="$work/killed" "$mnt"
+	json 'd["zeroed"] == []'
+	"$PMEM_RECOVER" repair --resume --journal="$work/killed" --trust-badblocks -y >"$work/out" 2>"$work/err"
+	[ $(($? & 4)) -eq 4 ] || fail "the resume says nothing of zeros"
+	look 4 --journal="$work/killed" "$mnt"
+	json '[z["offset"] for z in d["zeroed"]] == [8192] and d["zeroed"][0]["file"] == "same"'
+	restore 1 -y "$mnt"
+	same file
 	remembers 0
 
 	# ---- changed: nobody knows; nothing is written
