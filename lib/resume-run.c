@@ -298,6 +298,26 @@ static int work_file(struct run *r, struct pmr_resume_file *of, struct pmr_file_
 	return ret;
 }
 
+/* Our write of its last page made it longer, and who changed it since may want that: only a person can tell. */
+static void fail_grown(const struct run *r, const struct pmr_resume_file *of,
+		       struct pmr_file_plan *plan)
+{
+	struct pmr_loss *loss;
+
+	pmr_say(r->ctx, PMR_ERROR, "size", of->was->path,
+		"was %llu bytes long, has grown to a whole page by the write that was interrupted, and was changed since: it is "
+		"not cut back; truncate it by hand if nobody else made it longer",
+		(unsigned long long)of->was->size);
+	for (size_t i = 0; i < plan->file->n_losses; i++) {
+		loss = &plan->file->losses[i];
+		if (loss->offset + loss->length > of->was->size / PMR_PAGE * PMR_PAGE &&
+		    (loss->state == PMR_REPAIRED || loss->state == PMR_ZEROED)) {
+			loss->state = PMR_FAILED;
+			loss->reason = "size";
+		}
+	}
+}
+
 static int finish_file(struct run *r, size_t i)
 {
 	struct pmr_resume_file *of = &r->resume->files[i];
@@ -305,6 +325,8 @@ static int finish_file(struct run *r, size_t i)
 
 	if (of->is_missing || !of->is_there)
 		return 0;
+	if (of->is_grown && !is_ours(of))
+		fail_grown(r, of, plan);
 	if (!plan->n_steps && !is_ours(of))
 		return tell_outcome(r, of, plan);
 	if (!pmr_is_cancelled(r->ctx))

@@ -198,6 +198,46 @@ for size in 40000 200000; do
 	conflict file changed
 done
 
+# longer by our own write of its last page, and changed since by somebody: it is not said to be repaired
+again
+tools write "$work/good" 30
+cp "$work/good" "$mnt/other"
+truncate -s 119880 "$mnt/other"
+settle "$mnt"
+cp "$mnt/other" "$work/short"
+settle "$mnt"
+cp "$work/bad" "$work/bad.kept"
+echo "$(($(tools where "$image" "$mnt/other" $((29 * 4096 + 512))) / 512)) 1" >"$work/bad"
+tools damage "$image" "$work/bad"
+settle "$mnt"
+mv "$work/other" "$work/other.kept"
+mv "$work/short" "$work/other"
+killed_at ftruncate 1 other
+[ "$(stat -c %s "$mnt/other")" = 122880 ] || fail "it has not grown"
+/usr/bin/python3 -B - "$journal" <<'PYTHON' || fail "cannot make the marks older"
+import json, struct, sys, zlib
+path = sys.argv[1]
+data = open(path, "rb").read()
+out, at = b"", 0
+while at < len(data):
+    magic, kind, length, position, crc, header = struct.unpack("<IIQQII", data[at : at + 32])
+    text = data[at + 32 : at + 32 + length]
+    if kind == 7:
+        mark = json.loads(text)
+        mark["time"][0] -= 1000
+        text = json.dumps(mark, separators=(",", ":")).encode()
+    head = struct.pack("<IIQQI", magic, kind, len(text), position, zlib.crc32(text))
+    out += head + struct.pack("<I", zlib.crc32(head)) + text
+    at += 32 + length
+open(path, "wb").write(out)
+PYTHON
+chmod 600 "$mnt/other"
+settle "$mnt"
+resume 4 --yes
+json "$(state_of failed) == ['size']" '"size" in codes'
+mv "$work/other.kept" "$work/other"
+mv "$work/bad.kept" "$work/bad"
+
 # another file of that name
 begun
 cp "$mnt/file" "$mnt/copy"
