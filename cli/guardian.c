@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -28,7 +29,9 @@
 enum stage {
 	STAGE_NEW,
 	STAGE_FREEZING, /* from here on it may be frozen */
+	STAGE_FROZEN,
 	STAGE_THAWED, /* or it never was: see the error */
+	STAGE_THAWED_BY_OTHERS,
 	STAGE_THAW_FAILED,
 };
 
@@ -36,12 +39,14 @@ enum stage {
  * struct watch - what guardian and parent both see
  * @stage: how far the guardian came
  * @began: nanoseconds, when it began to freeze
+ * @since: when it was frozen
  * @ended: when it had thawed
  * @error: why it did not freeze, a negative errno
  */
 struct watch {
 	int stage;
 	uint64_t began;
+	uint64_t since;
 	uint64_t ended;
 	int error;
 };
@@ -93,28 +98,35 @@ static int hold_memory(void)
 
 static void __attribute__((noreturn)) guard(struct pmr_freeze *freeze, struct watch *watch)
 {
+	bool others;
+
 	/* a terminal that goes away, or Ctrl-C, is not meant for it */
 	setsid();
+	/* should it be stopped, and its parent die, it goes on and thaws */
+	prctl(PR_SET_PDEATHSIG, SIGCONT);
 	watch->error = hold_memory();
 	if (watch->error) {
 		set_stage(watch, STAGE_THAWED);
 		_exit(1);
 	}
 	watch->began = now();
-	freeze->began = watch->began;
 	set_stage(watch, STAGE_FREEZING);
 	if (ioctl(freeze->fd, FIFREEZE, 0) < 0) {
 		watch->error = -errno;
 		set_stage(watch, STAGE_THAWED);
 		_exit(1);
 	}
+	watch->since = freeze->began = now();
+	set_stage(watch, STAGE_FROZEN);
 	freeze->work(freeze->data);
-	if (thaw(freeze->fd)) {
+	/* it was frozen by us, so where it is not any more somebody else has thawed it, and nobody knows when */
+	others = ioctl(freeze->fd, FITHAW, 0) < 0 && errno == EINVAL;
+	if (!others && thaw(freeze->fd)) {
 		set_stage(watch, STAGE_THAW_FAILED);
 		_exit(1);
 	}
 	watch->ended = now();
-	set_stage(watch, STAGE_THAWED);
+	set_stage(watch, others ? STAGE_THAWED_BY_OTHERS : STAGE_THAWED);
 	_exit(0);
 }
 
@@ -140,13 +152,13 @@ static bool is_in_time(int life, const struct watch *watch, unsigned int limit)
 	const uint64_t slice = (uint64_t)limit * 1000000 / 4;
 	const uint64_t made = now();
 
-	/* what it may take begins with the freeze, and when that is it alone knows */
-	while (get_stage(watch) == STAGE_NEW && now() - made < (uint64_t)READY * 1000000)
+	/* what it may take begins when it is frozen, and when that is it alone knows */
+	while (get_stage(watch) < STAGE_FROZEN && now() - made < (uint64_t)READY * 1000000)
 		if (wait_end(life, now() + slice))
 			return true;
-	if (get_stage(watch) == STAGE_NEW)
+	if (get_stage(watch) < STAGE_FROZEN)
 		return false;
-	return wait_end(life, watch->began + (uint64_t)limit * 1000000);
+	return wait_end(life, watch->since + (uint64_t)limit * 1000000);
 }
 
 /* Until it is really dead: what the kernel does in its name it does to the end, so a write of it may still come. */
@@ -187,9 +199,9 @@ static int conclude(struct cli *cli, struct pmr_freeze *freeze, const struct wat
 	/* of a freeze that failed EIO says that it does not stand still, and not that it may */
 	if (stage == STAGE_THAWED && watch->error)
 		return watch->error == -EIO ? -EOPNOTSUPP : watch->error;
-	if (stage == STAGE_THAWED) {
+	if (stage == STAGE_THAWED || stage == STAGE_THAWED_BY_OTHERS) {
 		freeze->frozen = watch->ended - watch->began;
-		return 0;
+		return stage == STAGE_THAWED ? 0 : -EAGAIN;
 	}
 	if (stage == STAGE_NEW)
 		return in_time ? -ECHILD : -ETIMEDOUT;

@@ -235,6 +235,7 @@ const char *pmr_claim_check(const struct pmr_claim *claim)
 
 int pmr_claim_settle(struct pmr_claim *claim)
 {
+	bool dropped = false;
 	struct stat st;
 	int ret = 0;
 
@@ -245,13 +246,22 @@ int pmr_claim_settle(struct pmr_claim *claim)
 		return 0;
 	}
 	/* a write drops set-id bits and security.capability, even root's */
-	if (((st.st_mode | S_ISUID | S_ISGID) & 07777) != (claim->mode | S_ISUID | S_ISGID))
+	if (((st.st_mode | S_ISUID | S_ISGID) & 07777) != (claim->mode | S_ISUID | S_ISGID)) {
 		claim->mode = st.st_mode & 07777; /* more than that: somebody's chmod */
-	else if ((st.st_mode & 07777) != claim->mode && fchmod(claim->fd, claim->mode) < 0)
-		ret = -errno;
-	if (claim->capability && fgetxattr(claim->fd, CAPABILITY, NULL, 0) < 0 &&
-	    fsetxattr(claim->fd, CAPABILITY, claim->capability, claim->capability_length, 0) < 0 &&
-	    !ret)
+	} else if ((st.st_mode & 07777) != claim->mode) {
+		dropped = true;
+		if (fchmod(claim->fd, claim->mode) < 0)
+			ret = -errno;
+	}
+	if (claim->capability && fgetxattr(claim->fd, CAPABILITY, NULL, 0) < 0) {
+		dropped = true;
+		if (fsetxattr(claim->fd, CAPABILITY, claim->capability, claim->capability_length,
+			      0) < 0 &&
+		    !ret)
+			ret = -errno;
+	}
+	/* before the journal says that all is done */
+	if (dropped && !ret && fsync(claim->fd) < 0)
 		ret = -errno;
 	if (fstat(claim->fd, &st) < 0)
 		return ret ? ret : -errno;

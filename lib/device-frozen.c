@@ -11,8 +11,9 @@
 
 #include "repair.h"
 
-/* Nanoseconds after the beginning of the freeze at which no further page is begun. */
+/* Nanoseconds since it is frozen after which no further page is begun, and none is written any more. */
 #define ENOUGH (500u * UINT64_C(1000000))
+#define TOO_LATE (900u * UINT64_C(1000000))
 
 static uint64_t now(void)
 {
@@ -26,6 +27,12 @@ static uint64_t now(void)
 static void set_state(struct pmr_frozen_chunk *chunk, enum pmr_frozen_state state)
 {
 	__atomic_store_n(&chunk->state, state, __ATOMIC_SEQ_CST);
+}
+
+/* Who was stopped, and goes on when others have thawed, must not write. */
+static bool is_late(const struct pmr_frozen *frozen)
+{
+	return now() - frozen->freeze.began > TOO_LATE;
 }
 
 static const char *check_file(const struct pmr_frozen *frozen)
@@ -67,10 +74,13 @@ static const char *check_lost(struct pmr_frozen *frozen, const struct pmr_frozen
 	int ret;
 
 	for (size_t at = 0; at < chunk->length; at += block) {
-		if (chunk->may_read & 1u << at / block)
-			continue;
 		ret = pmr_media_read_block(frozen->media, chunk->device_offset + at, frozen->buffer,
 					   block);
+		/* what can be read is what it was at the last look, or somebody wrote it */
+		if (!ret && chunk->may_read & 1u << at / block &&
+		    (!memcmp(frozen->buffer, chunk->before + at, block) ||
+		     !memcmp(frozen->buffer, chunk->bytes + at, block)))
+			continue;
 		if (!ret)
 			return "readable";
 		if (!pmr_media_is_error(ret))
@@ -112,12 +122,17 @@ static void write_chunk(struct pmr_frozen *frozen, struct pmr_frozen_chunk *chun
 	for (size_t at = 0; at < chunk->length; at += block) {
 		uint64_t place = chunk->device_offset + at;
 
+		if (is_late(frozen))
+			break;
+
 		/* by itself, so that a clear that fails is of one block */
 		equal &= !pmr_media_write_block(frozen->media, place, chunk->bytes + at, block) &&
 			 !pmr_media_read_block(frozen->media, place, frozen->buffer, block) &&
 			 !memcmp(frozen->buffer, chunk->bytes + at, block);
 	}
-	set_state(chunk, equal ? PMR_FROZEN_WRITTEN : PMR_FROZEN_FAILED);
+	/* written in part, or not at all: what is there is looked at when it is thawed */
+	if (!is_late(frozen))
+		set_state(chunk, equal ? PMR_FROZEN_WRITTEN : PMR_FROZEN_FAILED);
 }
 
 /* Chunks [from, to) are all those of one page: written all, or left all, since the page is read whole. */
@@ -143,8 +158,7 @@ void pmr_frozen_work(void *data)
 	size_t to;
 
 	for (size_t from = 0; from < frozen->n; from = to) {
-		/* one page in any case, so that it goes on even where freezing itself takes long */
-		if (from && now() - frozen->freeze.began > ENOUGH)
+		if (now() - frozen->freeze.began > ENOUGH)
 			return;
 		for (to = from + 1;
 		     to < frozen->n && frozen->chunks[to].device_offset / PMR_PAGE ==

@@ -68,6 +68,7 @@ static void tell(struct pmr_frozen *frozen, const struct pmr_chunk *chunk,
 		.length = chunk->length,
 		.device_offset = chunk->step.device_offset,
 		.bytes = chunk->bytes,
+		.before = chunk->before,
 		.siblings = find_siblings(chunk, chunks, n, block),
 	};
 	for (size_t at = 0; at < chunk->length; at += block)
@@ -99,7 +100,9 @@ static const char *explain(const char *reason)
 		{ "cannot-freeze",
 		  "its filesystem cannot be frozen: run as root, and see the kernel log" },
 		{ "freeze-timeout",
-		  "writing took longer than its filesystem may stand still, so it was stopped" },
+		  "freezing its filesystem, or writing to it, took longer than it may stand still, so it was stopped" },
+		{ "thawed-by-others",
+		  "another program thawed its filesystem in the middle: see which, and repair again" },
 		{ "guardian-died",
 		  "the process that wrote while its filesystem stood still was killed" },
 		{ "still-frozen", "its filesystem may still be frozen" },
@@ -172,7 +175,8 @@ static int conclude(struct pmr_writer *writer, struct pmr_chunk *chunk,
 		leave(writer, chunk, frozen->reason);
 		return 0;
 	default:
-		ret = verify(writer, chunk, frozen->state == PMR_FROZEN_WRITTEN);
+		/* where the freeze did not last, nobody knows what was compared */
+		ret = verify(writer, chunk, frozen->state == PMR_FROZEN_WRITTEN && !why);
 		/* what may be half written must be found again from the journal */
 		if (frozen->state == PMR_FROZEN_WRITING && has_failed(chunk))
 			writer->needs_journal = true;
@@ -208,7 +212,7 @@ static const char *write_frozen(struct pmr_writer *writer, const struct pmr_clai
 	} reasons[] = {
 		{ -EBUSY, "frozen" },	      { -ETIMEDOUT, "freeze-timeout" },
 		{ -ECHILD, "guardian-died" }, { -EIO, "still-frozen" },
-		{ -ENOMEM, "no-memory" },
+		{ -ENOMEM, "no-memory" },     { -EAGAIN, "thawed-by-others" },
 	};
 	const struct pmr_freezer *freezer = pmr_ctx_freezer(writer->ctx);
 	struct pmr_freeze *freeze = &frozen->freeze;

@@ -298,6 +298,8 @@ static int set_aside(struct pmr_ctx *ctx, int directory, const char *name,
 		pmr_say(ctx, PMR_ERROR, "journal-running", entry->path,
 			"a repair is at work on it: wait for it to end");
 	} else {
+		/* from now on it is as old as that */
+		futimens(fd, NULL);
 		ret = rename_aside(ctx, directory, name, entry);
 	}
 	close(fd);

@@ -391,8 +391,6 @@ int pmr_journal_mark(struct pmr_journal *journal, size_t index, enum pmr_mark ma
 
 	if (!n)
 		return 0;
-	journal->begun |= mark == PMR_MARK_OPEN;
-	journal->marked |= mark == PMR_MARK_OPEN;
 	object = pmr_journal_tell_mark(index, mark, positions, n, change_time);
 	if (!object)
 		return -ENOMEM;
@@ -400,6 +398,9 @@ int pmr_journal_mark(struct pmr_journal *journal, size_t index, enum pmr_mark ma
 	json_object_put(object);
 	if (!ret)
 		ret = mark == PMR_MARK_OPEN ? pmr_journal_sync(journal) : flush(journal);
+	/* where the mark failed no write begins */
+	if (!ret && mark == PMR_MARK_OPEN)
+		journal->begun = journal->marked = true;
 	return ret;
 }
 

@@ -1061,7 +1061,8 @@ struct pmr_freeze {
  * @run: freeze, call @work in a guardian, thaw. Whichever of the two processes dies, the other one thaws, and only when no
  *       write of the dead one can follow. Return: 0: @work came to its end; -EBUSY: it is frozen already, nothing was
  *       done; -EPERM, -EOPNOTSUPP: it cannot be frozen, nothing was done; -ETIMEDOUT, -ECHILD: the guardian was too slow and
- *       killed, or died, the filesystem is thawed, and what @work did is unknown; -EIO: the filesystem may still be
+ *       killed, or died, the filesystem is thawed, and what @work did is unknown; -EAGAIN: somebody else thawed it meanwhile, so that what @work
+ *       wrote last may have come too late; -EIO: the filesystem may still be
  *       frozen, which was said
  * @data: for both
  */

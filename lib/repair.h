@@ -667,7 +667,8 @@ enum pmr_frozen_state {
  * @length: bytes, inside one page
  * @device_offset: where it has to lie
  * @bytes: what is to be written, page aligned
- * @may_read: bit N: block N of the chunk need not fail to be read
+ * @before: what was there at the last look, where it could be read
+ * @may_read: bit N: block N of the chunk need not fail to be read, if it is what it was
  * @siblings: device offsets, in blocks of the page, of those that tell whether the page is mapped: bit N
  * @state: how far it came
  * @reason: why it was left, static storage
@@ -678,6 +679,7 @@ struct pmr_frozen_chunk {
 	size_t length;
 	uint64_t device_offset;
 	const char *bytes;
+	const char *before;
 	unsigned int may_read;
 	unsigned int siblings;
 	enum pmr_frozen_state state;

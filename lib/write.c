@@ -92,7 +92,8 @@ static int restore_size(const struct pmr_claim *claim)
 	while (ret < 0 && errno == EINTR);
 	if (ret < 0)
 		return -errno;
-	return !claim->file->dax && fsync(claim->fd) < 0 ? -errno : 0;
+	/* before the journal says that all is done: a power cut must not bring the longer file back */
+	return fsync(claim->fd) < 0 ? -errno : 0;
 }
 
 int pmr_write_settle(struct pmr_writer *writer, struct pmr_claim *claim)
