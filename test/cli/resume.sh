@@ -7,6 +7,7 @@ need_root
 command -v strace >/dev/null || fail "needs strace"
 
 mnt=$work/mnt
+program=$(program)
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 common=(--badblocks="$work/bad" --trust-badblocks --journal="$work/journal")
 
@@ -41,7 +42,7 @@ again() {
 killed_at() {
 	local name=${3:-file}
 
-	(timeout 60 strace -f -qq -o /dev/null -e "trace=$1" -e "inject=$1:signal=SIGKILL:when=$2" "$PMEM_RECOVER" repair --yes \
+	(timeout 60 strace -f -qq -o /dev/null -e "trace=$1" -e "inject=$1:signal=SIGKILL:when=$2" "$program" repair --yes \
 		"${common[@]}" --from-backup="$work/$name" "$mnt/$name" >"$work/out" 2>"$work/err" </dev/null; exit $?) 2>/dev/null
 	status=$?
 	[ $status = 137 ] || fail "not killed: status $status"
@@ -108,7 +109,7 @@ json 'codes == ["nothing-to-resume"]'
 
 # zeros
 again
-(timeout 60 strace -f -qq -o /dev/null -e trace=pwritev2 -e inject=pwritev2:signal=SIGKILL:when=6 "$PMEM_RECOVER" repair --yes \
+(timeout 60 strace -f -qq -o /dev/null -e trace=pwritev2 -e inject=pwritev2:signal=SIGKILL:when=6 "$program" repair --yes \
 	"${common[@]}" --zero-fill "$mnt/file" >"$work/out" 2>"$work/err" </dev/null; exit $?) 2>/dev/null
 resume 4 --yes
 json "len($(state_of zeroed)) == 4" 'd["summary"]["zeroed_bytes"] == 2048'
@@ -125,7 +126,7 @@ rm -rf "$state/zeroed"
 
 # a signal, and then the rest
 again
-(timeout 60 strace -f -qq -o /dev/null -e trace=pwritev2 -e inject=pwritev2:signal=SIGINT:when=4 "$PMEM_RECOVER" repair --yes \
+(timeout 60 strace -f -qq -o /dev/null -e trace=pwritev2 -e inject=pwritev2:signal=SIGINT:when=4 "$program" repair --yes \
 	"${common[@]}" --from-backup="$work/file" "$mnt/file" >"$work/out" 2>"$work/err" </dev/null; exit $?) 2>/dev/null
 grep -q '"interrupted"' "$work/out" || fail "not interrupted"
 settle "$mnt"
