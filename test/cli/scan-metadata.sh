@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# scan on loop devices: the log is found where the filesystem's reverse map does not tell, and each owner has its message.
+. "${top_srcdir:?}/test/cli/lib.sh"
+need_root
+
+mnt=$work/mnt
+
+# made MKFS...: a filesystem by that command on a new loop device
+made() {
+	loop 320M
+	"$@" "$loop" >/dev/null || fail "$1"
+	mounted "$loop" "$mnt"
+	tools write "$mnt/file" 8 || fail write
+	sync -f "$mnt"
+}
+
+# owner STATUS OWNER CODE SECTOR COUNT: what the bad sectors are called, and that a repair leaves them
+owner() {
+	echo "$4 $5" >"$work/bad"
+	run "$1" scan --badblocks="$work/bad" "$mnt"
+	json "[(r['offset'], r['length'], r['owner']) for r in d['devices'][0]['badblocks']['ranges']] == [
+			($4 * 512, $5 * 512, '$2')]" \
+		"[m['code'] for m in d['messages'] if m['level'] != 'info'] == ['$3']" 'd["files"] == []'
+	repair "$1" --zero-fill -y "$mnt"
+	json "'$3' in codes" 'd["journal"] is None and d["plan"] == []'
+}
+
+# journal_runs SECTORS: "sector count" of each run of blocks of an ext4 journal, whose blocks have so many sectors
+journal_runs() {
+	debugfs -R 'blocks <8>' "$loop" 2>/dev/null | tr ' ' '\n' | awk -v n="$1" '
+		NF && $1 != last + 1 { if (run) print first * n, run * n; first = $1; run = 0 }
+		NF { last = $1; run++ }
+		END { print first * n, run * n }'
+}
+
+for size in 4096 1024; do
+	made mkfs.ext4 -q -F -b $size -J size=16
+	journal_runs $((size / 512)) >"$work/runs"
+	[ -s "$work/runs" ] || fail "no journal"
+	while read -r sector count; do
+		owner 4 log log-lost "$sector" 1
+		end=$((sector + count))
+		owner 4 log log-lost $((end - 1)) 1
+	done <"$work/runs"
+	# behind the last run lies something else
+	echo "$end 1" >"$work/bad"
+	run 0 scan --badblocks="$work/bad" "$mnt"
+	json 'd["devices"][0]["badblocks"]["ranges"][0]["owner"] == "free"' 'codes == ["poison-in-free-space"]'
+	owner 4 metadata metadata-lost $(($(dumpe2fs "$loop" 2>/dev/null |
+		sed -n 's/.*Inode table at \([0-9]*\).*/\1/p' | head -n 1) * size / 512 + 2)) 1
+	unmounted "$mnt"
+done
+
+# a journal in so many pieces that they are listed in blocks of their own
+loop 64M
+mkfs.ext4 -q -F -b 1024 -O ^has_journal,^bigalloc -N 8192 "$loop" >/dev/null || fail mkfs
+mounted "$loop" "$mnt"
+for ((i = 0; i < 4000; i++)); do
+	head -c 16384 /dev/zero >"$mnt/$i" 2>/dev/null || break
+done
+rm "$mnt"/*[02468]
+sync -f "$mnt"
+unmounted "$mnt"
+tune2fs -j -J size=4 "$loop" >/dev/null || fail tune2fs
+mounted "$loop" "$mnt"
+journal_runs 2 >"$work/runs"
+[ "$(wc -l <"$work/runs")" -gt 8 ] || fail "the journal is in $(wc -l <"$work/runs") pieces"
+while read -r sector count; do
+	owner 4 log log-lost "$sector" "$count"
+done < <(sed -n '2p;$p' "$work/runs")
+unmounted "$mnt"
+
+# no extents, as of ext3: not understood, and that is said
+made mkfs.ext4 -q -F -b 4096 -O ^extent,^64bit -J size=16
+read -r sector _ < <(journal_runs 8)
+owner 8 unknown owner-unknown "$sector" 1
+unmounted "$mnt"
+
+for map in 0 1; do
+	made mkfs.xfs -q -f -m rmapbt=$map
+	log=$(xfs_db -r -c "convert fsblock $(xfs_db -r -c 'sb 0' -c 'p logstart' "$loop" | sed 's/.*= //') daddr" "$loop" |
+		sed 's/.*(\([0-9]*\))/\1/')
+	blocks=$(xfs_db -r -c 'sb 0' -c 'p logblocks' "$loop" | sed 's/.*= //')
+	group=$(xfs_db -r -c 'sb 0' -c 'p agblocks' "$loop" | sed 's/.*= //')
+	owner 4 log log-lost "$log" 1
+	owner 4 log log-lost $((log + blocks * 8 - 1)) 1
+	owner 4 metadata metadata-lost $((group * 8 + 1)) 2
+	unmounted "$mnt"
+done
