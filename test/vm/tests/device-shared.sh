@@ -20,6 +20,7 @@ cp $backup/a $backup/c
 sync -f $mnt
 poison_file a 8192
 poison_file a 100000 3
+# shellcheck disable=SC2034 # used by eval
 where=$(file_sector b 100000)
 recover scan $mnt
 status_is 4 "scan"
