@@ -8,7 +8,7 @@
 #include "repair.h"
 
 /** PMR_JUDGE_SECONDS - a write is over, and what belongs to it too, at most so long after it had to begin */
-#define PMR_JUDGE_SECONDS 60
+#define PMR_JUDGE_SECONDS 15
 
 /** enum pmr_change - whether somebody else changed a file since a repair was interrupted, by its change time */
 enum pmr_change {

@@ -484,7 +484,7 @@ int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct
 #define PMR_BATCH 64u
 
 /** PMR_MARK_SECONDS - a write begins at most so long after the mark before it, which is then made anew */
-#define PMR_MARK_SECONDS 10
+#define PMR_MARK_SECONDS 5
 
 struct pmr_chunk;
 

@@ -96,8 +96,8 @@ static void say_gone(const struct subject *s, const char *what)
 {
 	pmr_say(s->resume->ctx, PMR_ERROR, "gone", s->was->path,
 		"%s: it was inode %" PRIu64 "; if it was renamed ('find %s -xdev -inum %" PRIu64
-		"' tells), give it its name back and resume again; its bytes can be had with 'pmem-recover journal "
-		"--export=DIR %s'",
+		"' tells), give it its name back and resume again; else have its bytes by 'pmem-recover journal "
+		"--export=DIR %s' and then set the journal aside",
 		what, s->was->inode, s->filesystem->mountpoint ? s->filesystem->mountpoint : "/",
 		s->was->inode, s->resume->entry->path);
 }

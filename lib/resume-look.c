@@ -108,10 +108,16 @@ static bool is_list_believed(const struct pmr_resume_look *look)
 	return device->from_file && major(device->devno) == LOOP_MAJOR;
 }
 
+/* Within a boot the owner may have written the file since, as well as we. */
+static bool may_be_written(const struct pmr_evidence *evidence)
+{
+	return evidence->here && evidence->change != PMR_CHANGE_NONE;
+}
+
 /* Sector @at (offset in the piece), whose bytes could be read. */
 static enum pmr_sector compare(const struct pmr_resume_look *look,
 			       const struct pmr_journal_piece *piece, const struct pmr_loss *loss,
-			       const char *expected, size_t at)
+			       const char *expected, size_t at, const struct pmr_evidence *evidence)
 {
 	const struct pmr_device *device = look->filesystem->device;
 	uint64_t offset = piece->offset + at, size = look->of->was->size;
@@ -129,8 +135,9 @@ static enum pmr_sector compare(const struct pmr_resume_look *look,
 			       ? PMR_SECTOR_EQUAL
 			       : PMR_SECTOR_UNREADABLE;
 	/* what was in no list then, or is believed to be lost, can be read and is nothing */
-	if (loss && (loss->vanished || (is_list_believed(look) &&
-					pmr_ranges_overlap(&device->badblocks.ranges,
+	if (loss &&
+	    ((loss->vanished && !may_be_written(evidence)) ||
+	     (is_list_believed(look) && pmr_ranges_overlap(&device->badblocks.ranges,
 							   piece->device_offset + at, PMR_SECTOR))))
 		return PMR_SECTOR_UNREADABLE;
 	return PMR_SECTOR_DIFFERENT;
@@ -147,7 +154,7 @@ static void count(const struct pmr_resume_look *look, const struct pmr_journal_p
 		loss = loss_at(look->of->was, piece->offset + at);
 		sector = pmr_ranges_overlap(failing, at, PMR_SECTOR)
 				 ? PMR_SECTOR_UNREADABLE
-				 : compare(look, piece, loss, expected, at);
+				 : compare(look, piece, loss, expected, at, evidence);
 		if (loss)
 			evidence->lost[sector]++;
 		else

@@ -13,7 +13,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 use_pmem fsdax
 
 # Writes to the filesystem go on: nothing is frozen.
-thawed() { timeout 20 sh -c "echo x >$mnt/thawed && rm $mnt/thawed && sync -f $mnt"; }
 
 # stood_still WHAT: the last run's report tells how long the filesystem stood still.
 stood_still() {

@@ -23,9 +23,6 @@ damage() {
 	done
 }
 
-# Somebody else can write to the filesystem, within seconds.
-thawed() { timeout 20 sh -c "echo x >$mnt/thawed && sync -f $mnt/thawed"; }
-
 # broken WHAT INJECT: a repair by device in which strace does INJECT to a call that only one of the two processes makes.
 broken() {
 	damage
@@ -100,6 +97,18 @@ for fs in ext4 xfs; do
 		honest "a clear that takes long"
 		report "a clear that takes long: the others are not tried" '[.files[].ranges[] | select(.state == "skipped" and .reason == "freeze-timeout")] | length == 2'
 		whole "a clear that takes long"
+
+		damage
+		module_set clear_delay_ms 300
+		(until fsfreeze -u $mnt 2>/dev/null; do sleep 0.05; done) &
+		other=$!
+		repair --method=device --from-backup=$backup $mnt/f
+		module_set clear_delay_ms 0
+		check "thawed by others: it was" wait $other
+		check "thawed by others: nothing is left frozen" thawed
+		honest "thawed by others"
+		report "thawed by others: what was not begun is left for that" '[.files[].ranges[] | select(.reason == "thawed-by-others")] | length >= 1'
+		whole "thawed by others"
 	fi
 	unmount
 	name=$name_of_test

@@ -16,6 +16,7 @@
 #	inject FILE			poison a list of sectors and counts, at once
 #	same NAME			the file is the copy again
 #	device_sector SECTOR		a sector of $PMEM, read past the cache
+#	thawed				the filesystem takes writes, within seconds
 #	unmount				the filesystem, and take all badblocks away where that is possible
 #	finish				the exit status of the script
 
@@ -225,6 +226,18 @@ clean() { [ -z "$(badblocks "$PMEM")" ]; }
 
 # A 512-byte write through the device clears what is listed; a page that was offlined cannot be had back so.
 clear_all() { "$TREE" clear "$PMEM"; }
+
+# Who writes to a frozen filesystem cannot be killed, so it is not waited for.
+thawed() {
+	local writer n
+	(echo x >$mnt/thawed && sync -f $mnt/thawed && rm $mnt/thawed) &
+	writer=$!
+	for ((n = 0; n < 200; n++)); do
+		kill -0 $writer 2>/dev/null || { wait $writer; return; }
+		sleep 0.1
+	done
+	return 1
+}
 
 unmount() {
 	umount $mnt
