@@ -13,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 no_words='page-cache|data-offset|vanished-metadata'
 
 sources=()
-for file in lib/*.c cli/*.c; do
+for file in lib/*/*.c cli/*.c; do
 	# option names look the same
 	[ "$file" = cli/options.c ] || sources+=("$file")
 done

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "fuzz.h"
-#include "topology.h"
+#include "device/topology.h"
 
 #define PAGE ((size_t)4096)
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "journal.h"
+#include "journal/journal.h"
 
 static struct pmr_ctx *ctx;
 static struct pmr_journal *journal;

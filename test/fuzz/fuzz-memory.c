@@ -2,7 +2,7 @@
 /* The files in which health remembers lists of badblocks. */
 
 #include "fuzz.h"
-#include "memory.h"
+#include "memory/memory.h"
 
 static int parse(const char *text, size_t length, struct pmr_remembered *remembered)
 {

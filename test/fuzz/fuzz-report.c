@@ -4,7 +4,7 @@
 #include <json-c/json.h>
 #include <sys/utsname.h>
 
-#include "earlier.h"
+#include "earlier/earlier.h"
 #include "fuzz.h"
 
 #define HOST "fuzz"

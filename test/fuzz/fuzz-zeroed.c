@@ -2,7 +2,7 @@
 /* The files in which zeros are remembered: reports of one file each, with the time of each range. */
 
 #include "fuzz.h"
-#include "zeroed.h"
+#include "memory/zeroed.h"
 
 static int parse(const char *text, size_t length, struct pmr_zeros *zeros)
 {

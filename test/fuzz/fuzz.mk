@@ -12,7 +12,7 @@ sanitizers = address,undefined
 
 targets := $(patsubst $(here)/%.c,%,$(wildcard $(here)/fuzz-*.c))
 # The list of Makefile.am is the only one.
-sources := $(shell sed -n 's/^\t\(lib\/[a-z-]*\.c\).*/\1/p' $(top)/Makefile.am)
+sources := $(shell sed -n 's/^\t\(lib\/[a-z\/-]*\.c\).*/\1/p' $(top)/Makefile.am)
 objects := $(sources:.c=.o)
 
 CFLAGS = -O1 -gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -35,7 +35,7 @@ lib.a: $(objects)
 
 # Without trace-cmp, which takes up to half of the time and leads no further than the dictionaries.
 lib/%.o: $(top)/lib/%.c $(here)/fuzz.mk
-	@mkdir -p lib
+	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(ours) -fsanitize=fuzzer-no-link,$(sanitizers) \
 		-fno-sanitize-coverage=trace-cmp -MMD -MP -c -o $@ $<
 

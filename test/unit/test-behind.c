@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "salvage.h"
+#include "salvage/salvage.h"
 
 #define ROUNDS 300u
 #define SIZE (ROUNDS * 3000u)

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "private.h"
-#include "topology.h"
+#include "device/topology.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 #define NO PMR_NO_ADDRESS

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "earlier.h"
+#include "earlier/earlier.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 

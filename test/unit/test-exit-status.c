@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "../../cli/report.h"
-#include "zeroed.h"
+#include "memory/zeroed.h"
 
 #define MAX 4
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "scan.h"
+#include "scan/scan.h"
 
 #define NO_EOF UINT64_MAX
 

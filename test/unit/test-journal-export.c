@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <json-c/json.h>
 
-#include "journal-export.h"
+#include "journal/journal-export.h"
 
 static void test_names(void **state)
 {

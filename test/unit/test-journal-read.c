@@ -15,7 +15,7 @@
 #include <utime.h>
 #include <cmocka.h>
 
-#include "journal.h"
+#include "journal/journal.h"
 
 #define PIECES 3
 

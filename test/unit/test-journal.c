@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "repair.h"
+#include "repair/repair.h"
 
 struct fixture {
 	struct pmr_ctx *ctx;

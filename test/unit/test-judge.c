@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "judge.h"
+#include "resume/judge.h"
 
 #define NONE PMR_MARK_NONE
 #define OPEN PMR_MARK_OPEN

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "locate.h"
-#include "topology.h"
+#include "locate/locate.h"
+#include "device/topology.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 #define NO PMR_NO_ADDRESS

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "memory.h"
-#include "repair.h"
+#include "memory/memory.h"
+#include "repair/repair.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 #define MAX_RANGES 4

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "repair.h"
+#include "repair/repair.h"
 
 #define K 1024u
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "salvage.h"
+#include "salvage/salvage.h"
 
 #define PAGES 40u
 #define START (1u << 20) /* of the filesystem on its device */

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "scan.h"
-#include "topology.h"
+#include "scan/scan.h"
+#include "device/topology.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 #define MAX_FILESYSTEMS 2

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "zeroed.h"
+#include "memory/zeroed.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 #define MAX 4

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From a range of a region or a device to pieces with a device, an offset on it and an address each. Pure. */
+
+#include <stdlib.h>
+
+#include "locate.h"
+#include "device/topology.h"
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+struct pmr_place pmr_place_part(const struct pmr_place *place, uint64_t skip, uint64_t length)
+{
+	struct pmr_place part = *place;
+
+	part.offset += skip;
+	part.length = length;
+	part.region_offset = pmr_layout_add(place->region_offset, skip);
+	part.address = pmr_layout_add(place->address, skip);
+	part.file_offset = pmr_layout_add(place->file_offset, skip);
+	return part;
+}
+
+/* Whether @b goes on where @a ends, and only that tells them apart. */
+static bool continues(const struct pmr_place *a, const struct pmr_place *b)
+{
+	return a->device == b->device && a->base == b->base && a->filesystem == b->filesystem &&
+	       a->owner == b->owner && a->inode == b->inode && a->file == b->file &&
+	       a->kind == b->kind && a->past_eof == b->past_eof && a->shared == b->shared &&
+	       a->offset + a->length == b->offset &&
+	       pmr_layout_add(a->file_offset, a->length) == b->file_offset;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct pmr_place *x = a, *y = b;
+
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	return (x->file_offset > y->file_offset) - (x->file_offset < y->file_offset);
+}
+
+void pmr_places_settle(struct pmr_places *places, size_t first)
+{
+	size_t n = first, i;
+
+	if (places->n == first)
+		return;
+	qsort(places->v + first, places->n - first, sizeof(places->v[0]), compare);
+	for (i = first + 1; i < places->n; i++) {
+		if (continues(&places->v[n], &places->v[i]))
+			places->v[n].length += places->v[i].length;
+		else
+			places->v[++n] = places->v[i];
+	}
+	places->n = n + 1;
+}
+
+int pmr_places_add(struct pmr_places *places, const struct pmr_place *place)
+{
+	int ret;
+
+	ret = pmr_grow(&places->v, places->n, &places->alloc, sizeof(places->v[0]));
+	if (!ret)
+		places->v[places->n++] = *place;
+	return ret;
+}
+
+int pmr_places_of_device(struct pmr_device *device, uint64_t offset, uint64_t length,
+			 struct pmr_places *places)
+{
+	struct pmr_place place = {
+		.device = device,
+		.base = device->enabled ? PMR_BASE_DEVICE : PMR_BASE_NAMESPACE,
+		.offset = offset,
+		.length = length,
+		.region_offset = pmr_layout_add(device->region_offset, offset),
+		.address = pmr_layout_add(device->resource, offset),
+		.owner = PMR_OWNER_UNKNOWN,
+		.file_offset = PMR_NO_ADDRESS,
+	};
+
+	return pmr_places_add(places, &place);
+}
+
+/* The namespace of a region that has a place of it; if none has, @until is cut where the next one begins. */
+static struct pmr_device *find_namespace(const struct pmr_topology *topology,
+					 const struct pmr_region *region, uint64_t offset,
+					 uint64_t *until, bool *certain)
+{
+	struct pmr_device *found = NULL;
+	size_t i;
+
+	for (i = 0; i < topology->n_devices; i++) {
+		struct pmr_device *device = topology->devices[i];
+		uint64_t begin, end;
+
+		if (device->region != region || !device->own)
+			continue;
+		begin = device->own->ns_offset;
+		end = pmr_layout_add(begin, device->ns_size);
+		if (end == PMR_NO_ADDRESS) {
+			*certain = false;
+			continue;
+		}
+		if (end <= offset)
+			continue;
+		if (begin <= offset)
+			found = device;
+		else if (begin < *until)
+			*until = begin;
+	}
+	if (found)
+		*until = min64(*until, found->own->ns_offset + found->ns_size);
+	return found;
+}
+
+/* @place: of a namespace, and behind nothing but it; cut to what one part of the namespace has. */
+static void place_in_namespace(struct pmr_place *place)
+{
+	struct pmr_device *device = place->device;
+	uint64_t data = device->data_offset;
+
+	place->base = PMR_BASE_NAMESPACE;
+	/* Which of its blocks lies there only its own map tells: this one's is not known, or it has none yet. */
+	if (!device->enabled || device->mode == PMR_MODE_SECTOR || data == PMR_NO_ADDRESS) {
+		place->owner = PMR_OWNER_UNKNOWN;
+		return;
+	}
+	place->owner = PMR_OWNER_NAMESPACE;
+	if (place->offset < data) {
+		place->length = min64(place->length, data - place->offset);
+	} else if (place->offset - data < device->size) {
+		place->base = PMR_BASE_DEVICE;
+		place->owner = PMR_OWNER_UNKNOWN;
+		place->offset -= data;
+		place->length = min64(place->length, device->size - place->offset);
+	}
+}
+
+int pmr_places_of_region(const struct pmr_topology *topology, const struct pmr_region *region,
+			 uint64_t offset, uint64_t length, struct pmr_places *places, bool *certain)
+{
+	uint64_t end = offset + length, until;
+	int ret = 0;
+
+	for (; offset < end && !ret; offset = until) {
+		struct pmr_place place = {
+			.offset = offset,
+			.base = PMR_BASE_REGION,
+			.region_offset = offset,
+			.address = pmr_layout_add(region->resource, offset),
+			.owner = PMR_OWNER_NOT_ASKED,
+			.file_offset = PMR_NO_ADDRESS,
+		};
+
+		until = end;
+		place.device = find_namespace(topology, region, offset, &until, certain);
+		place.length = until - offset;
+		if (place.device) {
+			place.offset -= place.device->own->ns_offset;
+			place_in_namespace(&place);
+			until = offset + place.length;
+		}
+		ret = pmr_places_add(places, &place);
+	}
+	return ret;
+}
+
+static uint64_t count(const struct pmr_badblocks *list, uint64_t offset, uint64_t length)
+{
+	if (list->trust == PMR_LIST_UNKNOWN)
+		return PMR_NO_ADDRESS;
+	return pmr_ranges_bytes_in(&list->ranges, offset, length);
+}
+
+uint64_t pmr_place_bad(const struct pmr_place *place, const struct pmr_region *region)
+{
+	const struct pmr_device *device = place->device;
+
+	/* A sector namespace's own list knows no places. */
+	if (device && (place->base == PMR_BASE_DEVICE || !device->enabled))
+		return device->enabled && device->mode == PMR_MODE_SECTOR && !device->from_file
+			       ? PMR_NO_ADDRESS
+			       : count(&device->badblocks, place->offset, place->length);
+	if (!region || place->region_offset == PMR_NO_ADDRESS)
+		return PMR_NO_ADDRESS;
+	return count(&region->badblocks, place->region_offset, place->length);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The damaged file itself: opened with care, listed, and read in three ways. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "salvage.h"
+#include "scan/scan.h"
+#include "device/topology.h"
+#include "uapi.h"
+
+static const struct failure {
+	int error;
+	const char *code;
+	const char *text;
+} open_failures[] = {
+	{ -ENOENT, "no-target", "is no file" },
+	{ -ENOTDIR, "no-target", "is no file" },
+	{ -EINVAL, "not-a-file", "is not a regular file: only files are salvaged, one at a time" },
+	{ -EACCES, "permission", "may not be read: run as its owner, or as root" },
+	{ -EPERM, "permission", "may not be read: run as its owner, or as root" },
+	{ -EAGAIN, "in-use", "is leased by another program: stop that program, and try again" },
+	{ -EIO, "shut-down",
+	  "cannot be opened (Input/output error): the filesystem has probably shut down, see the kernel log; unmount, "
+	  "repair and mount it, then try again" },
+}, list_failures[] = {
+	{ -EOPNOTSUPP, "no-extents", "its filesystem does not tell where files lie (no FIEMAP)" },
+	{ -ENOTTY, "no-extents", "its filesystem does not tell where files lie (no FIEMAP)" },
+	{ -EIO, "no-extents",
+	  "its extents cannot be listed (Input/output error): the filesystem has shut down, or its own metadata lies on "
+	  "poison; see the kernel log" },
+};
+
+static int fail(const struct pmr_source *s, const struct failure *table, size_t n, const char *code,
+		const char *what, int error)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (table[i].error == error) {
+			pmr_say(s->ctx, PMR_ERROR, table[i].code, s->path, "%s", table[i].text);
+			return error;
+		}
+	}
+	if (error != -ENOMEM)
+		pmr_say(s->ctx, PMR_ERROR, code, s->path, "%s: %s", what, strerror(-error));
+	return error;
+}
+
+#define FAIL(s, table, code, what, error) \
+	fail(s, table, sizeof(table) / sizeof((table)[0]), code, what, error)
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
+	return hash ^ hash >> 29;
+}
+
+static void mix_extent(struct pmr_listing *listing, const struct pmr_extent *extent, uint64_t size)
+{
+	uint64_t end = extent->offset + extent->length;
+
+	if (!extent->length || extent->offset >= size)
+		return;
+	if (!(extent->flags & FIEMAP_EXTENT_UNWRITTEN))
+		listing->data += (end < size ? end : size) - extent->offset;
+	listing->hash = mix(listing->hash, extent->offset);
+	listing->hash = mix(listing->hash, extent->physical);
+	listing->hash = mix(listing->hash, extent->length);
+	listing->hash = mix(listing->hash, extent->flags);
+}
+
+/* The same mapping gives the same listing, in whatever pieces the kernel tells it. */
+static int take_listing(struct pmr_source *s, struct pmr_listing *listing)
+{
+	const uint32_t telling = FIEMAP_EXTENT_UNWRITTEN | FIEMAP_EXTENT_UNKNOWN |
+				 FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_DATA_INLINE;
+	struct pmr_extent whole = { 0 }, extent;
+	uint64_t size = (uint64_t)s->st.st_size;
+	struct pmr_extents *extents;
+	int ret;
+
+	*listing = (struct pmr_listing){ 0 };
+	ret = pmr_extents_open(s->fd, 0, size ? size : 1, true, &extents);
+	if (ret)
+		return ret;
+	while ((ret = pmr_extents_next(extents, &extent)) > 0) {
+		extent.flags &= telling;
+		if (whole.length && whole.flags == extent.flags &&
+		    whole.offset + whole.length == extent.offset &&
+		    whole.physical + whole.length == extent.physical) {
+			whole.length += extent.length;
+			continue;
+		}
+		mix_extent(listing, &whole, size);
+		whole = extent;
+	}
+	mix_extent(listing, &whole, size);
+	pmr_extents_close(extents);
+	return ret;
+}
+
+static int resolve(struct pmr_source *s, struct pmr_topology *topology)
+{
+	int ret;
+
+	ret = pmr_topology_resolve(s->ctx, topology, s->st.st_dev, s->path, &s->filesystem);
+	if (!ret)
+		ret = pmr_filesystem_require(s->ctx, s->filesystem, s->path);
+	return ret;
+}
+
+/* Whether the device holds the bytes of the file where FIEMAP says, and if not, why. */
+static const char *find_unplaced(const struct pmr_source *s)
+{
+	struct statx stx;
+
+	if (!statx(s->fd, "", AT_EMPTY_PATH, 0, &stx) && stx.stx_attributes & STATX_ATTR_ENCRYPTED)
+		return "encrypted";
+	if (s->filesystem->type && !strcmp(s->filesystem->type, "xfs") &&
+	    pmr_file_is_realtime(s->fd))
+		return "unlisted";
+	return NULL;
+}
+
+static int open_file(struct pmr_source *s, struct pmr_topology *topology)
+{
+	struct stat st;
+	int ret;
+
+	s->real = realpath(s->path, NULL);
+	s->fd = s->real ? pmr_file_open(AT_FDCWD, s->real, O_RDONLY) : -errno;
+	if (s->fd < 0)
+		return FAIL(s, open_failures, "cannot-open", "cannot be opened", s->fd);
+	if (fstat(s->fd, &s->st))
+		return FAIL(s, open_failures, "cannot-stat", "cannot be looked at", -errno);
+	ret = resolve(s, topology);
+	if (ret)
+		return ret;
+	/* no read-ahead: what is read lies beside what must not be read */
+	posix_fadvise(s->fd, 0, 0, POSIX_FADV_RANDOM);
+	s->dax = pmr_file_is_dax(s->fd, s->filesystem);
+	/*
+	 * Past the page cache, so that reading drops nothing from it that may be the only copy. It is coherent with the
+	 * cache, and what fails is asked of the cache.
+	 */
+	if (!s->dax)
+		s->direct = pmr_file_open(AT_FDCWD, s->real, O_RDONLY | O_DIRECT);
+	if (s->direct >= 0 &&
+	    (fstat(s->direct, &st) || st.st_ino != s->st.st_ino || st.st_dev != s->st.st_dev)) {
+		close(s->direct);
+		s->direct = -1;
+	}
+	s->unplaced = find_unplaced(s);
+	ret = take_listing(s, &s->listing);
+	if (ret)
+		return FAIL(s, list_failures, "no-extents", "its extents cannot be listed", ret);
+	/* listing it had delayed data written */
+	if (fstat(s->fd, &s->st))
+		return FAIL(s, open_failures, "cannot-stat", "cannot be looked at", -errno);
+	return 0;
+}
+
+int pmr_source_open(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *path,
+		    struct pmr_source *source)
+{
+	struct pmr_source s = {
+		.ctx = ctx, .path = path, .fd = -1, .direct = -1, .media_error = 1
+	};
+	int ret;
+
+	ret = open_file(&s, topology);
+	if (ret)
+		pmr_source_close(&s);
+	else
+		*source = s;
+	return ret;
+}
+
+void pmr_source_close(struct pmr_source *source)
+{
+	if (source->fd >= 0)
+		close(source->fd);
+	if (source->direct >= 0)
+		close(source->direct);
+	pmr_media_close(source->media);
+	free(source->real);
+	*source = (struct pmr_source){ .fd = -1, .direct = -1 };
+}
+
+int pmr_source_look_again(struct pmr_source *source, bool *changed)
+{
+	const struct stat *then = &source->st;
+	struct pmr_listing listing;
+	struct stat now;
+	int ret;
+
+	if (fstat(source->fd, &now))
+		return -errno;
+	*changed = now.st_size != then->st_size || now.st_ctim.tv_sec != then->st_ctim.tv_sec ||
+		   now.st_ctim.tv_nsec != then->st_ctim.tv_nsec;
+	if (*changed)
+		return 0;
+	ret = take_listing(source, &listing);
+	if (!ret)
+		*changed = listing.hash != source->listing.hash;
+	return ret;
+}
+
+/* ---- reading */
+
+int pmr_source_read(struct pmr_source *s, uint64_t offset, void *buffer, size_t length, size_t *got)
+{
+	uint32_t flag = s->dax ? pmr_rwf_flag(s->ctx) : 0;
+	int ret;
+
+	*got = 0;
+	s->flagged = s->flagged || flag;
+	if (s->direct >= 0) {
+		ret = pmr_media_recover_file(s->direct, 0, offset, buffer, length, got);
+		if (ret != -EINVAL)
+			return ret;
+		/* here O_DIRECT is more than the filesystem can do, or has another unit */
+		close(s->direct);
+		s->direct = -1;
+	}
+	/* the last page of the largest file */
+	if (length > INT64_MAX - offset)
+		length = (size_t)(INT64_MAX - offset);
+	return pmr_media_recover_file(s->fd, flag, offset, buffer, length, got);
+}
+
+int pmr_source_cached(const struct pmr_source *s, uint64_t offset, void *buffer, size_t length)
+{
+	return s->dax ? 0 : pmr_media_read_cached(s->fd, offset, buffer, length);
+}
+
+int pmr_source_device(struct pmr_source *s, uint64_t offset, uint64_t length,
+		      const struct pmr_ranges *avoid, void *buffer, struct pmr_ranges *unreadable)
+{
+	if (s->media_error > 0)
+		s->media_error = pmr_media_open(s->ctx, s->filesystem->device, &s->media);
+	if (s->media_error)
+		return s->media_error;
+	return pmr_media_salvage(s->media, offset, length, avoid, buffer, unreadable);
+}

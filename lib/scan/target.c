@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the user named -> files, trees, filesystems and devices, and looking at each of them. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scan.h"
+#include "device/topology.h"
+
+static int add_device(struct pmr_scanner *scanner, struct pmr_device *device)
+{
+	struct pmr_scan *scan = scanner->scan;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < scan->n_devices; i++) {
+		if (scan->devices[i] == device)
+			return 0;
+	}
+	ret = pmr_grow(&scan->devices, scan->n_devices, &scanner->alloc_devices,
+		       sizeof(scan->devices[0]));
+	if (!ret)
+		scan->devices[scan->n_devices++] = device;
+	return ret;
+}
+
+/* @path: a copy is made; NULL for the name itself */
+static int add_target(struct pmr_scanner *scanner, enum pmr_target_kind kind, const char *name,
+		      const char *path, struct pmr_device *device,
+		      struct pmr_filesystem *filesystem)
+{
+	struct pmr_target *target;
+	int ret;
+
+	ret = pmr_grow(&scanner->targets, scanner->n_targets, &scanner->alloc_targets,
+		       sizeof(scanner->targets[0]));
+	if (!ret)
+		ret = add_device(scanner, device);
+	if (ret)
+		return ret;
+	target = &scanner->targets[scanner->n_targets];
+	*target = (struct pmr_target){ .kind = kind, .device = device, .filesystem = filesystem };
+	target->name = strdup(name);
+	target->path = strdup(path ? path : name);
+	scanner->n_targets++;
+	return target->name && target->path ? 0 : -ENOMEM;
+}
+
+/* The scan goes on with the other targets, and is not complete. */
+static int give_up(struct pmr_scanner *scanner)
+{
+	scanner->scan->complete = false;
+	return 0;
+}
+
+struct partitions {
+	struct pmr_scanner *scanner;
+	const char *name;
+};
+
+static int resolve_partition(void *data, const struct pmr_block *partition)
+{
+	struct partitions *partitions = data;
+	struct pmr_filesystem *filesystem;
+	int ret;
+
+	ret = pmr_topology_resolve(partitions->scanner->ctx, partitions->scanner->scan->topology,
+				   partition->devno, partitions->name, &filesystem);
+	return ret == -ENOMEM ? ret : 0;
+}
+
+static int find_block_device(struct pmr_scanner *scanner, const char *name, dev_t devno)
+{
+	struct partitions partitions = { .scanner = scanner, .name = name };
+	struct pmr_filesystem *filesystem;
+	int ret;
+
+	ret = pmr_topology_resolve(scanner->ctx, scanner->scan->topology, devno, name, &filesystem);
+	if (ret)
+		return ret == -ENOMEM ? ret : give_up(scanner);
+	if (filesystem->device->devno != devno)
+		return add_target(scanner, PMR_TARGET_FILESYSTEM, name, NULL, filesystem->device,
+				  filesystem);
+	/* The topology knows what is on every namespace, but of other disks only what it was asked. */
+	ret = pmr_block_partitions(filesystem->device->name, resolve_partition, &partitions);
+	if (ret)
+		return ret;
+	return add_target(scanner, PMR_TARGET_DEVICE, name, NULL, filesystem->device, NULL);
+}
+
+static int find_path(struct pmr_scanner *scanner, const char *name, const struct stat *st)
+{
+	enum pmr_target_kind kind = S_ISREG(st->st_mode) ? PMR_TARGET_FILE : PMR_TARGET_TREE;
+	struct pmr_filesystem *filesystem;
+	char *path;
+	int ret;
+
+	ret = pmr_topology_resolve(scanner->ctx, scanner->scan->topology, st->st_dev, name,
+				   &filesystem);
+	if (!ret)
+		ret = pmr_filesystem_require(scanner->ctx, filesystem, name);
+	if (ret)
+		return ret == -ENOMEM ? ret : give_up(scanner);
+	if (kind == PMR_TARGET_TREE)
+		return add_target(scanner, kind, name, NULL, filesystem->device, filesystem);
+	path = realpath(name, NULL);
+	if (!path) {
+		if (errno == ENOMEM)
+			return -ENOMEM;
+		pmr_say(scanner->ctx, PMR_ERROR, "cannot-stat", name, "%s", strerror(errno));
+		return give_up(scanner);
+	}
+	ret = add_target(scanner, kind, name, path, filesystem->device, filesystem);
+	free(path);
+	return ret;
+}
+
+/* A name that is no path may still be a namespace's, whose device has another name or none. */
+static int find_name(struct pmr_scanner *scanner, const char *name, int err)
+{
+	struct pmr_device *device =
+		strchr(name, '/') ? NULL : pmr_topology_find(scanner->scan->topology, name);
+
+	if (device)
+		return add_target(scanner, PMR_TARGET_DEVICE, name, NULL, device, NULL);
+	if (err == -ENOENT || err == -ENOTDIR)
+		pmr_say(scanner->ctx, PMR_ERROR, "no-target", name,
+			"is no file, directory, block device or namespace");
+	else if (err == -EACCES)
+		pmr_say(scanner->ctx, PMR_ERROR, "permission", name,
+			"may not be looked at: root, or CAP_DAC_READ_SEARCH, is needed");
+	else if (err == -EIO)
+		pmr_say(scanner->ctx, PMR_ERROR, "shut-down", name,
+			"Input/output error: its filesystem has probably shut down, see the kernel log; "
+			"unmount, repair and mount it, then scan again");
+	else
+		pmr_say(scanner->ctx, PMR_ERROR, "cannot-stat", name, "%s", strerror(-err));
+	return give_up(scanner);
+}
+
+static int find_target(struct pmr_scanner *scanner, const char *name)
+{
+	struct pmr_device *device;
+	struct stat st;
+
+	if (stat(name, &st))
+		return find_name(scanner, name, -errno);
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+		return find_path(scanner, name, &st);
+	device = S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode)
+			 ? pmr_topology_find(scanner->scan->topology, name)
+			 : NULL;
+	if (device)
+		return add_target(scanner, PMR_TARGET_DEVICE, name, NULL, device, NULL);
+	if (S_ISBLK(st.st_mode))
+		return find_block_device(scanner, name, st.st_rdev);
+	pmr_say(scanner->ctx, PMR_ERROR, "no-target", name,
+		"is neither a file, a directory nor a block device");
+	return give_up(scanner);
+}
+
+static int find_all(struct pmr_scanner *scanner)
+{
+	const struct pmr_topology *topology = scanner->scan->topology;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < topology->n_devices; i++) {
+		struct pmr_device *device = topology->devices[i];
+
+		/* One whose list is unknown stays: what cannot be asked is not clean. */
+		if (device->mode == PMR_MODE_NONE || !device->enabled)
+			continue;
+		ret = add_target(scanner, PMR_TARGET_DEVICE,
+				 device->path ? device->path : device->name, NULL, device, NULL);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int pmr_targets_find(struct pmr_scanner *scanner, const char *const *names, size_t n)
+{
+	size_t i;
+	int ret = 0;
+
+	if (!n)
+		return find_all(scanner);
+	for (i = 0; i < n && !ret; i++)
+		ret = find_target(scanner, names[i]);
+	return ret;
+}
+
+/* ---- running */
+
+/* Whether there is a list to go by. What is wrong with a namespace's list was said when it was read. */
+static bool has_list(struct pmr_scanner *scanner, const struct pmr_target *target)
+{
+	const struct pmr_device *device = target->device;
+
+	if (device->mode == PMR_MODE_NONE && !device->from_file) {
+		pmr_say(scanner->ctx, PMR_ERROR, "not-pmem", target->name,
+			"%s %s, which is no persistent memory: its list of badblocks is not known (see --badblocks)",
+			target->kind == PMR_TARGET_DEVICE ? "is" : "lies on",
+			device->path ? device->path : device->name);
+		scanner->scan->complete = false;
+		return false;
+	}
+	if (device->badblocks.trust != PMR_LIST_COMPLETE)
+		scanner->scan->complete = false;
+	return device->badblocks.trust != PMR_LIST_UNKNOWN;
+}
+
+static int run_file(struct pmr_scanner *scanner, struct pmr_view *view,
+		    const struct pmr_target *target)
+{
+	const char *name = target->name;
+	struct stat st;
+
+	/* A repair follows no link, so what a link was named for goes by its own name from here on. */
+	if (!fstatat(AT_FDCWD, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode))
+		name = target->path;
+
+	/* It was there when the targets were found. */
+	if (fstatat(AT_FDCWD, target->path, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
+	    st.st_dev != view->filesystem->devno) {
+		pmr_say(scanner->ctx, PMR_ERROR, "gone", target->name,
+			"vanished or was replaced: scan again");
+		return give_up(scanner);
+	}
+	return pmr_look_at(scanner, view, AT_FDCWD, target->path, name, &st);
+}
+
+struct tree {
+	struct pmr_scanner *scanner;
+	struct pmr_view *view;
+};
+
+static int look_at_entry(void *data, const struct pmr_walk_entry *entry)
+{
+	struct tree *tree = data;
+
+	if (S_ISDIR(entry->st->st_mode))
+		return pmr_look_at_directory(tree->scanner, tree->view, entry->dirfd, entry->path);
+	return pmr_look_at(tree->scanner, tree->view, entry->dirfd, entry->name, entry->path,
+			   entry->st);
+}
+
+/* Whatever the device's list says, it does not speak of all that was asked about. */
+static void say_beside(struct pmr_scanner *scanner, struct pmr_view *view)
+{
+	const struct pmr_filesystem *fs = view->filesystem;
+	const char *object = fs->mountpoint ? fs->mountpoint : fs->source;
+
+	if (view->told_beside || (!fs->realtime && !fs->external_log))
+		return;
+	view->told_beside = true;
+	scanner->scan->complete = false;
+	if (fs->realtime)
+		pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", object,
+			"is an XFS with a realtime device: files that lie there cannot be followed yet, and its list "
+			"was not looked at");
+	if (fs->external_log)
+		pmr_say(scanner->ctx, PMR_WARNING, "external-log", object,
+			"is an XFS with its log on another device, whose list was not looked at");
+}
+
+static bool is_root_of(const struct stat *st, const struct pmr_filesystem *filesystem)
+{
+	struct stat root;
+
+	return filesystem->mountpoint && !stat(filesystem->mountpoint, &root) &&
+	       root.st_dev == st->st_dev && root.st_ino == st->st_ino;
+}
+
+static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const char *path)
+{
+	struct tree tree = { .scanner = scanner, .view = view };
+	bool complete = true;
+	struct stat st;
+	int ret;
+
+	if (stat(path, &st) || st.st_dev != view->filesystem->devno) {
+		pmr_say(scanner->ctx, PMR_ERROR, "hidden", path,
+			"is not where %s can be looked at: unmounted meanwhile, or hidden by another mount",
+			view->filesystem->source);
+		return give_up(scanner);
+	}
+	say_beside(scanner, view);
+	if (is_root_of(&st, view->filesystem))
+		view->is_whole = true;
+	if (!view->wide.n || view->is_walked)
+		return 0;
+	ret = pmr_walk(scanner->ctx, path, look_at_entry, &tree, &complete);
+	if (!complete)
+		scanner->scan->complete = false;
+	view->is_walked = !ret && complete && view->is_whole;
+	return ret;
+}
+
+static int run_filesystem(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,
+			  const char *object)
+{
+	struct pmr_view *view;
+	int ret;
+
+	ret = pmr_scanner_view(scanner, filesystem, &view);
+	if (ret)
+		return ret;
+	view->is_whole = true;
+	say_beside(scanner, view);
+	if (!view->wide.n)
+		return 0;
+	/* Named by its device, it has not been asked yet whether its extents mean anything. */
+	ret = pmr_topology_resolve(scanner->ctx, scanner->scan->topology, filesystem->devno, object,
+				   &filesystem);
+	if (ret)
+		return ret == -ENOMEM ? ret : give_up(scanner);
+	if (filesystem->mountpoint)
+		return run_tree(scanner, view, filesystem->mountpoint);
+	if (filesystem->type)
+		pmr_say(scanner->ctx, PMR_ERROR, "not-mounted", object,
+			"has badblocks, but its %s is not mounted: to learn which files they are in, mount it (read-only: "
+			"-o ro, on XFS -o ro,norecovery, on ext4 -o ro,noload) and scan again",
+			filesystem->type);
+	else
+		pmr_say(scanner->ctx, PMR_ERROR, "no-filesystem", object,
+			"has badblocks, but no filesystem that is known: only the program that uses it can tell what is lost");
+	return give_up(scanner);
+}
+
+static int run_device(struct pmr_scanner *scanner, const struct pmr_target *target)
+{
+	const struct pmr_topology *topology = scanner->scan->topology;
+	struct pmr_device *device = target->device;
+	bool found = false;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < topology->n_filesystems; i++) {
+		struct pmr_filesystem *filesystem = topology->filesystems[i];
+
+		if (!pmr_is_place_on(filesystem, device))
+			continue;
+		found = true;
+		ret = run_filesystem(scanner, filesystem, filesystem->source);
+		if (ret)
+			return ret;
+	}
+	if (found || !device->badblocks.ranges.n)
+		return 0;
+	pmr_say(scanner->ctx, PMR_ERROR, "no-filesystem", target->name,
+		"has badblocks, but no filesystem that is known: only the program that uses it can tell what is lost");
+	return give_up(scanner);
+}
+
+static int run_target(struct pmr_scanner *scanner, const struct pmr_target *target)
+{
+	struct pmr_view *view;
+	int ret;
+
+	if (!has_list(scanner, target))
+		return 0;
+	if (target->kind == PMR_TARGET_DEVICE)
+		return run_device(scanner, target);
+	if (target->kind == PMR_TARGET_FILESYSTEM)
+		return run_filesystem(scanner, target->filesystem, target->name);
+	ret = pmr_scanner_view(scanner, target->filesystem, &view);
+	if (ret)
+		return ret;
+	if (target->kind == PMR_TARGET_FILE)
+		return run_file(scanner, view, target);
+	return run_tree(scanner, view, target->path);
+}
+
+int pmr_targets_run(struct pmr_scanner *scanner)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < scanner->n_targets && !ret; i++) {
+		if (pmr_scanner_interrupted(scanner))
+			return -ECANCELED;
+		ret = run_target(scanner, &scanner->targets[i]);
+	}
+	return ret;
+}
