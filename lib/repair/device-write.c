@@ -239,6 +239,10 @@ static const char *write_frozen(struct pmr_writer *writer, const struct pmr_clai
 	}
 	if (!ret)
 		return NULL;
+	if (ret == -EAGAIN)
+		pmr_say(writer->ctx, PMR_WARNING, "thawed-by-others", claim->file->path,
+			"another program thawed its filesystem in the middle of a write: only what reads back right now "
+			"counts as repaired");
 	writer->not_again = claim->file->filesystem->device;
 	writer->why_not = "cannot-freeze";
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)

@@ -30,6 +30,7 @@ PMEM_RECOVER=/tmp/stage/pmem-recover
 TREE=/tmp/stage/tree
 # shellcheck disable=SC2034 # for tests that source this
 WRITER=/tmp/stage/writer
+FROZEN_LIBRARY=/tmp/stage/frozen.so
 export LD_LIBRARY_PATH=/tmp/stage
 name=$(basename "$0" .sh)
 kind=e820
