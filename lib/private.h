@@ -115,6 +115,15 @@ uint64_t pmr_ranges_bytes_in(const struct pmr_ranges *ranges, uint64_t offset, u
  */
 int pmr_read_text(const char *path, size_t limit, char **text, size_t *length);
 
+/** pmr_read_boot_id() - what tells this boot from all others; free() it, NULL where it cannot be read */
+char *pmr_read_boot_id(void);
+
+/** pmr_is_same_time() - to the nanosecond */
+static inline bool pmr_is_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
 /**
  * pmr_grow() - make room for one more element of a growing array
  * @array: address of the array's pointer

@@ -73,3 +73,13 @@ int pmr_read_text(const char *path, size_t limit, char **text, size_t *length)
 		close(fd);
 	return err;
 }
+
+char *pmr_read_boot_id(void)
+{
+	char *id = NULL;
+	size_t length;
+
+	if (!pmr_read_text("/proc/sys/kernel/random/boot_id", 64, &id, &length))
+		id[strcspn(id, "\n")] = '\0';
+	return id;
+}

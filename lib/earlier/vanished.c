@@ -55,11 +55,6 @@ static struct pmr_file *find_file(const struct pmr_scan *scan,
 	return NULL;
 }
 
-static bool is_same_time(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
 void pmr_earlier_compare(int fd, const struct stat *st, const struct pmr_filesystem *filesystem,
 			 const struct pmr_earlier_file *was, char *text)
 {
@@ -73,7 +68,7 @@ void pmr_earlier_compare(int fd, const struct stat *st, const struct pmr_filesys
 		{ st->st_ino != was->inode, "inode" },
 		{ pmr_file_generation(fd) != was->generation, "generation" },
 		{ (uint64_t)st->st_size != was->size, "size" },
-		{ !is_same_time(&st->st_ctim, &was->change_time), "change time" },
+		{ !pmr_is_same_time(&st->st_ctim, &was->change_time), "change time" },
 	};
 	const size_t size = PMR_EARLIER_DIFFERENCES;
 	size_t used = 0;

@@ -54,15 +54,11 @@ static const struct suffix *suffix_of(const char *name)
 
 static void look_at_origin(struct pmr_journal_entry *entry)
 {
-	char host[256] = "", *boot = NULL;
-	size_t length;
+	char host[256] = "", *boot = pmr_read_boot_id();
 
 	if (!gethostname(host, sizeof(host) - 1))
 		entry->same_host = entry->host && !strcmp(entry->host, host);
-	if (!pmr_read_text("/proc/sys/kernel/random/boot_id", 64, &boot, &length)) {
-		boot[strcspn(boot, "\n")] = '\0';
-		entry->same_boot = entry->boot_id && !strcmp(entry->boot_id, boot);
-	}
+	entry->same_boot = boot && entry->boot_id && !strcmp(entry->boot_id, boot);
 	free(boot);
 }
 

@@ -21,11 +21,8 @@ static struct json_object *new_text(const char *text)
 
 static void add_boot(struct json_object *object)
 {
-	char *boot = NULL;
-	size_t length;
+	char *boot = pmr_read_boot_id();
 
-	if (!pmr_read_text("/proc/sys/kernel/random/boot_id", 64, &boot, &length))
-		boot[strcspn(boot, "\n")] = '\0';
 	add(object, "boot_id", new_text(boot));
 	free(boot);
 }

@@ -159,11 +159,6 @@ static bool is_of(const struct pmr_zeros *zeros, const struct pmr_file *file)
 		is_same_text(zeros->device, file->filesystem->device->name));
 }
 
-static bool is_same_time(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
 static int copy_text(const char *from, char **to)
 {
 	*to = from ? strdup(from) : NULL;
@@ -260,10 +255,11 @@ static int apply(struct pmr_zeros_list *list, const struct change *change)
 			continue;
 		ret = forget(old, change);
 		/* the repair's own writes are no news */
-		if (!is_same_time(&old->zeros.file.change_time, change->before))
+		if (!pmr_is_same_time(&old->zeros.file.change_time, change->before))
 			continue;
 		entry = old;
-		entry->changed |= !is_same_time(&entry->zeros.file.change_time, &file->change_time);
+		entry->changed |=
+			!pmr_is_same_time(&entry->zeros.file.change_time, &file->change_time);
 		entry->zeros.file.change_time = file->change_time;
 	}
 	if (ret || !change->zeroed.n)

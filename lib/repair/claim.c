@@ -74,11 +74,6 @@ static int refuse_attributes(struct pmr_ctx *ctx, const struct pmr_file *file, c
 	return 0;
 }
 
-static bool same_time(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
 /* whether the open file is still the one; its state then depends on who else has it */
 static bool is_file(const struct pmr_claim *claim, struct stat *st)
 {
@@ -100,7 +95,7 @@ static bool is_same(const struct pmr_claim *claim, struct stat *st)
 	if (claim->in_use)
 		return (uint64_t)st->st_size >= claim->file->size;
 	return (uint64_t)st->st_size == claim->file->size &&
-	       same_time(&st->st_ctim, &claim->change_time);
+	       pmr_is_same_time(&st->st_ctim, &claim->change_time);
 }
 
 static int remember_capability(struct pmr_claim *claim)

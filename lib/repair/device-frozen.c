@@ -45,8 +45,7 @@ static const char *check_file(const struct pmr_frozen *frozen)
 		return "changed";
 	/* who has it in use may write to it, and append, but where it lies is looked at */
 	if (!claim->in_use && ((uint64_t)st.st_size != claim->file->size ||
-			       st.st_ctim.tv_sec != claim->change_time.tv_sec ||
-			       st.st_ctim.tv_nsec != claim->change_time.tv_nsec))
+			       !pmr_is_same_time(&st.st_ctim, &claim->change_time)))
 		return "changed";
 	return NULL;
 }

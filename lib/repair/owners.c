@@ -55,8 +55,7 @@ static int read_backup(const struct pmr_file_plan *plan, uint64_t offset, void *
 	backup.fd = open(plan->backup, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	ret = backup.fd < 0 ? -errno : -ESTALE;
 	if (backup.fd >= 0 && !fstat(backup.fd, &st) && st.st_ino == plan->backup_inode &&
-	    st.st_ctim.tv_sec == plan->backup_change_time.tv_sec &&
-	    st.st_ctim.tv_nsec == plan->backup_change_time.tv_nsec)
+	    pmr_is_same_time(&st.st_ctim, &plan->backup_change_time))
 		ret = pmr_backup_read(&backup, offset, buffer, length);
 	pmr_backup_close(&backup);
 	return ret;

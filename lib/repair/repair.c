@@ -148,8 +148,7 @@ static int open_sources(struct repair *r, const struct pmr_file_plan *plan,
 		return ret;
 	/* what was compared is what must be used */
 	if (backup->inode != plan->backup_inode ||
-	    backup->change_time.tv_sec != plan->backup_change_time.tv_sec ||
-	    backup->change_time.tv_nsec != plan->backup_change_time.tv_nsec) {
+	    !pmr_is_same_time(&backup->change_time, &plan->backup_change_time)) {
 		pmr_say(r->ctx, PMR_ERROR, "backup-changed", plan->backup,
 			"changed since it was compared with %s: repair again", plan->file->path);
 		*refused = "backup-changed";

@@ -86,7 +86,6 @@ static int new_resume(struct pmr_ctx *ctx, const struct pmr_journal_entry *entry
 		      struct pmr_resume **resume)
 {
 	struct pmr_resume *r = calloc(1, sizeof(*r));
-	size_t length;
 	int ret;
 
 	if (!r)
@@ -95,8 +94,7 @@ static int new_resume(struct pmr_ctx *ctx, const struct pmr_journal_entry *entry
 	r->ctx = ctx;
 	r->entry = entry;
 	r->booted = read_booted();
-	if (!pmr_read_text("/proc/sys/kernel/random/boot_id", 64, &r->boot, &length))
-		r->boot[strcspn(r->boot, "\n")] = '\0';
+	r->boot = pmr_read_boot_id();
 	r->journal = open(entry->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (r->journal < 0) {
 		ret = -errno;

@@ -473,8 +473,7 @@ const char *pmr_mapfile_differs(const struct pmr_mapfile *map,
 		return "another file";
 	if (then->size != now->size)
 		return "the file when it had another size";
-	if (then->change_time.tv_sec != now->change_time.tv_sec ||
-	    then->change_time.tv_nsec != now->change_time.tv_nsec)
+	if (!pmr_is_same_time(&then->change_time, &now->change_time))
 		return "the file before it was changed";
 	return NULL;
 }

@@ -200,8 +200,7 @@ int pmr_source_look_again(struct pmr_source *source, bool *changed)
 
 	if (fstat(source->fd, &now))
 		return -errno;
-	*changed = now.st_size != then->st_size || now.st_ctim.tv_sec != then->st_ctim.tv_sec ||
-		   now.st_ctim.tv_nsec != then->st_ctim.tv_nsec;
+	*changed = now.st_size != then->st_size || !pmr_is_same_time(&now.st_ctim, &then->st_ctim);
 	if (*changed)
 		return 0;
 	ret = take_listing(source, &listing);
