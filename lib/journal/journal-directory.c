@@ -230,7 +230,8 @@ void pmr_journals_free(struct pmr_journals *journals)
 	free(journals);
 }
 
-static bool is_file_of(const struct pmr_journal_file *file, const struct pmr_filesystem *filesystem)
+bool pmr_journal_file_is_on(const struct pmr_journal_file *file,
+			    const struct pmr_filesystem *filesystem)
 {
 	if (file->filesystem_uuid && filesystem->uuid)
 		return !strcmp(file->filesystem_uuid, filesystem->uuid);
@@ -244,7 +245,7 @@ bool pmr_journal_is_of(const struct pmr_journal_entry *entry,
 	if (entry->state == PMR_JOURNAL_DAMAGED)
 		return true;
 	for (size_t i = 0; i < entry->n_files; i++)
-		if (is_file_of(&entry->files[i], filesystem))
+		if (pmr_journal_file_is_on(&entry->files[i], filesystem))
 			return true;
 	return false;
 }

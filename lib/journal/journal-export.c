@@ -59,13 +59,6 @@ void pmr_export_name(const struct pmr_journal_file *file, const struct pmr_journ
 
 /* ---- where */
 
-static bool is_of_file(const struct pmr_journal_file *file, const struct pmr_filesystem *fs)
-{
-	if (file->filesystem_uuid && fs->uuid)
-		return !strcmp(file->filesystem_uuid, fs->uuid);
-	return file->device && !strcmp(file->device, fs->device->name);
-}
-
 /*
  * Whether the directory lies on a filesystem that the journal is of, or on its device. One whose device is not found at all
  * is not attached here, and nothing can lie on it.
@@ -90,7 +83,8 @@ static int check_place(const struct exporting *e, const struct stat *st)
 	for (size_t i = 0; topology && !ret && i < topology->n_filesystems; i++) {
 		fs = topology->filesystems[i];
 		for (size_t j = 0; !ret && j < e->entry->n_files; j++) {
-			if (!is_of_file(&e->entry->files[j], fs) || !pmr_place_is_on(st, fs))
+			if (!pmr_journal_file_is_on(&e->entry->files[j], fs) ||
+			    !pmr_place_is_on(st, fs))
 				continue;
 			pmr_say(e->ctx, PMR_ERROR, "output-on-target", e->directory_name,
 				"lies on the damaged device %s: name a directory on another disk",
@@ -130,25 +124,10 @@ static int open_directory(struct exporting *e, const char *name, bool *made)
 static int read_piece(const struct exporting *e, const struct pmr_journal_piece *piece)
 {
 	struct pmr_record_header header;
-	uint64_t at;
-	size_t got;
 	int ret;
 
-	if (piece->length > PMR_CHUNK ||
-	    __builtin_add_overflow(piece->position, sizeof(header), &at))
-		return -EBADMSG;
-	ret = pmr_media_read_file(e->journal, piece->position, &header, sizeof(header), &got);
-	if (!ret &&
-	    (got != sizeof(header) || !pmr_record_is_header(&header) ||
-	     le32toh(header.type) != PMR_RECORD_BYTES || le64toh(header.length) != piece->length ||
-	     le64toh(header.position) != piece->offset))
-		ret = -EBADMSG;
-	if (!ret)
-		ret = pmr_media_read_file(e->journal, at, e->bytes, piece->length, &got);
-	if (!ret && (got != piece->length ||
-		     le32toh(header.payload_crc) != pmr_record_crc(e->bytes, piece->length)))
-		ret = -EBADMSG;
-	return ret;
+	ret = pmr_journal_read_bytes(e->journal, piece->position, &header, e->bytes, piece->length);
+	return !ret && le64toh(header.position) != piece->offset ? -EBADMSG : ret;
 }
 
 static int write_new(const struct exporting *e, const char *name, const void *bytes, size_t length)

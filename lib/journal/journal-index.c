@@ -90,11 +90,6 @@ static struct json_object *new_piece(const struct pmr_journal_file *file,
 				     const struct pmr_journal_piece *piece, size_t number,
 				     bool exported)
 {
-	static const char *const marks[] = {
-		[PMR_MARK_NONE] = "none",
-		[PMR_MARK_OPEN] = "open",
-		[PMR_MARK_DONE] = "done",
-	};
 	struct json_object *object = json_object_new_object();
 	char name[PMR_EXPORT_NAME];
 
@@ -106,7 +101,7 @@ static struct json_object *new_piece(const struct pmr_journal_file *file,
 	add(object, "length", json_object_new_uint64(piece->length));
 	add(object, "device_offset", json_object_new_uint64(piece->device_offset));
 	add(object, "method", json_object_new_string(pmr_method_name(piece->method)));
-	add(object, "mark", json_object_new_string(marks[piece->mark]));
+	add(object, "mark", json_object_new_string(pmr_mark_name(piece->mark)));
 	return object;
 }
 

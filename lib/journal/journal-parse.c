@@ -291,7 +291,8 @@ int pmr_journal_parse_outcome(struct json_object *object, struct pmr_journal_ent
 	return 0;
 }
 
-static struct pmr_journal_piece *find_piece(const struct pmr_journal_file *file, uint64_t position)
+struct pmr_journal_piece *pmr_journal_find_piece(const struct pmr_journal_file *file,
+						 uint64_t position)
 {
 	size_t low = 0, high = file->n_pieces, mid;
 
@@ -340,7 +341,7 @@ int pmr_journal_parse_mark(struct json_object *object, struct pmr_journal_entry 
 	file = &entry->files[index];
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		piece = pmr_document_number(json_object_array_get_idx(list, i), &position)
-				? find_piece(file, position)
+				? pmr_journal_find_piece(file, position)
 				: NULL;
 		if (!piece)
 			return -EBADMSG;

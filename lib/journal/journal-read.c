@@ -81,6 +81,29 @@ static int read_record(struct reader *r, uint64_t at)
 	return pmr_record_crc(r->payload, r->length) == le32toh(r->header.payload_crc);
 }
 
+int pmr_journal_read_bytes(int fd, uint64_t position, struct pmr_record_header *header, void *bytes,
+			   size_t length)
+{
+	struct pmr_record_header h;
+	uint64_t at;
+	size_t got;
+	int ret;
+
+	if (length > PMR_CHUNK || __builtin_add_overflow(position, sizeof(h), &at))
+		return -EBADMSG;
+	ret = pmr_media_read_file(fd, position, &h, sizeof(h), &got);
+	if (!ret && (got != sizeof(h) || !pmr_record_is_header(&h) ||
+		     le32toh(h.type) != PMR_RECORD_BYTES || le64toh(h.length) != length))
+		ret = -EBADMSG;
+	if (!ret)
+		ret = pmr_media_read_file(fd, at, bytes, length, &got);
+	if (!ret && (got != length || le32toh(h.payload_crc) != pmr_record_crc(bytes, length)))
+		ret = -EBADMSG;
+	if (!ret && header)
+		*header = h;
+	return ret;
+}
+
 /* ---- what the records say */
 
 static int parse_json(const struct reader *r, struct json_object **object)

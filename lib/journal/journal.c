@@ -5,7 +5,6 @@
  * A file of records. JOURNAL opens it, END closes it. Each file to be repaired has a FILE and a PATH, a BYTES for every
  * piece to be written, a MARK before and after the writes of pieces, and at last an OUTCOME.
  */
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -359,8 +358,6 @@ int pmr_journal_bytes(struct pmr_journal *journal, uint64_t file_offset, const v
 
 int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *bytes, size_t length)
 {
-	struct pmr_record_header header;
-	size_t got;
 	int ret;
 
 	if (journal->n_waiting) {
@@ -368,18 +365,10 @@ int pmr_journal_read(struct pmr_journal *journal, uint64_t *position, void *byte
 		if (ret)
 			return ret;
 	}
-	ret = pmr_media_read_file(journal->fd, *position, &header, sizeof(header), &got);
-	if (!ret && (got != sizeof(header) || !pmr_record_is_header(&header) ||
-		     le32toh(header.type) != PMR_RECORD_BYTES || le64toh(header.length) != length))
-		ret = -EBADMSG;
-	if (!ret)
-		ret = pmr_media_read_file(journal->fd, *position + sizeof(header), bytes, length,
-					  &got);
-	if (!ret && (got != length || le32toh(header.payload_crc) != pmr_record_crc(bytes, length)))
-		ret = -EBADMSG;
+	ret = pmr_journal_read_bytes(journal->fd, *position, NULL, bytes, length);
 	if (ret)
 		return fail(journal, "cannot be read back", ret);
-	*position += sizeof(header) + length;
+	*position += sizeof(struct pmr_record_header) + length;
 	return 0;
 }
 

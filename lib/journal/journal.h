@@ -78,7 +78,29 @@ int pmr_journal_parse_mark(struct json_object *object, struct pmr_journal_entry 
 /** pmr_journal_parse_mark_word() - which mark a MARK record is. Return: whether it is one. */
 bool pmr_journal_parse_mark_word(struct json_object *object, enum pmr_mark *mark);
 
+/** pmr_journal_find_piece() - the piece of a file whose record is at a place of the journal, or NULL */
+struct pmr_journal_piece *pmr_journal_find_piece(const struct pmr_journal_file *file,
+						 uint64_t position);
+
+/* ---- journal-directory.c */
+
+/** pmr_journal_file_is_on() - whether a file of a journal lay on a filesystem, see pmr_journal_is_of() */
+bool pmr_journal_file_is_on(const struct pmr_journal_file *file,
+			    const struct pmr_filesystem *filesystem);
+
 /* ---- journal-read.c */
+
+/**
+ * pmr_journal_read_bytes() - the bytes of a BYTES record, checked
+ * @fd: the journal
+ * @position: of the record's header
+ * @header: result, or NULL
+ * @length: what the record must have, at most PMR_CHUNK
+ *
+ * Return: 0; -EBADMSG: it is no such record, or not whole; -errno.
+ */
+int pmr_journal_read_bytes(int fd, uint64_t position, struct pmr_record_header *header, void *bytes,
+			   size_t length);
 
 /**
  * pmr_journal_parse() - read all records of a journal

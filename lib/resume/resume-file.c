@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "resume.h"
+#include "journal/journal.h"
 #include "scan/scan.h"
 
 /* what was found out of one file, while it is looked at */
@@ -404,7 +405,8 @@ static int judge_pieces(struct subject *s, struct pmr_media *media)
 	bare.listed = &none;
 	for (size_t i = 0; !ret && i < s->was->n_pieces; i++) {
 		piece = &s->was->pieces[i];
-		ret = pmr_resume_read(s->resume, piece, s->resume->expected);
+		ret = pmr_journal_read_bytes(s->resume->journal, piece->position, NULL,
+					     s->resume->expected, piece->length);
 		if (!ret)
 			ret = pmr_resume_examine(s->filesystem->device->from_file ? &bare : &look,
 						 piece, s->resume->expected, &evidence);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is found of a piece of an interrupted repair: where it lies, and what its sectors hold. */
 
-#include <endian.h>
 #include <errno.h>
 #include <linux/fiemap.h>
 #include <string.h>
@@ -11,27 +10,6 @@
 #include "resume.h"
 
 #define LOOP_MAJOR 7 /* linux/major.h */
-
-int pmr_resume_read(const struct pmr_resume *resume, const struct pmr_journal_piece *piece,
-		    void *bytes)
-{
-	size_t length = (size_t)piece->length, got;
-	struct pmr_record_header header;
-	int ret;
-
-	if (length > PMR_CHUNK)
-		return -EBADMSG;
-	ret = pmr_media_read_file(resume->journal, piece->position, &header, sizeof(header), &got);
-	if (!ret && (got != sizeof(header) || !pmr_record_is_header(&header) ||
-		     le64toh(header.length) != length))
-		ret = -EBADMSG;
-	if (!ret)
-		ret = pmr_media_read_file(resume->journal, piece->position + sizeof(header), bytes,
-					  length, &got);
-	if (!ret && (got != length || le32toh(header.payload_crc) != pmr_record_crc(bytes, length)))
-		ret = -EBADMSG;
-	return ret;
-}
 
 /* ---- where it lies */
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "resume.h"
+#include "journal/journal.h"
 #include "memory/zeroed.h"
 
 struct run {
@@ -28,15 +29,6 @@ struct work {
 };
 
 /* ---- right before a write */
-
-static const struct pmr_journal_piece *find_piece(const struct pmr_journal_file *was,
-						  uint64_t position)
-{
-	for (size_t i = 0; i < was->n_pieces; i++)
-		if (was->pieces[i].position == position)
-			return &was->pieces[i];
-	return NULL;
-}
 
 static bool is_punched(const struct pmr_chunk *chunk)
 {
@@ -64,7 +56,7 @@ static const char *look(struct pmr_writer *writer, struct pmr_places *places,
 {
 	const struct pmr_resume_look *at = writer->look_data;
 	const struct pmr_device *device = at->filesystem->device;
-	const struct pmr_journal_piece *piece = find_piece(at->of->was, chunk->piece);
+	const struct pmr_journal_piece *piece = pmr_journal_find_piece(at->of->was, chunk->piece);
 	static const struct pmr_ranges none;
 	struct pmr_evidence evidence;
 	enum pmr_verdict verdict;

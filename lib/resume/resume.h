@@ -90,10 +90,6 @@ struct pmr_resume_look {
 	const struct pmr_ranges *listed;
 };
 
-/** pmr_resume_read() - the bytes of a piece out of the journal. Return: 0; -EBADMSG; -errno. */
-int pmr_resume_read(const struct pmr_resume *resume, const struct pmr_journal_piece *piece,
-		    void *bytes);
-
 /**
  * pmr_resume_examine() - what is found of a piece
  * @expected: its bytes
