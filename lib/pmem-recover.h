@@ -73,10 +73,10 @@ struct pmr_message {
 
 /**
  * struct pmr_progress - how far long work has come
- * @phase: static word: "scan", "salvage", "repair"
+ * @phase: static word: "scan", "inodes", "names", "salvage", "repair"
  * @object: what is being worked on, or NULL
- * @done: units done; files for a scan, else bytes
- * @total: units in all, 0 when not known
+ * @done: units done: files for "scan", inodes, names, else bytes
+ * @total: units in all, or about so many; 0 when not known
  */
 struct pmr_progress {
 	const char *phase;
@@ -115,6 +115,18 @@ void pmr_set_cancel(struct pmr_ctx *ctx, const volatile sig_atomic_t *flag);
 
 /** pmr_is_cancelled() - whether the flag of pmr_set_cancel() is set */
 bool pmr_is_cancelled(const struct pmr_ctx *ctx);
+
+/** enum pmr_lookup_by - how the owners of bad bytes are found */
+enum pmr_lookup_by {
+	PMR_LOOKUP_AUTO, /* the filesystem is asked, and its files are walked where it does not tell (the default) */
+	PMR_LOOKUP_WALK, /* every file is asked for its extents */
+};
+
+/** pmr_set_lookup() - how owners are found; both ways give the same answer, at different costs */
+void pmr_set_lookup(struct pmr_ctx *ctx, enum pmr_lookup_by lookup);
+
+/** pmr_set_threads() - how many threads may look for owners; 0 for one for each processor (the default) */
+void pmr_set_threads(struct pmr_ctx *ctx, unsigned int threads);
 
 /** pmr_version() - this library's version, e.g. "0.1.0"; static storage */
 const char *pmr_version(void);
@@ -390,6 +402,16 @@ enum pmr_dax {
 	PMR_DAX_INODE, /* dax=inode: file by file, see statx STATX_ATTR_DAX */
 };
 
+/** enum pmr_way - how the owners of a filesystem's bad bytes were found */
+enum pmr_way {
+	PMR_WAY_NONE, /* not looked for */
+	PMR_WAY_REVERSE_MAP, /* XFS with rmapbt was asked (GETFSMAP) */
+	PMR_WAY_INODE_TABLE, /* one pass over ext4's inodes */
+	PMR_WAY_WALK, /* every file was asked for its extents (FIEMAP) */
+};
+/** pmr_way_name() - the report's word; NULL for PMR_WAY_NONE */
+const char *pmr_way_name(enum pmr_way way);
+
 /**
  * struct pmr_filesystem - a filesystem on one device
  * @type: libblkid's or, mounted, the kernel's word: "xfs", "ext4", ...
@@ -405,6 +427,7 @@ enum pmr_dax {
  * @device: the device below
  * @start: offset of its byte 0 on @device (a partition's start)
  * @size: bytes of its block device
+ * @way: how a scan of all of it, or a location, found owners the last time
  */
 struct pmr_filesystem {
 	char *type;
@@ -420,6 +443,7 @@ struct pmr_filesystem {
 	struct pmr_device *device;
 	uint64_t start;
 	uint64_t size;
+	enum pmr_way way;
 };
 
 /**
@@ -590,11 +614,31 @@ enum pmr_owner {
 /** pmr_owner_name() - the report's word; NULL for PMR_OWNER_NOT_ASKED */
 const char *pmr_owner_name(enum pmr_owner owner);
 
-/** struct pmr_owned - a bad range, or the part of one that has one kind of owner */
+/** enum pmr_part - what of an inode lies in metadata */
+enum pmr_part {
+	PMR_PART_NONE, /* no inode's, or the filesystem does not tell */
+	PMR_PART_DIRECTORY, /* names in a directory */
+	PMR_PART_SYMLINK, /* the target of a long symbolic link */
+	PMR_PART_ATTRIBUTES, /* extended attributes */
+	PMR_PART_EXTENTS, /* where its data lies: extent tree, indirect blocks */
+	PMR_PART_INODE, /* the inode itself, and data that lies in it */
+};
+/** pmr_part_name() - the report's word; NULL for PMR_PART_NONE */
+const char *pmr_part_name(enum pmr_part part);
+
+/**
+ * struct pmr_owned - a bad range, or the part of one that has one kind of owner
+ * @part: of PMR_OWNER_METADATA
+ * @inode: of metadata that is one inode's, and of a file that no name was found for; else 0. Of several the first
+ * @path: of @inode, or NULL
+ */
 struct pmr_owned {
 	struct pmr_device *device;
 	struct pmr_range range;
 	enum pmr_owner owner;
+	enum pmr_part part;
+	uint64_t inode;
+	char *path;
 };
 
 /**
@@ -726,6 +770,7 @@ enum pmr_base {
  * @filesystem: what lies there, or NULL
  * @owner: PMR_OWNER_FILE: see @file; PMR_OWNER_NAMESPACE: info block, page map or partition table;
  *         PMR_OWNER_NOT_ASKED: outside every namespace or filesystem
+ * @part: of PMR_OWNER_METADATA, what of @inode
  * @inode: of the file, 0 where it is not known; known without @file for a file that no walk can meet
  * @file: the file, without losses; belongs to the location, or NULL; a block that several own is as many places
  * @file_offset: first byte in @file, or PMR_NO_ADDRESS
@@ -743,6 +788,7 @@ struct pmr_place {
 	uint64_t address;
 	struct pmr_filesystem *filesystem;
 	enum pmr_owner owner;
+	enum pmr_part part;
 	uint64_t inode;
 	struct pmr_file *file;
 	uint64_t file_offset;

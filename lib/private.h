@@ -13,6 +13,14 @@
 
 /* ---- context.c */
 
+/* What is said and told through a context may be so by several threads at a time; the functions set hear one by one. */
+
+/** pmr_ctx_lookup() - see pmr_set_lookup() */
+enum pmr_lookup_by pmr_ctx_lookup(const struct pmr_ctx *ctx);
+
+/** pmr_ctx_threads() - see pmr_set_threads(); at least 1, at most 64 */
+unsigned int pmr_ctx_threads(const struct pmr_ctx *ctx);
+
 /** pmr_say() - tell the user one thing; @code is a kebab-case literal, @object and the text as struct pmr_message */
 void pmr_say(struct pmr_ctx *ctx, enum pmr_level level, const char *code, const char *object,
 	     const char *format, ...) PMR_PRINTF(5, 6);
@@ -264,13 +272,13 @@ int pmr_sieve_intersect(const struct pmr_sieve *sieve, const struct pmr_extent *
 /* ---- walk.c */
 
 /**
- * struct pmr_walk_entry - a regular file or a directory met by a walk; all of it lives only during the call
+ * struct pmr_old_walk_entry - a regular file or a directory met by a walk; all of it lives only during the call
  * @path: as the walk's path was given, with what lies below it
  * @dirfd: the directory that @name is in; of a directory: itself, open
  * @name: of a directory: "."
  * @st: tells which of the two it is
  */
-struct pmr_walk_entry {
+struct pmr_old_walk_entry {
 	const char *path;
 	int dirfd;
 	const char *name;
@@ -278,7 +286,7 @@ struct pmr_walk_entry {
 };
 
 /**
- * pmr_walk() - call @fn for a directory and every regular file and directory below it, within one filesystem
+ * pmr_old_walk() - call @fn for a directory and every regular file and directory below it, within one filesystem
  * @complete: set false where a directory could not be read; said through the context
  *
  * A directory is told before what is in it. Follows no symbolic link, opens nothing but directories. Stops when @fn
@@ -286,8 +294,9 @@ struct pmr_walk_entry {
  *
  * Return: 0, what @fn returned, -ENOMEM.
  */
-int pmr_walk(struct pmr_ctx *ctx, const char *path,
-	     int (*fn)(void *data, const struct pmr_walk_entry *entry), void *data, bool *complete);
+int pmr_old_walk(struct pmr_ctx *ctx, const char *path,
+		 int (*fn)(void *data, const struct pmr_old_walk_entry *entry), void *data,
+		 bool *complete);
 
 /* ---- owner.c: GETFSMAP */
 

@@ -2,11 +2,15 @@
 /* The context: who hears messages and progress, and whether to stop. */
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "private.h"
+
+#define MAX_THREADS 64u
 
 struct pmr_ctx {
 	pmr_message_fn message_fn;
@@ -16,6 +20,9 @@ struct pmr_ctx {
 	const volatile sig_atomic_t *cancel;
 	struct pmr_rwf rwf;
 	struct pmr_freezer freezer;
+	enum pmr_lookup_by lookup;
+	unsigned int threads;
+	pthread_mutex_t telling; /* one message, one step of progress at a time */
 };
 
 int pmr_new(struct pmr_ctx **ctx)
@@ -24,12 +31,16 @@ int pmr_new(struct pmr_ctx **ctx)
 
 	if (!made)
 		return -ENOMEM;
+	pthread_mutex_init(&made->telling, NULL);
 	*ctx = made;
 	return 0;
 }
 
 void pmr_unref(struct pmr_ctx *ctx)
 {
+	if (!ctx)
+		return;
+	pthread_mutex_destroy(&ctx->telling);
 	free(ctx);
 }
 
@@ -58,6 +69,34 @@ void pmr_set_freezer(struct pmr_ctx *ctx, const struct pmr_freezer *freezer)
 const struct pmr_freezer *pmr_ctx_freezer(struct pmr_ctx *ctx)
 {
 	return ctx->freezer.run ? &ctx->freezer : NULL;
+}
+
+void pmr_set_lookup(struct pmr_ctx *ctx, enum pmr_lookup_by lookup)
+{
+	ctx->lookup = lookup;
+}
+
+enum pmr_lookup_by pmr_ctx_lookup(const struct pmr_ctx *ctx)
+{
+	return ctx->lookup;
+}
+
+void pmr_set_threads(struct pmr_ctx *ctx, unsigned int threads)
+{
+	ctx->threads = threads;
+}
+
+unsigned int pmr_ctx_threads(const struct pmr_ctx *ctx)
+{
+	unsigned int threads = ctx->threads;
+	cpu_set_t set;
+
+	if (!threads)
+		threads =
+			sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned int)CPU_COUNT(&set);
+	if (!threads)
+		return 1;
+	return threads < MAX_THREADS ? threads : MAX_THREADS;
 }
 
 struct pmr_rwf *pmr_ctx_rwf(struct pmr_ctx *ctx)
@@ -91,7 +130,9 @@ void pmr_say(struct pmr_ctx *ctx, enum pmr_level level, const char *code, const 
 
 	/* Without memory the bare format still says more than silence. */
 	message.text = length < 0 ? format : text;
+	pthread_mutex_lock(&ctx->telling);
 	ctx->message_fn(ctx->message_data, &message);
+	pthread_mutex_unlock(&ctx->telling);
 	if (length >= 0)
 		free(text);
 	errno = saved;
@@ -104,6 +145,9 @@ void pmr_tell_progress(struct pmr_ctx *ctx, const char *phase, const char *objec
 		.phase = phase, .object = object, .done = done, .total = total
 	};
 
-	if (ctx->progress_fn)
-		ctx->progress_fn(ctx->progress_data, &progress);
+	if (!ctx->progress_fn)
+		return;
+	pthread_mutex_lock(&ctx->telling);
+	ctx->progress_fn(ctx->progress_data, &progress);
+	pthread_mutex_unlock(&ctx->telling);
 }

@@ -103,7 +103,7 @@ static uint64_t bytes_of(const struct pmr_file *file, bool *is_shared)
 	return bytes;
 }
 
-static int look_at_file(struct asking *a, const struct pmr_walk_entry *entry)
+static int look_at_file(struct asking *a, const struct pmr_old_walk_entry *entry)
 {
 	struct pmr_scanner *scanner = &a->l->scanner;
 	const struct pmr_file *before, *file;
@@ -127,7 +127,7 @@ static int look_at_file(struct asking *a, const struct pmr_walk_entry *entry)
 	return a->claimed >= a->wanted && !a->is_shared && !a->names ? ALL_KNOWN : 0;
 }
 
-static int look_at_entry(void *data, const struct pmr_walk_entry *entry)
+static int look_at_entry(void *data, const struct pmr_old_walk_entry *entry)
 {
 	struct asking *a = data;
 
@@ -142,7 +142,7 @@ static int walk(struct asking *a)
 	bool complete = true;
 	int ret;
 
-	ret = pmr_walk(a->l->ctx, a->filesystem->mountpoint, look_at_entry, a, &complete);
+	ret = pmr_old_walk(a->l->ctx, a->filesystem->mountpoint, look_at_entry, a, &complete);
 	if (ret == -ECANCELED || !complete)
 		scanner->scan->complete = false;
 	return ret == ALL_KNOWN || ret == -ECANCELED ? 0 : ret;

@@ -249,6 +249,8 @@ void pmr_scan_free(struct pmr_scan *scan)
 	for (i = 0; i < scan->n_files; i++)
 		free_file(scan->files[i]);
 	free(scan->files);
+	for (i = 0; i < scan->n_owned; i++)
+		free(scan->owned[i].path);
 	free(scan->owned);
 	free(scan->devices);
 	free(scan);
@@ -279,4 +281,27 @@ const char *pmr_owner_name(enum pmr_owner owner)
 	};
 
 	return (size_t)owner < sizeof(names) / sizeof(names[0]) ? names[owner] : "unknown";
+}
+
+const char *pmr_part_name(enum pmr_part part)
+{
+	static const char *const names[] = {
+		[PMR_PART_NONE] = NULL,		[PMR_PART_DIRECTORY] = "directory",
+		[PMR_PART_SYMLINK] = "symlink", [PMR_PART_ATTRIBUTES] = "attributes",
+		[PMR_PART_EXTENTS] = "extents", [PMR_PART_INODE] = "inode",
+	};
+
+	return (size_t)part < sizeof(names) / sizeof(names[0]) ? names[part] : NULL;
+}
+
+const char *pmr_way_name(enum pmr_way way)
+{
+	static const char *const names[] = {
+		[PMR_WAY_NONE] = NULL,
+		[PMR_WAY_REVERSE_MAP] = "reverse-map",
+		[PMR_WAY_INODE_TABLE] = "inode-table",
+		[PMR_WAY_WALK] = "walk",
+	};
+
+	return (size_t)way < sizeof(names) / sizeof(names[0]) ? names[way] : NULL;
 }

@@ -238,7 +238,7 @@ struct tree {
 	struct pmr_view *view;
 };
 
-static int look_at_entry(void *data, const struct pmr_walk_entry *entry)
+static int look_at_entry(void *data, const struct pmr_old_walk_entry *entry)
 {
 	struct tree *tree = data;
 
@@ -293,7 +293,7 @@ static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const ch
 		view->is_whole = true;
 	if (!view->wide.n || view->is_walked)
 		return 0;
-	ret = pmr_walk(scanner->ctx, path, look_at_entry, &tree, &complete);
+	ret = pmr_old_walk(scanner->ctx, path, look_at_entry, &tree, &complete);
 	if (!complete)
 		scanner->scan->complete = false;
 	view->is_walked = !ret && complete && view->is_whole;

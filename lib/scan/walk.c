@@ -28,7 +28,7 @@ struct frame {
 
 struct walk {
 	struct pmr_ctx *ctx;
-	int (*fn)(void *data, const struct pmr_walk_entry *entry);
+	int (*fn)(void *data, const struct pmr_old_walk_entry *entry);
 	void *data;
 	bool *complete;
 	int fd; /* the directory of the top frame */
@@ -95,7 +95,7 @@ static int remember(struct frame *frame, const char *name)
 
 static int meet_file(struct walk *w, const char *name, const struct stat *st)
 {
-	struct pmr_walk_entry entry = { .dirfd = w->fd, .name = name, .st = st };
+	struct pmr_old_walk_entry entry = { .dirfd = w->fd, .name = name, .st = st };
 	size_t length = w->path_length;
 	int ret;
 
@@ -110,7 +110,7 @@ static int meet_file(struct walk *w, const char *name, const struct stat *st)
 
 static int meet_directory(struct walk *w, const struct stat *st)
 {
-	struct pmr_walk_entry entry = { .path = w->path, .dirfd = w->fd, .name = ".", .st = st };
+	struct pmr_old_walk_entry entry = { .path = w->path, .dirfd = w->fd, .name = ".", .st = st };
 
 	return w->fn(w->data, &entry);
 }
@@ -288,8 +288,8 @@ static void leave(struct walk *w)
 		pop(w);
 }
 
-int pmr_walk(struct pmr_ctx *ctx, const char *path,
-	     int (*fn)(void *data, const struct pmr_walk_entry *entry), void *data, bool *complete)
+int pmr_old_walk(struct pmr_ctx *ctx, const char *path,
+	     int (*fn)(void *data, const struct pmr_old_walk_entry *entry), void *data, bool *complete)
 {
 	struct walk w = { .ctx = ctx, .fn = fn, .data = data, .complete = complete, .fd = -1 };
 	struct stat st;

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who owns bytes of a filesystem, asked of the filesystem itself, at the cost of the bytes and not of the files:
+ *
+ *   claim.c    pure: claims sorted, joined, and what none of them covers
+ *   fsmap.c    GETFSMAP: XFS with rmapbt tells all, every other one free space and metadata
+ *   ext4.c     one pass over ext4's inode table
+ *   lookup.c   both behind one table, by type of filesystem
+ *   handle.c   an inode opened by its number
+ *   walk.c     every name of a tree and its inode number, by several threads
+ *
+ * What they tell was true a moment ago: before it is reported, the live file is asked (see lib/scan/find.c).
+ */
+#ifndef PMR_OWNER_H
+#define PMR_OWNER_H
+
+#include "private.h"
+
+/* ---- claim.c: pure */
+
+/**
+ * struct pmr_claim - what has a range of a filesystem, as the filesystem tells it
+ * @range: in offsets from the filesystem's byte 0
+ * @owner: PMR_OWNER_FILE, _UNWRITTEN, _FREE, _METADATA, _LOG; PMR_OWNER_UNKNOWN: nobody told
+ * @part: of metadata, what of @inode it is
+ * @inode: of a file's data, and of metadata that is one inode's; 0 for none
+ * @generation: of @inode, as FS_IOC_GETVERSION gives it
+ */
+struct pmr_claim {
+	struct pmr_range range;
+	enum pmr_owner owner;
+	enum pmr_part part;
+	uint64_t inode;
+	uint32_t generation;
+};
+
+/** struct pmr_claims - a growing list of claims; zero-initialise, free() its v */
+struct pmr_claims {
+	struct pmr_claim *v;
+	size_t n;
+	size_t alloc;
+};
+
+/** pmr_claims_add() - append. Return: 0, -ENOMEM. */
+int pmr_claims_add(struct pmr_claims *claims, const struct pmr_claim *claim);
+
+/**
+ * pmr_claims_add_parts() - append a claim for each part of a list that it has
+ * @wanted: normal
+ * @claim: its range is cut to each part
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_claims_add_parts(struct pmr_claims *claims, const struct pmr_ranges *wanted,
+			 const struct pmr_claim *claim);
+
+/** pmr_claims_settle() - sort by place, then inode; join what touches and says the same; drop what is there twice */
+void pmr_claims_settle(struct pmr_claims *claims);
+
+/**
+ * pmr_claims_rest() - the parts of a list that no claim but PMR_OWNER_UNKNOWN has
+ * @wanted: normal
+ * @rest: gains them, normal
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_claims_rest(const struct pmr_claims *claims, const struct pmr_ranges *wanted,
+		    struct pmr_ranges *rest);
+
+/* ---- fsmap.c */
+
+/**
+ * pmr_fsmap_claims() - who has ranges of a filesystem, by its own reverse map
+ * @fd: any open file or directory of it
+ * @wanted: normal, in offsets from the filesystem's byte 0
+ * @claims: gains claims, in any order: all owners of a shared block; none for what is not told
+ *
+ * XFS since 4.12, with owners where it was made with rmapbt and for CAP_SYS_ADMIN alone; ext4 since 4.15, without.
+ *
+ * Return: 0, also where nothing was told; -ECANCELED; -ENOMEM.
+ */
+int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wanted,
+		     struct pmr_claims *claims);
+
+/* ---- ext4.c */
+
+/**
+ * pmr_ext4_claims() - which inodes of an ext2, ext3 or ext4 have ranges of it, by one pass over its inode table
+ * @path: its block device, or an image of one
+ * @wanted: normal, in offsets from the filesystem's byte 0
+ * @threads: how many may work at it
+ * @claims: gains claims, in any order: FILE and UNWRITTEN of regular files; METADATA with a part of directories, long
+ *          symbolic links, blocks of attributes (each inode that shares one, and inodes of values), extent trees and
+ *          indirect blocks, and PMR_PART_INODE for each inode in use whose own bytes in the table are wanted, which is also
+ *          where inline data lies; METADATA without an inode, LOG, for what the reserved inodes have (journal,
+ *          resize, quota, orphan file). Deleted files that are still open are among them
+ *
+ * Reads metadata through the page cache of the block device, which is where a mounted filesystem has it: to be called
+ * after syncfs(2). The reserved inodes are asked first, and where they have it all there is no pass. Tells progress as
+ * phase "inodes".
+ *
+ * Return: 0: every inode was looked at; -EUCLEAN: some could not be read or make no sense, and others may have more
+ * than @claims tells; -ECANCELED; -EACCES, -EPERM; -EOPNOTSUPP (features that libext2fs does not know); -ENOMEM; other
+ * errors of opening it.
+ */
+int pmr_ext4_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
+		    unsigned int threads, struct pmr_claims *claims);
+
+/* ---- lookup.c */
+
+/**
+ * pmr_lookup() - ask a filesystem who has ranges of it
+ * @fd: any open file or directory of it
+ * @wanted: normal, in offsets from its byte 0
+ * @claims: result, settled; covers all of @wanted, with PMR_OWNER_UNKNOWN where nobody told; a shared block has a claim of
+ *          each owner
+ * @way: how they were found; PMR_WAY_WALK: what is unknown may be a file's, and only a walk can tell. Otherwise what is
+ *       unknown is no file's that the filesystem knows of
+ *
+ * Return: 0; -ECANCELED; -ENOMEM. What kept it from asking is said.
+ */
+int pmr_lookup(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
+	       const struct pmr_ranges *wanted, struct pmr_claims *claims, enum pmr_way *way);
+
+/* ---- handle.c */
+
+/**
+ * pmr_handle_open() - open a regular file or directory by its inode's number, whatever its names are
+ * @fd: any open file or directory of its filesystem
+ * @generation: of the inode
+ *
+ * Needs CAP_DAC_READ_SEARCH in the first user namespace. Return: a descriptor; -ESTALE: there is no such inode (any
+ * more); -EPERM; -EINVAL: it is neither; other negative errno.
+ */
+int pmr_handle_open(const struct pmr_filesystem *filesystem, int fd, uint64_t inode,
+		    uint32_t generation);
+
+/* ---- walk.c */
+
+/**
+ * struct pmr_walk_entry - a name met by a walk; all of it lives only during the call
+ * @path: as the walk's path was given, with what lies below it
+ * @dirfd: the directory that @name is in; of the walk's own root: the root itself
+ * @name: of the root: "."
+ * @inode: the number that the directory has for it: of a mountpoint, of what is hidden below the mount
+ * @type: DT_REG, DT_DIR, DT_LNK, ...; DT_UNKNOWN where the filesystem does not say
+ * @worker: which of the threads met it, from 0
+ */
+struct pmr_walk_entry {
+	const char *path;
+	int dirfd;
+	const char *name;
+	uint64_t inode;
+	unsigned char type;
+	unsigned int worker;
+};
+
+/**
+ * struct pmr_walker - what a walk is made for
+ * @wants: whether @meet is to be called for an entry; NULL for every one. Called for each name, so to be fast
+ * @meet: what to do with it; anything but 0 stops the walk
+ * @data: for both, which are called by several threads at a time
+ * @threads: how many; 1 is the calling one alone
+ */
+struct pmr_walker {
+	bool (*wants)(void *data, uint64_t inode, unsigned char type);
+	int (*meet)(void *data, const struct pmr_walk_entry *entry);
+	void *data;
+	unsigned int threads;
+};
+
+/**
+ * pmr_walk() - meet the names of a directory and of all below it, within one filesystem
+ * @fd: the directory, open for reading; stays the caller's
+ * @path: its path, where names begin
+ * @total: of names, for progress; 0 where it is not known
+ * @complete: set false where a directory could not be read; said through the context
+ *
+ * Reads directories alone (getdents64), of each no more at a time than a buffer, and asks nothing of what is in them
+ * but of subdirectories, which are opened below their parent, by no path: names of any length and depth. Follows no
+ * symbolic link, goes into no other filesystem and opens nothing that could mount one. Memory is bounded by depth and threads,
+ * not by names. Tells progress as phase "names".
+ *
+ * Return: 0, what @meet returned, -ECANCELED (@complete is then false), -ENOMEM.
+ */
+int pmr_walk(struct pmr_ctx *ctx, int fd, const char *path, uint64_t total,
+	     const struct pmr_walker *walker, bool *complete);
+
+#endif
