@@ -269,6 +269,8 @@ static int start(struct cli *cli, const volatile sig_atomic_t *cancel)
 	pmr_set_message_fn(cli->ctx, hear, cli);
 	pmr_set_progress_fn(cli->ctx, progress_update, &cli->progress);
 	pmr_set_cancel(cli->ctx, cancel);
+	pmr_set_threads(cli->ctx, cli->options.threads);
+	pmr_set_lookup(cli->ctx, cli->options.lookup);
 	if (pmr_set_recovery_flag(cli->ctx, cli->options.recovery_flag))
 		return CLI_USAGE;
 	cli->report.recovery = pmr_get_recovery(cli->ctx);

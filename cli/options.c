@@ -2,6 +2,7 @@
 /* The popt tables, and the only use of popt. */
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,8 @@ enum option {
 	OPT_ALL,
 	OPT_SET_ASIDE,
 	OPT_EXPORT,
+	OPT_THREADS,
+	OPT_LOOKUP,
 };
 
 #define TABLE(table, title)                                                         \
@@ -70,6 +73,15 @@ static const struct poptOption badblocks_table[] = {
 	VALUE("badblocks", OPT_BADBLOCKS,
 	      "take the device's badblocks from \"sector count\" lines in FILE, - for standard input",
 	      "FILE"),
+	POPT_TABLEEND
+};
+
+static const struct poptOption lookup_table[] = {
+	VALUE("threads", OPT_THREADS,
+	      "how many threads look for owners; one for each processor is the default", "N"),
+	VALUE("lookup", OPT_LOOKUP,
+	      "auto, the default, asks the filesystem who owns what is bad; walk asks each of its files",
+	      "auto|walk"),
 	POPT_TABLEEND
 };
 
@@ -158,10 +170,10 @@ static const struct poptOption journal_table[] = {
 
 const struct poptOption options_plain[] = { TABLE(common_table, "Options:"), POPT_TABLEEND };
 
-const struct poptOption options_locate[] = { TABLE(locate_table, "Locate options:"),
-					     TABLE(badblocks_table, "Options:"),
-					     TABLE(common_table, "Common options:"),
-					     POPT_TABLEEND };
+const struct poptOption options_locate[] = {
+	TABLE(locate_table, "Locate options:"), TABLE(badblocks_table, "Options:"),
+	TABLE(lookup_table, NULL), TABLE(common_table, "Common options:"), POPT_TABLEEND
+};
 
 const struct poptOption options_salvage[] = {
 	TABLE(salvage_table, "Salvage options:"), TABLE(badblocks_table, "Options:"),
@@ -179,17 +191,19 @@ const struct poptOption options_journal[] = { TABLE(journal_table, "Journal opti
 					      POPT_TABLEEND };
 
 const struct poptOption options_scan[] = { TABLE(badblocks_table, "Options:"),
-					   TABLE(directory_table, NULL),
+					   TABLE(lookup_table, NULL), TABLE(directory_table, NULL),
 					   TABLE(common_table, "Common options:"), POPT_TABLEEND };
 
 const struct poptOption options_badblocks[] = { TABLE(badblocks_table, "Options:"),
 						TABLE(common_table, "Common options:"),
 						POPT_TABLEEND };
 
-const struct poptOption options_repair[] = {
-	TABLE(repair_table, "Repair options:"), TABLE(badblocks_table, "Options:"),
-	TABLE(flag_table, NULL), TABLE(common_table, "Common options:"), POPT_TABLEEND
-};
+const struct poptOption options_repair[] = { TABLE(repair_table, "Repair options:"),
+					     TABLE(badblocks_table, "Options:"),
+					     TABLE(lookup_table, NULL),
+					     TABLE(flag_table, NULL),
+					     TABLE(common_table, "Common options:"),
+					     POPT_TABLEEND };
 
 /* Where an option without a value of its own goes. */
 static bool *flag_of(struct options *options, int option)
@@ -346,6 +360,25 @@ static int set_keep(struct options *options, const char *value)
 	return 0;
 }
 
+/* What the library does not use, it need not be told. */
+static int set_threads(struct options *options, const char *value)
+{
+	uint64_t threads;
+
+	if (parse_number(value, 10, &threads) || threads == 0)
+		return -EINVAL;
+	options->threads = threads < UINT_MAX ? (unsigned int)threads : UINT_MAX;
+	return 0;
+}
+
+static int set_lookup(struct options *options, const char *value)
+{
+	if (strcmp(value, "auto") && strcmp(value, "walk"))
+		return -EINVAL;
+	options->lookup = value[0] == 'w' ? PMR_LOOKUP_WALK : PMR_LOOKUP_AUTO;
+	return 0;
+}
+
 static int set_address(struct options *options, const char *value)
 {
 	if (parse_number(value, 16, &options->address))
@@ -364,6 +397,8 @@ static const struct value {
 	{ OPT_VERIFY_BACKUP, set_verify, "--verify-backup is window, full or none" },
 	{ OPT_METHOD, set_method, "--method is auto, flag, write, punch or device" },
 	{ OPT_KEEP, set_keep, "--keep is a number of days, or forever" },
+	{ OPT_THREADS, set_threads, "--threads is a number, at least 1" },
+	{ OPT_LOOKUP, set_lookup, "--lookup is auto or walk" },
 	{ OPT_RECOVERY_FLAG, set_recovery_flag,
 	  "--recovery-flag is auto, never or one bit such as 0x20" },
 	{ OPT_FILL, set_fill, "--fill is a byte, 0 to 255 or 0x00 to 0xff" },

@@ -48,6 +48,8 @@ struct options {
 	bool all;
 	bool set_aside;
 	char *export;
+	unsigned int threads;
+	enum pmr_lookup_by lookup;
 	char **args;
 	size_t n_args;
 };
