@@ -6,7 +6,10 @@
  *   fsmap.c    GETFSMAP: XFS with rmapbt tells all, every other one free space and metadata
  *   ext4.c     one pass over ext4's inode table
  *   lookup.c   both behind one table, by type of filesystem
+ *   xfs.c      what an XFS tells of itself
  *   handle.c   an inode opened by its number
+ *   open-files.c  who has files open that have no name (open-files.h)
+ *   root.c     all of a filesystem, and what of it other mounts hide
  *   walk.c     every name of a tree and its inode number, by several threads
  *
  * What they tell was true a moment ago: before it is reported, the live file is asked (see lib/scan/find.c).
@@ -15,6 +18,7 @@
 #define PMR_OWNER_H
 
 #include "private.h"
+#include "owner/open-files.h"
 
 /* ---- claim.c: pure */
 
@@ -66,6 +70,16 @@ void pmr_claims_settle(struct pmr_claims *claims);
  */
 int pmr_claims_rest(const struct pmr_claims *claims, const struct pmr_ranges *wanted,
 		    struct pmr_ranges *rest);
+
+/**
+ * pmr_claims_without() - what is left of claims where a list is cut out of them
+ * @ranges: normal
+ * @left: gains it, unsettled
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_claims_without(const struct pmr_claims *claims, const struct pmr_ranges *ranges,
+		       struct pmr_claims *left);
 
 /* ---- fsmap.c */
 
@@ -122,6 +136,9 @@ int pmr_ext4_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_rang
 int pmr_lookup(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
 	       const struct pmr_ranges *wanted, struct pmr_claims *claims, enum pmr_way *way);
 
+/** pmr_may_ask_xfs() - whether this process has CAP_SYS_ADMIN, without which XFS tells nobody of owners */
+bool pmr_may_ask_xfs(void);
+
 /* ---- handle.c */
 
 /**
@@ -134,6 +151,55 @@ int pmr_lookup(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int
  */
 int pmr_handle_open(const struct pmr_filesystem *filesystem, int fd, uint64_t inode,
 		    uint32_t generation);
+
+/* ---- root.c */
+
+/**
+ * struct pmr_root - a directory of a filesystem, to be walked
+ * @fd: the directory, with nothing hidden below it where @is_bare; for pmr_walk()
+ * @kept: the same directory where it is mounted, which the filesystem stays busy by (umount(8) says so); or -1
+ * @path: where names begin: as it was given
+ * @part: what of the filesystem is mounted there: NULL for all of it, else the path of @fd in the filesystem; names
+ *        outside of it cannot be found
+ * @is_bare: no other mount hides anything from a walk of @fd; what they hide is met, and has a path that leads elsewhere
+ */
+struct pmr_root {
+	int fd;
+	int kept;
+	char *path;
+	char *part;
+	bool is_bare;
+};
+
+/**
+ * pmr_root_open() - open a directory of a filesystem for a walk that no mount below it keeps from seeing all
+ * @path: the directory; NULL for where the filesystem is mounted, with what pmr_root.part then says
+ * @root: result; release with pmr_root_close()
+ *
+ * With CAP_SYS_ADMIN (since 5.2) a copy of the mount alone is walked, which is in no mount namespace and gone with its
+ * descriptor. Said through the context: why it cannot be opened ("hidden", "cannot-read-directory"), and where it is a
+ * part alone ("mounted-in-part").
+ *
+ * Return: 0; -ENODEV: the filesystem is not there (any more); -ENOMEM; another errno of opening it.
+ */
+int pmr_root_open(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, const char *path,
+		  struct pmr_root *root);
+/** pmr_root_close() - takes one that was never opened, if it is zeroed but for descriptors of -1 */
+void pmr_root_close(struct pmr_root *root);
+
+/**
+ * pmr_root_hides() - which mount hides a file that was met by a walk of a bare root
+ * @path: as the walk told it
+ * @by: result: the mountpoint that is in the way; free() it. NULL where the answer is 0
+ *
+ * Asks by directories, one below the other, however long the path is. Return: 1: it does not lead to the file, and a
+ * mount is why; 0: none is in the way, or @root is not bare; -ENOMEM.
+ */
+int pmr_root_hides(const struct pmr_root *root, const char *path, uint64_t inode, char **by);
+
+/** pmr_root_say_hidden() - say of a file which mount hides it, and what to do; @by from pmr_root_hides() */
+void pmr_root_say_hidden(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
+			 const char *path, const char *by);
 
 /* ---- walk.c */
 
