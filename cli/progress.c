@@ -1,53 +1,103 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* One line of progress on stderr, where that is a terminal. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "progress.h"
 #include "text.h"
+
+/* Milliseconds between two lines. */
+#define INTERVAL 200u
+
+/* What a person reads for a phase, and what it counts: NULL for bytes. The last one stands for a phase without a name. */
+static const struct phase {
+	const char *word;
+	const char *text;
+	const char *noun;
+} phases[PROGRESS_PHASES] = {
+	{ "scan", "scan", "file" },
+	{ "inodes", "inode table", "inode" },
+	{ "names", "looking for names", "name" },
+	{ "salvage", "salvage", NULL },
+	{ "repair", "repair", NULL },
+	{ NULL, NULL, NULL },
+};
 
 void progress_init(struct progress *progress, bool quiet)
 {
 	*progress = (struct progress){ .enabled = !quiet && isatty(STDERR_FILENO) == 1 };
 }
 
+/* Asked for every file of a walk: the coarse clock is read without a system call, and is fine enough. */
 static bool is_due(struct progress *progress)
 {
 	struct timespec now;
-	int64_t passed;
+	uint64_t time;
 
-	if (clock_gettime(CLOCK_MONOTONIC, &now))
+	if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now))
 		return false;
-	passed = ((int64_t)now.tv_sec - progress->last.tv_sec) * 1000 +
-		 (now.tv_nsec - progress->last.tv_nsec) / 1000000;
+	time = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	/* nothing is drawn for work that ends within the first interval */
-	if (progress->last.tv_sec == 0) {
-		progress->last = now;
+	if (progress->last && time - progress->last < INTERVAL)
+		return false;
+	if (!progress->last) {
+		progress->last = time;
 		return false;
 	}
-	if (passed < 200)
-		return false;
-	progress->last = now;
+	progress->last = time;
 	return true;
 }
 
-static void print_amount(const struct pmr_progress *how_far)
+static size_t find_phase(const char *word)
 {
-	bool bytes = strcmp(how_far->phase, "scan") != 0;
+	size_t i = 0;
 
-	if (bytes)
-		text_print_size(stderr, how_far->done);
+	while (phases[i].word && strcmp(phases[i].word, word))
+		i++;
+	return i;
+}
+
+static void print_amount(const struct phase *phase, uint64_t amount, const char *noun, FILE *out)
+{
+	if (!phase->noun)
+		text_print_size(out, amount);
+	else if (noun)
+		text_print_count(out, amount, noun);
 	else
-		text_print_count(stderr, how_far->done, "file");
-	if (how_far->total == 0)
-		return;
-	fputs(" of ", stderr);
-	if (bytes)
-		text_print_size(stderr, how_far->total);
-	else
-		fprintf(stderr, "%" PRIu64, how_far->total);
+		fprintf(out, "%" PRIu64, amount);
+}
+
+void progress_print(struct progress *progress, const struct pmr_progress *how_far, uint64_t now,
+		    FILE *out)
+{
+	size_t i = find_phase(how_far->phase);
+	const struct phase *phase = &phases[i];
+	struct rate *rate = &progress->rates[i];
+	/* a total may be an estimate */
+	uint64_t total = how_far->done > how_far->total ? 0 : how_far->total;
+	uint64_t per_second, left;
+	char text[64];
+
+	rate_add(rate, now, how_far->done);
+	fprintf(out, "%s: ", phase->text ? phase->text : how_far->phase);
+	print_amount(phase, how_far->done, phase->noun, out);
+	if (total) {
+		fputs(" of ", out);
+		print_amount(phase, total, NULL, out);
+	}
+	if (rate_get(rate, &per_second) && per_second) {
+		fputs(" (", out);
+		print_amount(phase, per_second, NULL, out);
+		fputs("/s)", out);
+	}
+	if (rate_left(rate, how_far->done, total, &left))
+		fprintf(out, ", %s", rate_format_left(left, text, sizeof(text)));
+	if (how_far->object) {
+		fputs(", ", out);
+		text_print_safe(out, how_far->object);
+	}
 }
 
 void progress_update(void *data, const struct pmr_progress *how_far)
@@ -57,12 +107,8 @@ void progress_update(void *data, const struct pmr_progress *how_far)
 	if (!progress->enabled || !is_due(progress))
 		return;
 	/* No wrap while the line is drawn: what wrapped could not be erased. */
-	fprintf(stderr, "\r\033[K\033[?7l%s: ", how_far->phase);
-	print_amount(how_far);
-	if (how_far->object) {
-		fputs(", ", stderr);
-		text_print_safe(stderr, how_far->object);
-	}
+	fputs("\r\033[K\033[?7l", stderr);
+	progress_print(progress, how_far, progress->last, stderr);
 	fputs("\033[?7h", stderr);
 	fflush(stderr);
 	progress->shown = true;

@@ -6,27 +6,41 @@
 #define CLI_PROGRESS_H
 
 #include <stdbool.h>
-#include <time.h>
+#include <stdint.h>
+#include <stdio.h>
 
 #include "pmem-recover.h"
+#include "rate.h"
+
+/** PROGRESS_PHASES - the words of struct pmr_progress, and one for all others */
+#define PROGRESS_PHASES 6
 
 /**
  * struct progress - the line and when it was last drawn
  * @enabled: stderr is a terminal and nobody asked for quiet
  * @shown: there is a line to erase
- * @last: when it was drawn
+ * @last: when it was drawn, in milliseconds; 0 before the first update
+ * @rates: of each phase, for they may take turns
  */
 struct progress {
 	bool enabled;
 	bool shown;
-	struct timespec last;
+	uint64_t last;
+	struct rate rates[PROGRESS_PHASES];
 };
 
 /** progress_init() - nothing shown; @quiet for never */
 void progress_init(struct progress *progress, bool quiet);
-/** progress_update() - a pmr_progress_fn; draws at most five times a second */
+/** progress_update() - a pmr_progress_fn; draws at most five times a second, and costs next to nothing between */
 void progress_update(void *data, const struct pmr_progress *how_far);
 /** progress_erase() - take the line away before anything else is printed */
 void progress_erase(struct progress *progress);
+
+/**
+ * progress_print() - "scan: 300 files of 1000 (50/s), about 15 s left, /mnt/file": the line without what draws it
+ * @now: milliseconds
+ */
+void progress_print(struct progress *progress, const struct pmr_progress *how_far, uint64_t now,
+		    FILE *out);
 
 #endif
