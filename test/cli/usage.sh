@@ -43,6 +43,12 @@ refused --backup-root repair --zero-fill --backup-root=a b
 refused --verify-backup=none repair --from-backup=a --verify-backup=none b
 refused some repair --from-backup=a --verify-backup=some b
 
+for threads in 0 -1 1x 0x10 '' some 18446744073709551616; do
+	refused "$threads" scan --threads="$threads"
+done
+refused some locate --lookup=some /dev/null 0
+refused --lookup=auto list --lookup=auto
+refused --threads=1 map --threads=1 a
 refused some repair --zero-fill --keep=some b
 refused -1 repair --zero-fill --keep=-1 b
 refused --export journal --export=a
