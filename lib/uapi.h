@@ -26,6 +26,12 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* 6.3 */
 #endif
 
+/* linux/mount.h: open_tree(2) */
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1 /* 5.2 */
+#define OPEN_TREE_CLOEXEC O_CLOEXEC
+#endif
+
 /* linux/stat.h: statx(2) */
 #ifndef STATX_ATTR_VERITY
 #define STATX_ATTR_VERITY 0x00100000 /* 5.5 */

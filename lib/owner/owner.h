@@ -155,17 +155,19 @@ int pmr_handle_open(const struct pmr_filesystem *filesystem, int fd, uint64_t in
 /* ---- root.c */
 
 /**
- * struct pmr_root - a directory of a filesystem, to be walked
+ * struct pmr_root - a directory of a filesystem, to be walked; descriptors are -1 where there is none
  * @fd: the directory, with nothing hidden below it where @is_bare; for pmr_walk()
- * @kept: the same directory where it is mounted, which the filesystem stays busy by (umount(8) says so); or -1
+ * @kept: the same directory where it is mounted, by which the filesystem stays busy: umount(8) says so
+ * @tree: what a bare @fd is in
  * @path: where names begin: as it was given
- * @part: what of the filesystem is mounted there: NULL for all of it, else the path of @fd in the filesystem; names
- *        outside of it cannot be found
- * @is_bare: no other mount hides anything from a walk of @fd; what they hide is met, and has a path that leads elsewhere
+ * @part: of a filesystem's own mountpoint: NULL where all of it is mounted there, else the directory of the filesystem
+ *        that is; what lies outside of that is not below @fd
+ * @is_bare: no other mount hides anything from a walk of @fd; what they hide is met, by a path that leads elsewhere
  */
 struct pmr_root {
 	int fd;
 	int kept;
+	int tree;
 	char *path;
 	char *part;
 	bool is_bare;
@@ -173,33 +175,41 @@ struct pmr_root {
 
 /**
  * pmr_root_open() - open a directory of a filesystem for a walk that no mount below it keeps from seeing all
- * @path: the directory; NULL for where the filesystem is mounted, with what pmr_root.part then says
- * @root: result; release with pmr_root_close()
+ * @path: the directory; NULL for where the filesystem is mounted
+ * @root: result, set in any case; release with pmr_root_close()
  *
- * With CAP_SYS_ADMIN (since 5.2) a copy of the mount alone is walked, which is in no mount namespace and gone with its
- * descriptor. Said through the context: why it cannot be opened ("hidden", "cannot-read-directory"), and where it is a
- * part alone ("mounted-in-part").
+ * With CAP_SYS_ADMIN (since 5.2) a copy of the mount alone is walked, which is in no mount namespace and is gone with its
+ * descriptors, at the latest with the process. Said through the context: why it cannot be opened
+ * ("hidden", "cannot-read-directory"), and that a part alone is mounted ("mounted-in-part"): a walk of all files then is
+ * not complete.
  *
- * Return: 0; -ENODEV: the filesystem is not there (any more); -ENOMEM; another errno of opening it.
+ * Return: 0; -ENODEV: the filesystem is not there (any more), or not mounted; -ENOMEM; another errno of opening it.
  */
 int pmr_root_open(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, const char *path,
 		  struct pmr_root *root);
-/** pmr_root_close() - takes one that was never opened, if it is zeroed but for descriptors of -1 */
+/** pmr_root_close() - takes what pmr_root_open() failed to open, too */
 void pmr_root_close(struct pmr_root *root);
+
+/**
+ * pmr_root_check() - whether the root's path still leads to it, after the walk
+ *
+ * Says if not ("mount-changed"): what was met is right, but its paths lead elsewhere, and the answer is not complete.
+ */
+bool pmr_root_check(struct pmr_ctx *ctx, const struct pmr_root *root);
 
 /**
  * pmr_root_hides() - which mount hides a file that was met by a walk of a bare root
  * @path: as the walk told it
- * @by: result: the mountpoint that is in the way; free() it. NULL where the answer is 0
+ * @by: result: the mountpoint that is in the way; free() it. Untouched where the answer is not 1
  *
- * Asks by directories, one below the other, however long the path is. Return: 1: it does not lead to the file, and a
- * mount is why; 0: none is in the way, or @root is not bare; -ENOMEM.
+ * Goes from directory to directory, however long the path is. Return: 1: a mount is why the path does not lead to the file;
+ * 0: none is in the way, or @root is not bare; -ENOMEM.
  */
-int pmr_root_hides(const struct pmr_root *root, const char *path, uint64_t inode, char **by);
+int pmr_root_hides(const struct pmr_root *root, const char *path, char **by);
 
 /** pmr_root_say_hidden() - say of a file which mount hides it, and what to do; @by from pmr_root_hides() */
-void pmr_root_say_hidden(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
-			 const char *path, const char *by);
+void pmr_root_say_hidden(struct pmr_ctx *ctx, const struct pmr_root *root, const char *path,
+			 const char *by);
 
 /* ---- walk.c */
 
