@@ -24,7 +24,7 @@ trees() {
 }
 
 ext4() { trees "ext4-$1" inode-table "$2" mkfs.ext4 -q -F -b "$2" -J size=4 "${@:3}"; }
-xfs() { trees "xfs-$1" "$2" "$3" mkfs.xfs -q -f -b size="$3" -m "$4"; }
+xfs() { trees "xfs-$1" "$2" "$3" mkfs.xfs -q -f -l size=16m -b size="$3" -m "$4"; }
 
 ext4 4k 4096
 ext4 1k 1024

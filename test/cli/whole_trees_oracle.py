@@ -4,6 +4,7 @@
 Files: os.walk and FIEMAP. The rest of ext4: debugfs and dumpe2fs. The rest of XFS: all records of its reverse map where it
 has one, and of its free space where not.
 """
+import errno
 import fcntl
 import os
 import re
@@ -89,7 +90,12 @@ class Oracle:
             return
         if stat.S_ISREG(st.st_mode) or stat.S_ISDIR(st.st_mode):
             mine = fd if fd is not None else os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            it.extents = fiemap(mine)
+            try:
+                it.extents = fiemap(mine)
+            except OSError as e:
+                # XFS answers for regular files alone
+                if e.errno != errno.EOPNOTSUPP or not stat.S_ISDIR(st.st_mode):
+                    raise
             # and what is in the page cache is not lost
             os.posix_fadvise(mine, 0, 0, os.POSIX_FADV_DONTNEED)
             if fd is None:
