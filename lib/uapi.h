@@ -33,6 +33,9 @@
 #endif
 
 /* linux/stat.h: statx(2) */
+#ifndef STATX_ATTR_MOUNT_ROOT
+#define STATX_ATTR_MOUNT_ROOT 0x00002000 /* 5.8 */
+#endif
 #ifndef STATX_ATTR_VERITY
 #define STATX_ATTR_VERITY 0x00100000 /* 5.5 */
 #endif
