@@ -14,7 +14,7 @@ static void print_text(FILE *out, const char *text)
 	text_print_safe(out, text ? text : "-");
 }
 
-static void print_position(FILE *out, uint64_t bytes)
+void report_print_position(FILE *out, uint64_t bytes)
 {
 	fprintf(out, "%" PRIu64, bytes);
 	if (bytes >= 1024) {
@@ -226,7 +226,7 @@ static void cell_offset(FILE *out, const void *row)
 	const struct pmr_loss *loss = ((const struct loss_row *)row)->loss;
 
 	if (loss)
-		print_position(out, loss->offset);
+		report_print_position(out, loss->offset);
 	else
 		fputc('-', out);
 }
@@ -301,66 +301,6 @@ int report_write_losses(const struct pmr_scan *scan, FILE *out)
 	return rc;
 }
 
-/* ---- badblocks that are no file's */
-
-struct part_row {
-	const struct pmr_device *device;
-	struct report_part part;
-};
-
-static void cell_part_device(FILE *out, const void *row)
-{
-	print_text(out, report_device_label(((const struct part_row *)row)->device));
-}
-
-static void cell_part_offset(FILE *out, const void *row)
-{
-	print_position(out, ((const struct part_row *)row)->part.range.offset);
-}
-
-static void cell_part_length(FILE *out, const void *row)
-{
-	text_print_size(out, ((const struct part_row *)row)->part.range.length);
-}
-
-static void cell_part_owner(FILE *out, const void *row)
-{
-	print_text(out, pmr_owner_name(((const struct part_row *)row)->part.owner));
-}
-
-static const struct column part_columns[] = {
-	{ "DEVICE", 0, 0, cell_part_device },
-	{ "DEVICE-OFFSET", 0, SCOLS_FL_RIGHT, cell_part_offset },
-	{ "LENGTH", 0, SCOLS_FL_RIGHT, cell_part_length },
-	{ "OWNER", 0, 0, cell_part_owner },
-};
-
-static int write_parts(const struct report *report, FILE *out)
-{
-	struct libscols_table *table = NULL;
-	int rc;
-
-	rc = table_new(part_columns, N_COLUMNS(part_columns), out, &table);
-	for (size_t i = 0; i < report->n_devices && !rc; i++) {
-		struct part_row row = { .device = report->devices[i] };
-		uint64_t position = 0;
-
-		while (!rc &&
-		       report_next_part(row.device, report->scan, &position, &row.part) == 1) {
-			/* what belongs to files stands in their table */
-			if (row.part.owner != PMR_OWNER_FILE &&
-			    row.part.owner != PMR_OWNER_NOT_ASKED)
-				rc = table_add(table, part_columns, N_COLUMNS(part_columns), &row);
-		}
-	}
-	if (!rc && scols_table_get_nlines(table)) {
-		fputs("Badblocks that are no file's data:\n", out);
-		rc = table_print(table);
-	}
-	table_free(table);
-	return rc;
-}
-
 static int write_scan(const struct report *report, FILE *out)
 {
 	int rc;
@@ -369,7 +309,9 @@ static int write_scan(const struct report *report, FILE *out)
 		return 0;
 	rc = report_write_losses(report->scan, out);
 	if (!rc)
-		rc = write_parts(report, out);
+		rc = report_write_owners(report, out);
+	if (!rc && report->verb == VERB_SCAN)
+		report_write_ways(report, out);
 	if (!rc && report->verb == VERB_SCAN)
 		report_write_zeroed(report->zeroes, "", out);
 	if (!rc)
@@ -386,7 +328,7 @@ struct mapping_row {
 
 static void cell_map_offset(FILE *out, const void *row)
 {
-	print_position(out, ((const struct mapping_row *)row)->mapping->offset);
+	report_print_position(out, ((const struct mapping_row *)row)->mapping->offset);
 }
 
 static void cell_map_length(FILE *out, const void *row)

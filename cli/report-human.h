@@ -19,6 +19,14 @@ void report_print_metadata_list(FILE *out, const struct pmr_device *device, cons
 				bool words);
 /** report_describe_recovery() - what the kernel offers against poison, without a full stop; 128 bytes are enough */
 void report_describe_recovery(const struct pmr_recovery *recovery, char *text, size_t size);
+/** report_print_position() - "61952 (60.5 KiB)" */
+void report_print_position(FILE *out, uint64_t bytes);
+/** report_print_part() - what of which inode it is: " (directory /mnt/db)", " (attributes of inode 12)"; nothing for none */
+void report_print_part(FILE *out, enum pmr_part part, uint64_t inode, const char *path);
+/** report_write_owners() - a table of badblocks that are in no file of the other table. Return: 0, -ENOMEM. */
+int report_write_owners(const struct report *report, FILE *out);
+/** report_write_ways() - how owners were found, a line for each filesystem where they were looked for */
+void report_write_ways(const struct report *report, FILE *out);
 /** report_write_health_line() - one device in one line */
 void report_write_health_line(const struct pmr_device *device, FILE *out);
 /** report_write_losses() - a table of what files lost, and of those that could not be looked at. Return: 0, -ENOMEM. */

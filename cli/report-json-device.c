@@ -46,6 +46,20 @@ static struct json_object *new_plain_list(struct json *json, const struct pmr_ba
 	return object;
 }
 
+static struct json_object *new_part(struct json *json, const struct report_part *part)
+{
+	struct json_object *object = new_range(json, &part->range, pmr_owner_name(part->owner));
+	const struct pmr_owned *owned = part->owned;
+
+	if (owned && pmr_part_name(owned->part))
+		json_put_text(json, object, "part", pmr_part_name(owned->part));
+	if (owned && owned->inode)
+		json_put_number(json, object, "inode", owned->inode);
+	if (owned && owned->path)
+		json_put_path(json, object, "path", owned->path);
+	return object;
+}
+
 static struct json_object *new_owned_list(struct json *json, const struct pmr_device *device,
 					  const struct pmr_scan *scan)
 {
@@ -55,7 +69,7 @@ static struct json_object *new_owned_list(struct json *json, const struct pmr_de
 	uint64_t position = 0;
 
 	while (report_next_part(device, scan, &position, &part) == 1)
-		json_append(json, ranges, new_range(json, &part.range, pmr_owner_name(part.owner)));
+		json_append(json, ranges, new_part(json, &part));
 	put_list(json, object, &device->badblocks, ranges);
 	return object;
 }
@@ -91,6 +105,8 @@ static struct json_object *new_filesystem(struct json *json,
 	json_put_bool(json, object, "read_only", filesystem->read_only);
 	json_put_number(json, object, "start", filesystem->start);
 	json_put_known(json, object, "size", filesystem->size, 0);
+	if (pmr_way_name(filesystem->way))
+		json_put_text(json, object, "lookup", pmr_way_name(filesystem->way));
 	return object;
 }
 

@@ -66,6 +66,7 @@ static struct json_object *new_place(struct json *json, const struct pmr_locatio
 	else
 		json_put_null(json, object, "filesystem");
 	json_put_text(json, object, "owner", pmr_owner_name(place->owner));
+	json_put_text(json, object, "part", pmr_part_name(place->part));
 	put_file(json, object, place);
 	json_put_known(json, object, "bad_bytes", place->bad_bytes, PMR_NO_ADDRESS);
 	return object;
@@ -142,6 +143,8 @@ static void cell_owner(FILE *out, const void *row)
 		fputs("namespace metadata", out);
 	else
 		fputs(pmr_owner_name(place->owner), out);
+	/* the inode stands in a column of its own */
+	report_print_part(out, place->part, 0, NULL);
 	if (place->kind == PMR_EXTENT_UNWRITTEN)
 		fputs(", unwritten", out);
 	if (place->past_eof)
@@ -219,6 +222,8 @@ int report_write_locate(const struct report *report, FILE *out)
 	if (!rc)
 		rc = table_print(table);
 	table_free(table);
+	if (!rc)
+		report_write_ways(report, out);
 	if (!rc && !location->complete)
 		fputs("This is not the whole answer, see the messages.\n", out);
 	return rc;

@@ -152,9 +152,11 @@ int report_next_part(const struct pmr_device *device, const struct pmr_scan *sca
 	start = ranges->v[i].offset > *position ? ranges->v[i].offset : *position;
 	end = ranges->v[i].offset + ranges->v[i].length;
 	part->owner = PMR_OWNER_NOT_ASKED;
+	part->owned = NULL;
 	owned = owned_after(device, scan, start);
 	if (owned && owned->range.offset <= start) {
 		part->owner = owned->owner;
+		part->owned = owned;
 		if (owned->range.offset + owned->range.length < end)
 			end = owned->range.offset + owned->range.length;
 	} else if (owned && owned->range.offset < end) {
@@ -257,6 +259,11 @@ static int status_of_loss(const struct report *report, const struct pmr_file_pla
 	}
 }
 
+bool report_is_nameless(const struct pmr_owned *owned)
+{
+	return owned && owned->owner == PMR_OWNER_FILE && owned->inode && !owned->path;
+}
+
 static int status_of_owners(const struct pmr_scan *scan)
 {
 	int status = STATUS_OK;
@@ -270,6 +277,11 @@ static int status_of_owners(const struct pmr_scan *scan)
 			break;
 		case PMR_OWNER_UNKNOWN:
 			status |= STATUS_UNKNOWN;
+			break;
+		case PMR_OWNER_FILE:
+			/* all others are among the files */
+			if (report_is_nameless(&scan->owned[i]))
+				status |= STATUS_LOST;
 			break;
 		default:
 			break;

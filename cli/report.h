@@ -166,11 +166,16 @@ void report_totals(const struct pmr_scan *scan, struct report_totals *totals);
 
 /**
  * struct report_part - a part of a bad range that has one owner
+ * @owned: what the scan knows of it; NULL where it was not asked
  */
 struct report_part {
 	struct pmr_range range;
 	enum pmr_owner owner;
+	const struct pmr_owned *owned;
 };
+
+/** report_is_nameless() - whether it is data of a file that no name was found for */
+bool report_is_nameless(const struct pmr_owned *owned);
 
 /**
  * report_next_part() - cut a device's bad ranges at the borders of their owners

@@ -231,6 +231,125 @@ static void test_recovery(void **state)
 	}
 }
 
+/* What lost bytes of metadata were, and of a file without a name. */
+static void test_owned(void **state)
+{
+	static char path[] = "/mnt/a", odd[] = "/mnt/\xff";
+	static const struct {
+		struct pmr_owned owned;
+		const char *json;
+		const char *human;
+	} rows[] = {
+		{ { .owner = PMR_OWNER_METADATA },
+		  "\"owner\": \"metadata\"\n",
+		  "512 B metadata\n" },
+		{ { .owner = PMR_OWNER_METADATA, .inode = 12 },
+		  "\"owner\": \"metadata\",\n            \"inode\": 12\n",
+		  " metadata (inode 12)\n" },
+		{ { .owner = PMR_OWNER_METADATA, .inode = 12, .path = path },
+		  "\"inode\": 12,\n            \"path\": \"/mnt/a\"\n",
+		  " metadata (/mnt/a)\n" },
+		{ { .owner = PMR_OWNER_METADATA,
+		    .part = PMR_PART_DIRECTORY,
+		    .inode = 12,
+		    .path = path },
+		  "\"part\": \"directory\",\n            \"inode\": 12,\n            \"path\": \"/mnt/a\"\n",
+		  " metadata (directory /mnt/a)\n" },
+		{ { .owner = PMR_OWNER_METADATA, .part = PMR_PART_SYMLINK, .inode = 12 },
+		  "\"part\": \"symlink\"",
+		  " metadata (symbolic link inode 12)\n" },
+		{ { .owner = PMR_OWNER_METADATA,
+		    .part = PMR_PART_ATTRIBUTES,
+		    .inode = 12,
+		    .path = odd },
+		  "\"path_base64\": \"L21udC//\"\n",
+		  " metadata (attributes of /mnt/\\xff)\n" },
+		{ { .owner = PMR_OWNER_METADATA, .part = PMR_PART_EXTENTS, .inode = 12 },
+		  "\"part\": \"extents\"",
+		  " metadata (extent map of inode 12)\n" },
+		{ { .owner = PMR_OWNER_METADATA, .part = PMR_PART_INODE, .inode = 12 },
+		  "\"part\": \"inode\"",
+		  " metadata (inode 12)\n" },
+		{ { .owner = PMR_OWNER_METADATA,
+		    .part = PMR_PART_INODE,
+		    .inode = 12,
+		    .path = path },
+		  "\"part\": \"inode\"",
+		  " metadata (inode of /mnt/a)\n" },
+		{ { .owner = PMR_OWNER_FILE, .inode = 12 },
+		  "\"owner\": \"file\",\n            \"inode\": 12\n",
+		  "no named file's data:\nDEVICE     DEVICE-OFFSET LENGTH OWNER\n"
+		  "/dev/pmem0             0  512 B file (inode 12)\n" },
+	};
+	struct pmr_range range = { 0, 512 };
+	struct pmr_device device = {
+		.name = (char *)"pmem0",
+		.path = (char *)"/dev/pmem0",
+		.badblocks = { .trust = PMR_LIST_COMPLETE, .ranges = { &range, 1, 1 } },
+	};
+	struct pmr_device *devices[] = { &device };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pmr_owned owned = rows[i].owned;
+		struct pmr_scan scan = { .owned = &owned,
+					 .n_owned = 1,
+					 .devices = devices,
+					 .n_devices = 1,
+					 .complete = true };
+		struct pmr_topology topology = { 0 };
+		struct report report = { .verb = VERB_SCAN, .topology = &topology };
+
+		owned.device = &device;
+		owned.range = range;
+		report.scan = &scan;
+		expect(report_write_json, &report, rows[i].json);
+		expect(report_write_human, &report, rows[i].human);
+	}
+}
+
+static void test_ways(void **state)
+{
+	static const struct {
+		enum pmr_way way;
+		const char *json;
+		const char *human;
+	} rows[] = {
+		{ PMR_WAY_NONE, "\"size\": null\n", "" },
+		{ PMR_WAY_REVERSE_MAP, "\"lookup\": \"reverse-map\"\n",
+		  "Looked up by: reverse map (/mnt)\n" },
+		{ PMR_WAY_INODE_TABLE, "\"lookup\": \"inode-table\"\n",
+		  "Looked up by: inode table (/mnt)\n" },
+		{ PMR_WAY_WALK, "\"lookup\": \"walk\"\n",
+		  "Looked up by: walk of all files (/mnt)\n" },
+	};
+	struct pmr_device device = { .name = (char *)"pmem0",
+				     .badblocks = { .trust = PMR_LIST_COMPLETE } };
+	struct pmr_filesystem filesystem = { .type = (char *)"ext4",
+					     .mountpoint = (char *)"/mnt",
+					     .device = &device };
+	struct pmr_filesystem *filesystems[] = { &filesystem };
+	struct pmr_topology topology = { .filesystems = filesystems, .n_filesystems = 1 };
+	struct pmr_device *devices[] = { &device };
+	struct pmr_scan scan = { .devices = devices, .n_devices = 1, .complete = true };
+	struct pmr_place place = { .device = &device };
+	struct pmr_location location = { .places = &place, .n_places = 1, .complete = true };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct report scanned = { .verb = VERB_SCAN, .topology = &topology };
+		struct report located = { .verb = VERB_LOCATE, .topology = &topology };
+
+		filesystem.way = rows[i].way;
+		scanned.scan = &scan;
+		located.location = &location;
+		expect(report_write_json, &scanned, rows[i].json);
+		expect(report_write_human, &scanned, rows[i].human);
+		expect(report_write_json, &located, rows[i].json);
+		expect(report_write_human, &located, rows[i].human);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +358,8 @@ int main(void)
 		cmocka_unit_test(test_numbers_of_failures),
 		cmocka_unit_test(test_untold_metadata),
 		cmocka_unit_test(test_recovery),
+		cmocka_unit_test(test_owned),
+		cmocka_unit_test(test_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,13 +167,24 @@ static void test_behind_the_end(void **state)
 
 static void test_owners(void **state)
 {
+	static char path[] = "/mnt/file";
 	static const struct {
 		enum pmr_owner owner;
+		uint64_t inode;
+		char *path;
 		int status;
 	} rows[] = {
-		{ PMR_OWNER_NOT_ASKED, 0 }, { PMR_OWNER_FILE, 0 },	{ PMR_OWNER_UNWRITTEN, 0 },
-		{ PMR_OWNER_FREE, 0 },	    { PMR_OWNER_METADATA, 4 },	{ PMR_OWNER_LOG, 4 },
-		{ PMR_OWNER_UNKNOWN, 8 },   { PMR_OWNER_NAMESPACE, 4 },
+		{ PMR_OWNER_NOT_ASKED, 0, NULL, 0 },
+		{ PMR_OWNER_FILE, 0, NULL, 0 }, /* it is among the files, which tell */
+		{ PMR_OWNER_FILE, 12, path, 0 },
+		{ PMR_OWNER_FILE, 12, NULL, 4 }, /* it is nowhere else */
+		{ PMR_OWNER_UNWRITTEN, 12, NULL, 0 },
+		{ PMR_OWNER_FREE, 0, NULL, 0 },
+		{ PMR_OWNER_METADATA, 0, NULL, 4 },
+		{ PMR_OWNER_METADATA, 12, path, 4 },
+		{ PMR_OWNER_LOG, 0, NULL, 4 },
+		{ PMR_OWNER_UNKNOWN, 0, NULL, 8 },
+		{ PMR_OWNER_NAMESPACE, 0, NULL, 4 },
 	};
 	struct world world;
 
@@ -183,6 +194,8 @@ static void test_owners(void **state)
 		world.scan.n_owned = 1;
 		world.owned[0].device = &world.device;
 		world.owned[0].owner = rows[i].owner;
+		world.owned[0].inode = rows[i].inode;
+		world.owned[0].path = rows[i].path;
 		assert_int_equal(status_of(&world), rows[i].status);
 	}
 }
@@ -425,7 +438,10 @@ static void test_zeroes(void **state)
 
 static void test_parts(void **state)
 {
-	static const struct report_part wanted[] = {
+	static const struct {
+		struct pmr_range range;
+		enum pmr_owner owner;
+	} wanted[] = {
 		{ { 0, 512 }, PMR_OWNER_NOT_ASKED },	{ { 512, 512 }, PMR_OWNER_FILE },
 		{ { 1024, 1024 }, PMR_OWNER_FREE },	{ { 2048, 512 }, PMR_OWNER_NOT_ASKED },
 		{ { 8192, 512 }, PMR_OWNER_NOT_ASKED },
@@ -441,16 +457,25 @@ static void test_parts(void **state)
 	set_up(&world, VERB_SCAN);
 	world.device.badblocks.ranges = (struct pmr_ranges){ ranges, 2, 2 };
 	/* another device's, and one that is no longer listed */
-	world.owned[0] = (struct pmr_owned){ &other, { 0, 512 }, PMR_OWNER_LOG };
-	world.owned[1] = (struct pmr_owned){ &world.device, { 512, 512 }, PMR_OWNER_FILE };
-	world.owned[2] = (struct pmr_owned){ &world.device, { 1024, 1024 }, PMR_OWNER_FREE };
-	world.owned[3] = (struct pmr_owned){ &world.device, { 4096, 512 }, PMR_OWNER_FILE };
+	world.owned[0] =
+		(struct pmr_owned){ .device = &other, .range = { 0, 512 }, .owner = PMR_OWNER_LOG };
+	world.owned[1] = (struct pmr_owned){ .device = &world.device,
+					     .range = { 512, 512 },
+					     .owner = PMR_OWNER_FILE };
+	world.owned[2] = (struct pmr_owned){ .device = &world.device,
+					     .range = { 1024, 1024 },
+					     .owner = PMR_OWNER_FREE };
+	world.owned[3] = (struct pmr_owned){ .device = &world.device,
+					     .range = { 4096, 512 },
+					     .owner = PMR_OWNER_FILE };
 	world.scan.n_owned = 4;
 	while (report_next_part(&world.device, &world.scan, &position, &part) == 1) {
 		assert_true(n < sizeof(wanted) / sizeof(wanted[0]));
 		assert_int_equal(part.range.offset, wanted[n].range.offset);
 		assert_int_equal(part.range.length, wanted[n].range.length);
 		assert_int_equal(part.owner, wanted[n].owner);
+		assert_int_equal(part.owned ? part.owned->owner : PMR_OWNER_NOT_ASKED,
+				 wanted[n].owner);
 		n++;
 	}
 	assert_int_equal(n, sizeof(wanted) / sizeof(wanted[0]));
