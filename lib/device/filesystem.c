@@ -24,14 +24,71 @@ static int load_mounts(struct pmr_topology *topology, bool again)
 	return topology->own->mounts ? 0 : -ENOMEM;
 }
 
+/* Whether a mount on @target hides, or covers, what is at @path. */
+static bool is_at_or_above(const char *target, const char *path)
+{
+	size_t length = target ? strlen(target) : 0;
+
+	if (!length || !path || strncmp(path, target, length) != 0)
+		return false;
+	return !path[length] || path[length] == '/' || target[length - 1] == '/';
+}
+
+/* @on_it: mounts that lie on the mount itself are in the way as well, where they cover its root */
+static bool is_hidden(struct libmnt_table *mounts, struct libmnt_fs *mount, bool on_it)
+{
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	const char *target = mnt_fs_get_target(mount), *other;
+	int parent = mnt_fs_get_parent_id(mount), id = mnt_fs_get_id(mount);
+	struct libmnt_fs *next;
+	bool hidden = false;
+
+	while (iter && !hidden && mnt_table_next_fs(mounts, iter, &next) == 0) {
+		other = mnt_fs_get_target(next);
+		if (next == mount || mnt_fs_get_id(next) == parent || !other || !target)
+			continue;
+		if (mnt_fs_get_parent_id(next) == parent)
+			hidden = is_at_or_above(other, target) &&
+				 (strcmp(other, target) != 0 || mnt_fs_get_id(next) > id);
+		else if (on_it && mnt_fs_get_parent_id(next) == id)
+			hidden = strcmp(other, target) == 0;
+	}
+	mnt_free_iter(iter);
+	return hidden;
+}
+
+static struct libmnt_fs *find_parent(struct libmnt_table *mounts, struct libmnt_fs *mount)
+{
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_fs *next, *parent = NULL;
+
+	while (iter && !parent && mnt_table_next_fs(mounts, iter, &next) == 0) {
+		if (next != mount && mnt_fs_get_id(next) == mnt_fs_get_parent_id(mount))
+			parent = next;
+	}
+	mnt_free_iter(iter);
+	return parent;
+}
+
+/* Whether the path of a mount leads to it: nothing is mounted on it, nor on the way to it. */
+static bool is_seen(struct libmnt_table *mounts, struct libmnt_fs *mount)
+{
+	struct libmnt_fs *above;
+
+	for (above = mount; above; above = find_parent(mounts, above)) {
+		if (is_hidden(mounts, above, above == mount))
+			return false;
+	}
+	return true;
+}
+
 /* A whole filesystem that nothing hides is better than a part of one, or one under another mount. */
 static unsigned int rank_mount(struct libmnt_table *mounts, struct libmnt_fs *mount)
 {
-	const char *root = mnt_fs_get_root(mount), *target = mnt_fs_get_target(mount);
+	const char *root = mnt_fs_get_root(mount);
 	bool is_whole = root && strcmp(root, "/") == 0;
-	bool is_seen = target && mnt_table_find_target(mounts, target, MNT_ITER_BACKWARD) == mount;
 
-	return 1 + is_whole + 2 * is_seen;
+	return 1 + is_whole + 2 * is_seen(mounts, mount);
 }
 
 /* The devno of btrfs is no block device's: it is found by the device it was mounted from. */
@@ -291,7 +348,6 @@ static const struct {
 	{ "btrfs", "whose extent addresses are no offsets on a device" },
 	{ "bcachefs", "whose extent addresses are no offsets on a device" },
 	{ "zfs", "whose extent addresses are no offsets on a device" },
-	{ "overlay", "which has no blocks of its own: name the file in the layer below" },
 	{ "tmpfs", "which lies in volatile memory" },
 	{ "ramfs", "which lies in volatile memory" },
 	{ "nfs", "whose blocks are another machine's" },
@@ -367,6 +423,8 @@ int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, de
 		mount = find_mount_of_path(topology->own->mounts, object);
 	if (mount) {
 		type = mnt_fs_get_fstype(mount);
+		if (type && strcmp(type, "overlay") == 0)
+			return pmr_overlay_refuse(ctx, mount, object);
 		source = mnt_fs_get_srcpath(mount);
 		if (source && *source != '/')
 			source = NULL;

@@ -10,6 +10,7 @@
 
 struct ndctl_ctx;
 struct ndctl_namespace;
+struct libmnt_fs;
 struct libmnt_table;
 
 /**
@@ -246,6 +247,32 @@ int pmr_filesystem_require(struct pmr_ctx *ctx, const struct pmr_filesystem *fil
 /** pmr_filesystem_refuse() - name the filesystem behind a number that is no block device. Return: -EOPNOTSUPP, -ENOMEM. */
 int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			  const char *object);
+
+/* ---- overlay.c */
+
+/**
+ * pmr_overlay_refuse() - name an overlay's layers, and which of them an object really lies in
+ * @mount: of the overlay
+ * @object: path of a file or directory of it
+ *
+ * Return: -EOPNOTSUPP, -ENOMEM.
+ */
+int pmr_overlay_refuse(struct pmr_ctx *ctx, struct libmnt_fs *mount, const char *object);
+
+/* ---- elsewhere.c */
+
+/**
+ * pmr_elsewhere_say() - say of a filesystem that is not mounted here where else it is, and what to do
+ * @object: what to call it
+ * @command: what to run there: "scan"; what is to follow, but for "scan", is left to the reader
+ *
+ * Looks at one process of each other mount namespace; those of others only with CAP_SYS_PTRACE. Return: whether it is, and it
+ * was said ("mounted-elsewhere").
+ */
+bool pmr_elsewhere_say(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
+		       const char *object, const char *command);
+
+/* ---- filesystem.c, still */
 
 /** pmr_filesystems_forget() - release what filesystem.c holds */
 void pmr_filesystems_forget(struct pmr_topology *topology);
