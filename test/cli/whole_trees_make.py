@@ -125,7 +125,7 @@ class Tree:
         """As many extents as blocks: a tree of them."""
         fd = self.create()
         data = self.data(self.block)
-        for block in range(0, 2 * self.rng.choice([20, 100, 400, self.large]), 2):
+        for block in range(0, 2 * self.rng.choice([20, 20, 60, 100, 100, 400, self.large]), 2):
             os.pwrite(fd, data, block * self.block)
         os.close(fd)
 

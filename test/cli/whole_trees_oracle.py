@@ -249,6 +249,13 @@ class Oracle:
                         found.setdefault(inode, []).append(row)
         return {inode: join(rows) for inode, rows in found.items()}
 
+    def inodes_in(self, start, end):
+        """Inodes in use that have bytes of a part of one sector of ext4's inode table."""
+        block, within = divmod(start, self.block)
+        first = self.tables[block] + within // self.inode_size
+        last = self.tables[block] + (within + end - start - 1) // self.inode_size
+        return {i for i in range(first, last + 1) if i in self.inodes}
+
     def owner(self, sector):
         """(owner, part, inodes) of a sector; of a file's: the inodes"""
         block, within = divmod(sector * SECTOR, self.block)
@@ -258,8 +265,7 @@ class Oracle:
             lost = any(not f & UNWRITTEN and o + within < self.inodes[i].size for i, o, f in rows)
             return "file" if lost else "unwritten", None, inodes
         if block in self.tables:
-            first = self.tables[block] + within // self.inode_size
-            used = {i for i in range(first, first + max(1, SECTOR // self.inode_size)) if i in self.inodes}
+            used = self.inodes_in(sector * SECTOR, (sector + 1) * SECTOR)
             return "metadata", "inode" if used else None, used
         return self.metadata.get(block, ("metadata", None, None) if self.kind == "ext4" else ("unknown", None, None))
 
