@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Builds JSON trees; the first failure sticks to the document. */
+/* Builds and writes JSON trees; the first failure sticks to the document. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "json.h"
 #include "text.h"
@@ -103,4 +105,130 @@ void json_put_path(struct json *json, struct json_object *object, const char *ke
 		json->failed = true;
 	free(base64);
 	free(base64_key);
+}
+
+/* ---- lists, and writing */
+
+/* Stands in the text of a document for a list, in their order; no JSON text can hold it. */
+#define PLACE '\1'
+#define INDENT 2
+#define STYLE (JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+struct json_list {
+	struct json *json;
+	json_next_fn *next;
+	struct json_at at;
+	bool flat;
+	int level;
+	struct json_list *before; /* the one made before */
+	struct json_list *below; /* the one whose place follows */
+};
+
+static int print_place(struct json_object *object, struct printbuf *buffer, int level, int flags)
+{
+	struct json_list *list = json_object_get_userdata(object);
+	static const char place = PLACE;
+
+	(void)flags;
+	list->level = level;
+	*(list->json->last ? &list->json->last->below : &list->json->first) = list;
+	list->json->last = list;
+	return printbuf_memappend(buffer, &place, 1);
+}
+
+struct json_object *json_new_list(struct json *json, json_next_fn *next, const void *of,
+				  const void *in)
+{
+	struct json_object *array = json_new_array(json);
+	struct json_list *list = calloc(1, sizeof(*list));
+
+	if (!array || !list) {
+		json->failed = true;
+		free(list);
+		return array;
+	}
+	*list = (struct json_list){ json, next, { of, in, 0 }, false, 0, json->made, NULL };
+	json->made = list;
+	json_object_set_serializer(array, print_place, list, NULL);
+	return array;
+}
+
+struct json_object *json_new_flat_list(struct json *json, json_next_fn *next, const void *of)
+{
+	struct json_object *array = json_new_list(json, next, of, NULL);
+
+	if (array && !json->failed)
+		json->made->flat = true;
+	return array;
+}
+
+/* As it would look within the document. */
+static bool write_element(struct json_object *element, const struct json_list *list, FILE *out)
+{
+	const char *text = json_object_to_json_string_ext(
+		element, list->flat ? STYLE : STYLE | JSON_C_TO_STRING_PRETTY);
+	int indent = (list->level + 1) * INDENT;
+	size_t length;
+
+	while (text) {
+		length = strcspn(text, "\n");
+		fprintf(out, "\n%*s", indent, "");
+		fwrite(text, 1, length, out);
+		if (!text[length])
+			return true;
+		text += length + 1;
+	}
+	return false;
+}
+
+static void write_list(struct json *json, struct json_list *list, FILE *out)
+{
+	struct json_object *element;
+	bool any = false;
+
+	fputc('[', out);
+	while (!json->failed && (element = list->next(json, &list->at))) {
+		if (any)
+			fputc(',', out);
+		any = true;
+		if (!write_element(element, list, out))
+			json->failed = true;
+		json_object_put(element);
+	}
+	fprintf(out, "\n%*s]", list->level * INDENT, "");
+}
+
+int json_write(struct json *json, struct json_object *document, FILE *out)
+{
+	const char *text = NULL;
+	struct json_list *list;
+	size_t length;
+
+	json->first = NULL;
+	json->last = NULL;
+	if (!json->failed)
+		text = json_object_to_json_string_ext(document, STYLE | JSON_C_TO_STRING_PRETTY);
+	if (!text)
+		return -ENOMEM;
+	for (list = json->first; list && !json->failed; list = list->below) {
+		length = strcspn(text, (const char[]){ PLACE, '\0' });
+		fwrite(text, 1, length, out);
+		text += length + 1;
+		write_list(json, list, out);
+	}
+	if (json->failed)
+		return -ENOMEM;
+	fputs(text, out);
+	fputc('\n', out);
+	return ferror(out) ? -EIO : 0;
+}
+
+void json_release(struct json *json)
+{
+	struct json_list *list;
+
+	while ((list = json->made)) {
+		json->made = list->before;
+		free(list);
+	}
 }

@@ -7,12 +7,21 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <json-c/json.h>
 
-/** struct json - whether anything could not be added, for want of memory */
+struct json_list;
+
+/**
+ * struct json - what belongs to a document; zero-initialise, json_release()
+ * @failed: something could not be added, for want of memory
+ */
 struct json {
 	bool failed;
+	struct json_list *made;
+	struct json_list *first;
+	struct json_list *last;
 };
 
 /*
@@ -41,5 +50,28 @@ struct json_object *json_new_object(struct json *json);
 struct json_object *json_new_array(struct json *json);
 /** json_append() - a value at the end of an array, which is the array's from here on */
 void json_append(struct json *json, struct json_object *array, struct json_object *value);
+
+/** struct json_at - where a list stands: what the list is of, what that is part of, and a position, 0 at first */
+struct json_at {
+	const void *of;
+	const void *in;
+	uint64_t position;
+};
+
+/** json_next_fn() - the element at @at, which moves on; NULL behind the last one. No lists within elements. */
+typedef struct json_object *json_next_fn(struct json *json, struct json_at *at);
+
+/**
+ * json_new_list() - an array whose elements are made one by one while the document is written, for what there may be more of
+ * than there is memory for their JSON; nothing can be appended to it
+ */
+struct json_object *json_new_list(struct json *json, json_next_fn *next, const void *of,
+				  const void *in);
+/** json_new_flat_list() - the same with each element on one line */
+struct json_object *json_new_flat_list(struct json *json, json_next_fn *next, const void *of);
+
+/** json_write() - a whole document and a newline. Return: 0, -ENOMEM, -EIO. */
+int json_write(struct json *json, struct json_object *document, FILE *out);
+void json_release(struct json *json);
 
 #endif

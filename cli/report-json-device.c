@@ -60,17 +60,21 @@ static struct json_object *new_part(struct json *json, const struct report_part 
 	return object;
 }
 
+static struct json_object *next_part(struct json *json, struct json_at *at)
+{
+	struct report_part part;
+
+	if (report_next_part(at->of, at->in, &at->position, &part) != 1)
+		return NULL;
+	return new_part(json, &part);
+}
+
 static struct json_object *new_owned_list(struct json *json, const struct pmr_device *device,
 					  const struct pmr_scan *scan)
 {
 	struct json_object *object = json_new_object(json);
-	struct json_object *ranges = json_new_array(json);
-	struct report_part part;
-	uint64_t position = 0;
 
-	while (report_next_part(device, scan, &position, &part) == 1)
-		json_append(json, ranges, new_part(json, &part));
-	put_list(json, object, &device->badblocks, ranges);
+	put_list(json, object, &device->badblocks, json_new_list(json, next_part, device, scan));
 	return object;
 }
 

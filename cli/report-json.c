@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Writes a report as one JSON document: what is common to all commands, files, mappings and plans. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -40,7 +39,7 @@ static void put_origin(struct json *json, struct json_object *document)
 	free(directory);
 }
 
-static struct json_object *new_messages(struct json *json, const struct report *report)
+static struct json_object *next_message(struct json *json, struct json_at *at)
 {
 	static const char *const levels[] = {
 		[PMR_ERROR] = "error",
@@ -48,19 +47,19 @@ static struct json_object *new_messages(struct json *json, const struct report *
 		[PMR_INFO] = "info",
 		[PMR_DEBUG] = "debug",
 	};
-	struct json_object *messages = json_new_array(json);
+	const struct report *report = at->of;
+	const struct report_message *message;
+	struct json_object *object;
 
-	for (size_t i = 0; i < report->n_messages; i++) {
-		const struct report_message *message = &report->messages[i];
-		struct json_object *object = json_new_object(json);
-
-		json_put_text(json, object, "level", levels[message->level]);
-		json_put_text(json, object, "code", message->code);
-		json_put_path(json, object, "object", message->object);
-		json_put_text(json, object, "text", message->text);
-		json_append(json, messages, object);
-	}
-	return messages;
+	if (at->position == report->n_messages)
+		return NULL;
+	message = &report->messages[at->position++];
+	object = json_new_object(json);
+	json_put_text(json, object, "level", levels[message->level]);
+	json_put_text(json, object, "code", message->code);
+	json_put_path(json, object, "object", message->object);
+	json_put_text(json, object, "text", message->text);
+	return object;
 }
 
 /* ---- files */
@@ -131,6 +130,13 @@ static struct json_object *new_file(struct json *json, const struct pmr_file *fi
 	return object;
 }
 
+static struct json_object *next_file(struct json *json, struct json_at *at)
+{
+	const struct pmr_scan *scan = at->of;
+
+	return at->position < scan->n_files ? new_file(json, scan->files[at->position++]) : NULL;
+}
+
 /* ---- map */
 
 static struct json_object *new_mapping(struct json *json, const struct pmr_map *map,
@@ -160,67 +166,35 @@ static struct json_object *new_mapping(struct json *json, const struct pmr_map *
 	return object;
 }
 
-/*
- * A file may have more mappings than there is memory for their JSON. Where they belong the document has this byte, which
- * no JSON text can hold; they are written one by one in its place.
- */
-#define MAPPINGS_PLACE '\1'
-
-static int print_place(struct json_object *object, struct printbuf *buffer, int level, int flags)
+static struct json_object *next_mapping(struct json *json, struct json_at *at)
 {
-	static const char place = MAPPINGS_PLACE;
+	const struct pmr_map *map = at->of;
 
-	(void)object;
-	(void)level;
-	(void)flags;
-	return printbuf_memappend(buffer, &place, 1);
-}
-
-static int write_mappings(const struct pmr_map *map, FILE *out)
-{
-	struct json json = { 0 };
-	int rc = 0;
-
-	fputc('[', out);
-	for (size_t i = 0; i < map->n_mappings && !rc; i++) {
-		struct json_object *mapping = new_mapping(&json, map, &map->mappings[i]);
-		const char *text = NULL;
-
-		if (!json.failed)
-			text = json_object_to_json_string_ext(
-				mapping, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
-		if (!text)
-			rc = -ENOMEM;
-		else if (fprintf(out, "%s\n          %s", i ? "," : "", text) < 0)
-			rc = -EIO;
-		json_object_put(mapping);
-	}
-	fputs(map->n_mappings ? "\n        ]" : "]", out);
-	return rc;
+	if (at->position == map->n_mappings)
+		return NULL;
+	return new_mapping(json, map, &map->mappings[at->position++]);
 }
 
 static struct json_object *new_mapped_file(struct json *json, const struct report *report)
 {
 	const struct pmr_map *map = report->map;
 	struct json_object *object = json_new_object(json);
-	struct json_object *mappings = json_new_array(json);
 
 	json_put_path(json, object, "path", report->map_path);
 	json_put_number(json, object, "inode", map->inode);
 	json_put_number(json, object, "size", map->size);
 	json_put_bool(json, object, "complete", map->complete);
-	if (mappings)
-		json_object_set_serializer(mappings, print_place, NULL, NULL);
-	json_put(json, object, "mappings", mappings);
+	json_put(json, object, "mappings", json_new_flat_list(json, next_mapping, map));
 	return object;
 }
 
 static struct json_object *new_files(struct json *json, const struct report *report)
 {
-	struct json_object *files = json_new_array(json);
+	struct json_object *files;
 
-	for (size_t i = 0; report->scan && i < report->scan->n_files; i++)
-		json_append(json, files, new_file(json, report->scan->files[i]));
+	if (report->scan)
+		return json_new_list(json, next_file, report->scan, NULL);
+	files = json_new_array(json);
 	if (report->map)
 		json_append(json, files, new_mapped_file(json, report));
 	return files;
@@ -278,6 +252,15 @@ static struct json_object *new_file_plan(struct json *json, const struct pmr_fil
 	return object;
 }
 
+static struct json_object *next_file_plan(struct json *json, struct json_at *at)
+{
+	const struct pmr_plan *plan = at->of;
+
+	if (!plan || at->position == plan->n_files)
+		return NULL;
+	return new_file_plan(json, &plan->files[at->position++]);
+}
+
 static void put_freezes(struct json *json, struct json_object *document,
 			const struct pmr_plan *plan)
 {
@@ -291,13 +274,9 @@ static void put_freezes(struct json *json, struct json_object *document,
 
 static void put_repair(struct json *json, struct json_object *document, const struct report *report)
 {
-	struct json_object *plan = json_new_array(json);
-
-	for (size_t i = 0; report->plan && i < report->plan->n_files; i++)
-		json_append(json, plan, new_file_plan(json, &report->plan->files[i]));
 	json_put_bool(json, document, "dry_run", report->dry_run);
 	json_put_path(json, document, "journal", report->plan ? report->plan->journal : NULL);
-	json_put(json, document, "plan", plan);
+	json_put(json, document, "plan", json_new_list(json, next_file_plan, report->plan, NULL));
 	put_freezes(json, document, report->plan);
 }
 
@@ -382,37 +361,17 @@ static struct json_object *new_document(struct json *json, const struct report *
 	if (report->verb == VERB_JOURNAL)
 		report_json_put_journals(json, document, report);
 	json_put(json, document, "summary", new_summary(json, report));
-	json_put(json, document, "messages", new_messages(json, report));
+	json_put(json, document, "messages", json_new_list(json, next_message, report, NULL));
 	return document;
-}
-
-static int write_text(const char *text, const struct pmr_map *map, FILE *out)
-{
-	const char *place = strchr(text, MAPPINGS_PLACE);
-	int rc;
-
-	if (place) {
-		fwrite(text, 1, (size_t)(place - text), out);
-		rc = write_mappings(map, out);
-		if (rc)
-			return rc;
-		text = place + 1;
-	}
-	return fputs(text, out) == EOF || fputc('\n', out) == EOF ? -EIO : 0;
 }
 
 int report_write_json(const struct report *report, FILE *out)
 {
 	struct json json = { 0 };
 	struct json_object *document = new_document(&json, report);
-	const char *text = NULL;
-	int rc;
+	int rc = json_write(&json, document, out);
 
-	if (!json.failed)
-		text = json_object_to_json_string_ext(
-			document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-					  JSON_C_TO_STRING_NOSLASHESCAPE);
-	rc = text ? write_text(text, report->map, out) : -ENOMEM;
 	json_object_put(document);
+	json_release(&json);
 	return rc;
 }
