@@ -6,6 +6,9 @@
 #ifndef PMR_UAPI_H
 #define PMR_UAPI_H
 
+#include <linux/types.h>
+#include <sys/syscall.h>
+
 /* linux/fs.h: preadv2(2), pwritev2(2) */
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 0x00000008 /* 4.14 */
@@ -20,6 +23,22 @@
 #ifndef RWF_RECOVERY_DATA
 #define RWF_RECOVERY_DATA 0x00000020
 #endif
+
+/* linux/mman.h: cachestat(2), 6.5; one number everywhere but on Alpha */
+#ifndef __NR_cachestat
+#define __NR_cachestat 451
+#endif
+struct pmr_cachestat_range {
+	__u64 off;
+	__u64 len;
+};
+struct pmr_cachestat {
+	__u64 nr_cache;
+	__u64 nr_dirty;
+	__u64 nr_writeback;
+	__u64 nr_evicted;
+	__u64 nr_recently_evicted;
+};
 
 /* linux/memfd.h: memfd_create(2) */
 #ifndef MFD_NOEXEC_SEAL
