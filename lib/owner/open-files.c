@@ -300,3 +300,50 @@ void pmr_open_file_say(struct pmr_ctx *ctx, const char *object, const char *path
 		"OUT, or cp for what is not lost)",
 		holder, path);
 }
+
+/* ---- a file that may have no name */
+
+/* Never a FIFO or a device: what the link leads to is held, looked at, and then opened. */
+static int open_held(const char *path, int flags)
+{
+	int held = open(path, O_PATH | O_CLOEXEC), fd = -EINVAL;
+	char link[64];
+	struct stat st;
+
+	if (held < 0)
+		return -errno;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", held);
+	if (!fstat(held, &st) && S_ISREG(st.st_mode)) {
+		do
+			fd = open(link, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		while (fd < 0 && errno == EINTR);
+		if (fd < 0)
+			fd = -errno;
+	}
+	close(held);
+	return fd;
+}
+
+/* Where a link of /proc is read like any other, it may lead nowhere, or to another file. */
+static bool is_led_to(const char *path, int fd)
+{
+	struct stat named, st;
+
+	return !stat(path, &named) && !fstat(fd, &st) && named.st_dev == st.st_dev &&
+	       named.st_ino == st.st_ino;
+}
+
+int pmr_open_by_path(const char *path, int flags)
+{
+	char *found = realpath(path, NULL);
+	int fd = found ? pmr_file_open(AT_FDCWD, found, flags) : -errno;
+
+	free(found);
+	if (fd >= 0 && is_led_to(path, fd))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	else if (fd != -ENOENT && fd != -EINVAL)
+		return fd;
+	return open_held(path, flags);
+}

@@ -54,4 +54,13 @@ int pmr_open_file_find(dev_t devno, uint64_t inode, char **path, char **holder);
 void pmr_open_file_say(struct pmr_ctx *ctx, const char *object, const char *path,
 		       const char *holder);
 
+/**
+ * pmr_open_by_path() - open a regular file that a person named, whatever links lead to it
+ * @path: also "/proc/PID/fd/N" and the like, of a file that is deleted, hidden by a mount, or in a container
+ * @flags: O_RDONLY, perhaps O_DIRECT
+ *
+ * As careful as pmr_file_open(). Return: a descriptor; -EINVAL: not a regular file; -ENOMEM; another negative errno.
+ */
+int pmr_open_by_path(const char *path, int flags);
+
 #endif

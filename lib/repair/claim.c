@@ -50,9 +50,24 @@ static int refuse(struct pmr_ctx *ctx, const struct pmr_file *file, const struct
 	return -EBUSY;
 }
 
+/* What only a link of /proc leads to: see lib/owner/open-files.h. */
+static bool is_deleted(const struct pmr_file *file)
+{
+	struct stat st;
+
+	return !stat(file->path, &st) && !st.st_nlink && st.st_ino == file->inode &&
+	       st.st_dev == file->filesystem->devno;
+}
+
 static int refuse_error(struct pmr_ctx *ctx, const struct pmr_file *file, int error,
 			const char **refused)
 {
+	if (error == -ELOOP && is_deleted(file)) {
+		pmr_say(ctx, PMR_ERROR, "deleted-open", file->path,
+			"was deleted and is only still open: nothing is written to it; salvage it instead");
+		*refused = "deleted-open";
+		return -EBUSY;
+	}
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 		if (refusals[i].error && refusals[i].error == -error)
 			return refuse(ctx, file, &refusals[i], refused);

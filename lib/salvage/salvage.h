@@ -167,7 +167,6 @@ struct pmr_listing {
 /**
  * struct pmr_source - a damaged file
  * @path: as the user named it
- * @real: without symbolic links
  * @fd: open for reading
  * @direct: the same past the page cache, or -1
  * @st: when its delayed data had been written; what comes later is a change
@@ -182,7 +181,6 @@ struct pmr_listing {
 struct pmr_source {
 	struct pmr_ctx *ctx;
 	const char *path;
-	char *real;
 	int fd;
 	int direct;
 	struct stat st;

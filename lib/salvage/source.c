@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "salvage.h"
+#include "owner/open-files.h"
 #include "scan/scan.h"
 #include "device/topology.h"
 #include "uapi.h"
@@ -131,8 +132,7 @@ static int open_file(struct pmr_source *s, struct pmr_topology *topology)
 	struct stat st;
 	int ret;
 
-	s->real = realpath(s->path, NULL);
-	s->fd = s->real ? pmr_file_open(AT_FDCWD, s->real, O_RDONLY) : -errno;
+	s->fd = pmr_open_by_path(s->path, O_RDONLY);
 	if (s->fd < 0)
 		return FAIL(s, open_failures, "cannot-open", "cannot be opened", s->fd);
 	if (fstat(s->fd, &s->st))
@@ -148,7 +148,7 @@ static int open_file(struct pmr_source *s, struct pmr_topology *topology)
 	 * cache, and what fails is asked of the cache.
 	 */
 	if (!s->dax)
-		s->direct = pmr_file_open(AT_FDCWD, s->real, O_RDONLY | O_DIRECT);
+		s->direct = pmr_open_by_path(s->path, O_RDONLY | O_DIRECT);
 	if (s->direct >= 0 &&
 	    (fstat(s->direct, &st) || st.st_ino != s->st.st_ino || st.st_dev != s->st.st_dev)) {
 		close(s->direct);
@@ -187,7 +187,6 @@ void pmr_source_close(struct pmr_source *source)
 	if (source->direct >= 0)
 		close(source->direct);
 	pmr_media_close(source->media);
-	free(source->real);
 	*source = (struct pmr_source){ .fd = -1, .direct = -1 };
 }
 

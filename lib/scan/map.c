@@ -10,6 +10,7 @@
 
 #include "scan.h"
 #include "device/topology.h"
+#include "owner/open-files.h"
 
 struct mapper {
 	struct pmr_ctx *ctx;
@@ -158,19 +159,6 @@ static int say_error(struct mapper *m, int error)
 	return error;
 }
 
-/* The last component may be a link: the user named it, unlike what a walk meets. */
-static int open_target(const char *path)
-{
-	char *real = realpath(path, NULL);
-	int fd;
-
-	if (!real)
-		return -errno;
-	fd = pmr_file_open(AT_FDCWD, real, O_RDONLY);
-	free(real);
-	return fd;
-}
-
 static int map_open(struct mapper *m, struct pmr_topology *topology, int fd, uint64_t offset,
 		    uint64_t length)
 {
@@ -218,7 +206,7 @@ int pmr_map_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *
 	m.map = calloc(1, sizeof(*m.map));
 	if (!m.map)
 		return -ENOMEM;
-	fd = open_target(path);
+	fd = pmr_open_by_path(path, O_RDONLY);
 	ret = fd < 0 ? say_error(&m, fd) : map_open(&m, topology, fd, offset, length);
 	if (fd >= 0)
 		close(fd);
