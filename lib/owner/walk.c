@@ -15,6 +15,9 @@
 
 #include "uapi.h"
 
+/* Bytes of a path below the root that are few enough to be gone down again. */
+#define NEAR_ROOT 256u
+
 /* ---- down and up */
 
 static int push(struct pmr_walk_worker *w, size_t outer_length, ino_t inode)
@@ -210,16 +213,19 @@ static void leave(struct pmr_walk_worker *w)
 
 /* ---- threads */
 
-/* The uppermost frame with names to give away, and where they begin: half of them, but never the very next. */
+/*
+ * Where names to give away begin: half of those of the uppermost frame that has any, where most is likely to be below
+ * them, unless it takes long to find it again; else half of the top frame's, but never the very next.
+ */
 static struct pmr_walk_frame *find_gift(struct pmr_walk_worker *w, size_t *from)
 {
-	struct pmr_walk_frame *frame, *top = &w->frames[w->n - 1];
+	struct pmr_walk_frame *frame = w->frames, *top = &w->frames[w->n - 1];
 	size_t middle;
 
-	for (frame = w->frames; frame < top; frame++) {
-		if (has_names(frame))
-			break;
-	}
+	while (frame < top && !has_names(frame))
+		frame++;
+	if (frame < top && frame[1].outer_length - w->walk->root_length > NEAR_ROOT)
+		frame = top;
 	if (!has_names(frame))
 		return NULL;
 	middle = frame->next + (frame->end - frame->next) / 2;
@@ -367,7 +373,7 @@ out:
 	if (own >= 0)
 		close(own);
 	pthread_mutex_destroy(&walk.lock);
-	if (ret || !walk.is_complete)
+	if (ret < 0 || !walk.is_complete)
 		*complete = false;
 	return ret;
 }
