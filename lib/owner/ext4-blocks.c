@@ -73,8 +73,8 @@ static int claim_bytes(struct pmr_ext4_worker *worker, const struct pmr_owner_cl
 	return ret;
 }
 
-static int claim_blocks(const struct owner *owner, const struct pmr_owner_claim *like, uint64_t block,
-			uint64_t count)
+static int claim_blocks(const struct owner *owner, const struct pmr_owner_claim *like,
+			uint64_t block, uint64_t count)
 {
 	const struct pmr_ext4 *ext4 = owner->worker->ext4;
 

@@ -93,15 +93,11 @@ static int look_once(struct pmr_ext4_worker *worker, uint32_t number, struct ext
 {
 	int ret;
 
-	if (!raw->i_mode && is_unused(worker, number, raw))
+	if (is_unused(worker, number, raw))
 		return 0;
 	ret = pmr_ext4_blocks(worker, number, raw);
 	if (!ret && !ext2fs_inode_csum_verify(worker->ext4->fs, number, raw))
 		ret = -EUCLEAN;
-	if (ret == -EUCLEAN && is_unused(worker, number, raw)) {
-		worker->claims.n = worker->mark;
-		ret = 0;
-	}
 	return ret;
 }
 
