@@ -7,13 +7,14 @@
 A filesystem of KIND, with blocks of BLOCK bytes, is mounted at DIRECTORY; WAY is the word that a report has to have for how
 owners were found. Each seed changes the tree and makes a list of bad sectors. Options:
 
-    inject=COMMAND the list, in place of LIST, is made real by that, and not given to the program as a file
-    clear=COMMAND  and unmade by that
+    knob=FILE      the list is made real by writing it there, and not given to the program as a file: a PMEM disk's badblocks
+    region=N       the knob is the test module's, which counts bytes, and the device's first is this one
     small          smaller trees, fewer questions, and nothing poisoned that the kernel itself reads or writes: for guests
     size=N[M]      of the filesystem, where it is not the device's
     again=SEED     stop behind that seed and leave its list in DIRECTORY.bad
 """
 import json
+import mmap
 import os
 import random
 import subprocess
@@ -226,22 +227,23 @@ class Program:
         self.program = os.environ["PMEM_RECOVER"]
         self.device = device
         self.root = root
-        self.inject = options.get("inject", "").split()
-        self.clear = options.get("clear", "").split()
+        self.knob = options.get("knob")
+        self.region = options.get("region")
         self.list = root + ".bad"
         self.out = root + ".out"
         self.runs = 0
+        self.saved = []
 
     def ask(self, *arguments):
         """(report, exit status)"""
-        listed = [] if self.inject else [f"--badblocks={self.list}"]
+        listed = [] if self.knob else [f"--badblocks={self.list}"]
         self.last = [self.program, arguments[0], *listed, *arguments[1:]]
         with open(self.out, "wb") as out, open(self.out + ".err", "wb") as err:
             status = subprocess.run(self.last, stdout=out, stderr=err, stdin=subprocess.DEVNULL).returncode
         self.runs += 1
         try:
             # a look at the schema takes longer than the rest
-            if self.runs % 40 == 1 and not self.inject:
+            if self.runs % 40 == 1 and not self.knob:
                 return load(self.out), status
             with open(self.out, "rb") as f:
                 return json.load(f), status
@@ -252,12 +254,39 @@ class Program:
         with open(self.list, "w") as f:
             for start, count in runs(bad):
                 f.write(f"{start} {count}\n")
-        if self.inject:
-            subprocess.check_call([self.list if word == "LIST" else word for word in self.inject])
+        if self.knob:
+            self.saved = [(at, piece) for start, count in runs(bad) for at, piece in self.move(start, count, None)]
+            for start, count in runs(bad):
+                self.inject(start, count)
+
+    def inject(self, start, count):
+        # kernels before 6.7 get more than 512 sectors wrong
+        for at in range(start, start + count, 512):
+            n = min(512, start + count - at)
+            word = f"{at} {n}" if self.region is None else f"{int(self.region) + at * SECTOR},{n * SECTOR}"
+            with open(self.knob, "w") as f:
+                f.write(word)
 
     def heal(self):
-        if self.clear:
-            subprocess.check_call(self.clear)
+        """What is written is good again; it is what was there, since metadata is among it."""
+        for start, piece in self.saved:
+            self.move(start, len(piece) // SECTOR, piece)
+        self.saved = []
+
+    def move(self, start, count, data):
+        """Sectors from or to the device, past the page cache: [(start, bytes)]"""
+        flags = os.O_DIRECT | (os.O_RDONLY if data is None else os.O_WRONLY)
+        fd = os.open(self.device, flags)
+        with mmap.mmap(-1, count * SECTOR) as buffer:
+            if data is None:
+                n = os.preadv(fd, [buffer], start * SECTOR)
+            else:
+                buffer[:] = data
+                n = os.pwrite(fd, buffer, start * SECTOR)
+            piece = buffer[:]
+        os.close(fd)
+        assert n == count * SECTOR
+        return [(start, piece)]
 
     def why(self):
         with open(self.out + ".err", "rb") as f:

@@ -37,7 +37,7 @@ trees() {
 		return
 	fi
 	if /usr/bin/python3 -B "$top_srcdir/test/cli/whole_trees.py" "$PMEM" $mnt "$fs" "$block" "$way" 1 "$seeds" small \
-		size=${size}M "inject=$TREE inject LIST $knob $offset" "clear=$TREE clear $PMEM" >/tmp/trees 2>&1; then
+		size=${size}M "knob=$knob" ${offset:+region=$offset} >/tmp/trees 2>&1; then
 		ok "$what: $seeds trees [$((SECONDS - begin)) s]"
 	else
 		not_ok "$what: $(grep -c ^FAIL: /tmp/trees) of $seeds trees [$((SECONDS - begin)) s]"
