@@ -10,6 +10,8 @@
 
 /* Milliseconds between two lines. */
 #define INTERVAL 200u
+/* What has not been drawn for so long has ended. */
+#define OVER 2000u
 
 /* What a person reads for a phase, and what it counts: NULL for bytes. The last one stands for a phase without a name. */
 static const struct phase {
@@ -31,32 +33,33 @@ void progress_init(struct progress *progress, bool quiet)
 }
 
 /* Asked for every file of a walk: the coarse clock is read without a system call, and is fine enough. */
-static bool is_due(struct progress *progress)
+static bool is_due(struct progress *progress, uint64_t *now)
 {
-	struct timespec now;
-	uint64_t time;
+	struct timespec time;
 
-	if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now))
+	if (clock_gettime(CLOCK_MONOTONIC_COARSE, &time))
 		return false;
-	time = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	*now = (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 	/* nothing is drawn for work that ends within the first interval */
-	if (progress->last && time - progress->last < INTERVAL)
-		return false;
-	if (!progress->last) {
-		progress->last = time;
-		return false;
-	}
-	progress->last = time;
-	return true;
+	if (!progress->last)
+		progress->last = *now;
+	return *now - progress->last >= INTERVAL;
 }
 
-static size_t find_phase(const char *word)
+size_t progress_phase(const struct pmr_progress *how_far)
 {
 	size_t i = 0;
 
-	while (phases[i].word && strcmp(phases[i].word, word))
+	while (phases[i].word && strcmp(phases[i].word, how_far->phase))
 		i++;
 	return i;
+}
+
+bool progress_is_turn(const struct progress *progress, const struct pmr_progress *how_far,
+		      uint64_t now)
+{
+	return !progress->shown || how_far->total || now - progress->last >= OVER ||
+	       progress_phase(how_far) == progress->phase;
 }
 
 static void print_amount(const struct phase *phase, uint64_t amount, const char *noun, FILE *out)
@@ -72,7 +75,7 @@ static void print_amount(const struct phase *phase, uint64_t amount, const char 
 void progress_print(struct progress *progress, const struct pmr_progress *how_far, uint64_t now,
 		    FILE *out)
 {
-	size_t i = find_phase(how_far->phase);
+	size_t i = progress_phase(how_far);
 	const struct phase *phase = &phases[i];
 	struct rate *rate = &progress->rates[i];
 	/* a total may be an estimate */
@@ -103,12 +106,16 @@ void progress_print(struct progress *progress, const struct pmr_progress *how_fa
 void progress_update(void *data, const struct pmr_progress *how_far)
 {
 	struct progress *progress = data;
+	uint64_t now;
 
-	if (!progress->enabled || !is_due(progress))
+	if (!progress->enabled || !is_due(progress, &now) ||
+	    !progress_is_turn(progress, how_far, now))
 		return;
+	progress->last = now;
+	progress->phase = progress_phase(how_far);
 	/* No wrap while the line is drawn: what wrapped could not be erased. */
 	fputs("\r\033[K\033[?7l", stderr);
-	progress_print(progress, how_far, progress->last, stderr);
+	progress_print(progress, how_far, now, stderr);
 	fputs("\033[?7h", stderr);
 	fflush(stderr);
 	progress->shown = true;

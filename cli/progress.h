@@ -20,12 +20,14 @@
  * @enabled: stderr is a terminal and nobody asked for quiet
  * @shown: there is a line to erase
  * @last: when it was drawn, in milliseconds; 0 before the first update
+ * @phase: which phase it was of
  * @rates: of each phase, for they may take turns
  */
 struct progress {
 	bool enabled;
 	bool shown;
 	uint64_t last;
+	size_t phase;
 	struct rate rates[PROGRESS_PHASES];
 };
 
@@ -36,6 +38,16 @@ void progress_update(void *data, const struct pmr_progress *how_far);
 /** progress_erase() - take the line away before anything else is printed */
 void progress_erase(struct progress *progress);
 
+/** progress_phase() - which of PROGRESS_PHASES it is */
+size_t progress_phase(const struct pmr_progress *how_far);
+/**
+ * progress_is_turn() - whether the line may be of this phase now
+ *
+ * Work within work takes turns with it in telling, and the line would flicker: it stays with one of them as long as that
+ * goes on, and with one whose end is known rather than with another.
+ */
+bool progress_is_turn(const struct progress *progress, const struct pmr_progress *how_far,
+		      uint64_t now);
 /**
  * progress_print() - "scan: 300 files of 1000 (50/s), about 15 s left, /mnt/file": the line without what draws it
  * @now: milliseconds

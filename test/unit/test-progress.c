@@ -178,6 +178,38 @@ static void test_line(void **state)
 	}
 }
 
+/* The line was of another phase, so many milliseconds ago. */
+static void test_turn(void **state)
+{
+	static const struct {
+		const char *shown;
+		struct pmr_progress how_far;
+		uint64_t ago;
+		bool turn;
+	} rows[] = {
+		{ NULL, { "scan", NULL, 1, 0 }, 200, true },
+		{ "scan", { "scan", NULL, 1, 0 }, 200, true },
+		{ "names", { "scan", NULL, 1, 0 }, 200, false },
+		{ "names", { "scan", NULL, 1, 0 }, 1999, false },
+		{ "names", { "scan", NULL, 1, 0 }, 2000, true },
+		{ "names", { "names", NULL, 1, 0 }, 200, true },
+		/* whose end is known is worth more */
+		{ "scan", { "names", NULL, 1, 100 }, 200, true },
+		{ "inodes", { "names", NULL, 1, 100 }, 200, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		const struct pmr_progress before = { rows[i].shown, NULL, 1, 0 };
+		struct progress progress = { .last = 10000, .shown = rows[i].shown };
+
+		if (rows[i].shown)
+			progress.phase = progress_phase(&before);
+		assert_int_equal(progress_is_turn(&progress, &rows[i].how_far, 10000 + rows[i].ago),
+				 rows[i].turn);
+	}
+}
+
 /* Two phases that take turns do not spoil each other's rate. */
 static void test_turns(void **state)
 {
@@ -206,7 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_samples), cmocka_unit_test(test_many),
 		cmocka_unit_test(test_text),	cmocka_unit_test(test_line),
-		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_turn),	cmocka_unit_test(test_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
