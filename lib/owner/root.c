@@ -105,26 +105,44 @@ static int open_all(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem
 	return root->fd < 0 ? fail_open(ctx, path, -errno) : 0;
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool leads_to(const char *path, int fd)
+{
+	struct stat now, st;
+
+	return !stat(path, &now) && !fstat(fd, &st) && is_same(&now, &st);
+}
+
 int pmr_root_open(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, const char *path,
 		  struct pmr_root *root)
 {
+	const char *mountpoint = filesystem->mountpoint;
 	int ret;
 
 	*root = (struct pmr_root){ .fd = -1, .kept = -1, .tree = -1 };
-	if (!path && !filesystem->mountpoint)
+	if (!path && !mountpoint)
 		return -ENODEV;
-	ret = open_all(ctx, filesystem, path ? path : filesystem->mountpoint, root);
-	if (!ret && !path)
+	ret = open_all(ctx, filesystem, path ? path : mountpoint, root);
+	if (!ret && mountpoint && (!path || leads_to(mountpoint, root->kept)))
 		ret = find_part(root->kept, &root->part);
-	if (!ret && root->part)
+	if (ret)
+		pmr_root_close(root);
+	return ret;
+}
+
+void pmr_root_say_part(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
+		       const struct pmr_root *root)
+{
+	if (root->part)
 		pmr_say(ctx, PMR_WARNING, "mounted-in-part", root->path,
 			"shows only the directory %s of the filesystem on %s: files outside of it have no name here, and "
 			"can at best be told by their numbers; to learn their names, mount %s at another directory as well "
 			"and scan that",
 			root->part, filesystem->source, filesystem->source);
-	if (ret)
-		pmr_root_close(root);
-	return ret;
 }
 
 void pmr_root_close(struct pmr_root *root)
@@ -142,21 +160,9 @@ void pmr_root_close(struct pmr_root *root)
 
 /* ---- what hides what */
 
-static bool is_same(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-static bool is_there(const struct pmr_root *root)
-{
-	struct stat now, st;
-
-	return !stat(root->path, &now) && !fstat(root->kept, &st) && is_same(&now, &st);
-}
-
 bool pmr_root_check(struct pmr_ctx *ctx, const struct pmr_root *root)
 {
-	if (is_there(root))
+	if (leads_to(root->path, root->kept))
 		return true;
 	pmr_say(ctx, PMR_ERROR, "mount-changed", root->path,
 		"was unmounted, moved, or hidden by another mount while it was looked at: the paths told lead elsewhere "
