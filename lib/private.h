@@ -265,55 +265,12 @@ struct pmr_sieve {
 /** pmr_sieve_init() - make a normal list ready; it must stay as it is while the sieve is used */
 void pmr_sieve_init(struct pmr_sieve *sieve, const struct pmr_ranges *bad);
 
+/** pmr_sieve_hits() - whether the list has a byte in [physical, physical + length); likewise fast */
+bool pmr_sieve_hits(const struct pmr_sieve *sieve, uint64_t physical, uint64_t length);
+
 /** pmr_sieve_intersect() - pmr_intersect(), a few nanoseconds for an extent that misses */
 int pmr_sieve_intersect(const struct pmr_sieve *sieve, const struct pmr_extent *extent,
 			uint64_t size, uint64_t start, struct pmr_losses *losses);
-
-/* ---- walk.c */
-
-/**
- * struct pmr_old_walk_entry - a regular file or a directory met by a walk; all of it lives only during the call
- * @path: as the walk's path was given, with what lies below it
- * @dirfd: the directory that @name is in; of a directory: itself, open
- * @name: of a directory: "."
- * @st: tells which of the two it is
- */
-struct pmr_old_walk_entry {
-	const char *path;
-	int dirfd;
-	const char *name;
-	const struct stat *st;
-};
-
-/**
- * pmr_old_walk() - call @fn for a directory and every regular file and directory below it, within one filesystem
- * @complete: set false where a directory could not be read; said through the context
- *
- * A directory is told before what is in it. Follows no symbolic link, opens nothing but directories. Stops when @fn
- * returns nonzero, or when cancelled (@complete is then false).
- *
- * Return: 0, what @fn returned, -ENOMEM.
- */
-int pmr_old_walk(struct pmr_ctx *ctx, const char *path,
-		 int (*fn)(void *data, const struct pmr_old_walk_entry *entry), void *data,
-		 bool *complete);
-
-/* ---- owner.c: GETFSMAP */
-
-/**
- * pmr_owner_of() - who owns a range of a filesystem that no walked file claims
- * @fd: any open file or directory of it
- * @range: in offsets from the filesystem's byte 0
- * @found: called for each part, in order, covering the whole range; what is not known is PMR_OWNER_UNKNOWN. @inode is
- *         the owner of a PMR_OWNER_FILE or PMR_OWNER_UNWRITTEN part where the filesystem tells it (XFS with rmapbt:
- *         any kind of inode), else 0
- *
- * Return: 0, what @found returned, -ENOMEM.
- */
-int pmr_owner_of(struct pmr_ctx *ctx, int fd, const struct pmr_range *range,
-		 int (*found)(void *data, const struct pmr_range *part, enum pmr_owner owner,
-			      uint64_t inode),
-		 void *data);
 
 /* ---- scan.c */
 

@@ -5,7 +5,7 @@
 
 #include "owner.h"
 
-int pmr_claims_add(struct pmr_claims *claims, const struct pmr_claim *claim)
+int pmr_claims_add(struct pmr_claims *claims, const struct pmr_owner_claim *claim)
 {
 	int ret;
 
@@ -16,9 +16,9 @@ int pmr_claims_add(struct pmr_claims *claims, const struct pmr_claim *claim)
 }
 
 int pmr_claims_add_parts(struct pmr_claims *claims, const struct pmr_ranges *wanted,
-			 const struct pmr_claim *claim)
+			 const struct pmr_owner_claim *claim)
 {
-	struct pmr_claim part = *claim;
+	struct pmr_owner_claim part = *claim;
 	struct pmr_ranges mine = { 0 };
 	int ret;
 
@@ -42,7 +42,7 @@ int pmr_claims_add_parts(struct pmr_claims *claims, const struct pmr_ranges *wan
 /* What says the same of the same inode stands together, in the order of places. */
 static int compare_kind(const void *a, const void *b)
 {
-	const struct pmr_claim *x = a, *y = b;
+	const struct pmr_owner_claim *x = a, *y = b;
 
 	ORDER(x->inode, y->inode);
 	ORDER(x->owner, y->owner);
@@ -54,7 +54,7 @@ static int compare_kind(const void *a, const void *b)
 
 static int compare_place(const void *a, const void *b)
 {
-	const struct pmr_claim *x = a, *y = b;
+	const struct pmr_owner_claim *x = a, *y = b;
 
 	ORDER(x->range.offset, y->range.offset);
 	ORDER(x->inode, y->inode);
@@ -63,7 +63,7 @@ static int compare_place(const void *a, const void *b)
 	return 0;
 }
 
-static bool continues(const struct pmr_claim *a, const struct pmr_claim *b)
+static bool continues(const struct pmr_owner_claim *a, const struct pmr_owner_claim *b)
 {
 	return a->inode == b->inode && a->owner == b->owner && a->part == b->part &&
 	       b->range.offset <= a->range.offset + a->range.length;
@@ -77,7 +77,7 @@ void pmr_claims_settle(struct pmr_claims *claims)
 		return;
 	qsort(claims->v, claims->n, sizeof(claims->v[0]), compare_kind);
 	for (size_t i = 1; i < claims->n; i++) {
-		struct pmr_claim *last = &claims->v[n], *next = &claims->v[i];
+		struct pmr_owner_claim *last = &claims->v[n], *next = &claims->v[i];
 		uint64_t end = next->range.offset + next->range.length;
 
 		if (!continues(last, next))
@@ -96,7 +96,7 @@ int pmr_claims_rest(const struct pmr_claims *claims, const struct pmr_ranges *wa
 	int ret = 0;
 
 	for (size_t i = 0; i < claims->n && !ret; i++) {
-		const struct pmr_claim *claim = &claims->v[i];
+		const struct pmr_owner_claim *claim = &claims->v[i];
 
 		if (claim->owner != PMR_OWNER_UNKNOWN)
 			ret = pmr_ranges_add(&claimed, claim->range.offset, claim->range.length);
@@ -106,4 +106,66 @@ int pmr_claims_rest(const struct pmr_claims *claims, const struct pmr_ranges *wa
 		ret = pmr_ranges_subtract(rest, wanted, &claimed);
 	pmr_ranges_release(&claimed);
 	return ret;
+}
+
+int pmr_claims_without(const struct pmr_claims *claims, const struct pmr_ranges *ranges,
+		       struct pmr_claims *left)
+{
+	struct pmr_ranges one = { 0 }, rest = { 0 };
+	int ret = 0;
+
+	for (size_t i = 0; i < claims->n && !ret; i++) {
+		struct pmr_owner_claim claim = claims->v[i];
+
+		one.n = rest.n = 0;
+		ret = pmr_ranges_add(&one, claim.range.offset, claim.range.length);
+		if (!ret)
+			ret = pmr_ranges_subtract(&rest, &one, ranges);
+		for (size_t j = 0; j < rest.n && !ret; j++) {
+			claim.range = rest.v[j];
+			ret = pmr_claims_add(left, &claim);
+		}
+	}
+	pmr_ranges_release(&one);
+	pmr_ranges_release(&rest);
+	return ret;
+}
+
+static uint64_t end_of(const struct pmr_range *range)
+{
+	return range->offset + range->length;
+}
+
+int pmr_claims_each(const struct pmr_claims *claims, size_t *cursor, const struct pmr_range *range,
+		    int (*fn)(void *data, const struct pmr_owner_claim *claim,
+			      const struct pmr_range *part),
+		    void *data)
+{
+	uint64_t from = range->offset, to = end_of(range);
+	struct pmr_range part;
+	int ret = 0;
+
+	while (*cursor < claims->n && end_of(&claims->v[*cursor].range) <= from)
+		(*cursor)++;
+	for (size_t i = *cursor; i < claims->n && from < to && !ret; i++) {
+		const struct pmr_owner_claim *claim = &claims->v[i];
+
+		if (end_of(&claim->range) <= from)
+			continue;
+		if (claim->range.offset >= to)
+			break;
+		if (claim->range.offset > from) {
+			part = (struct pmr_range){ from, claim->range.offset - from };
+			ret = fn(data, NULL, &part);
+			from = claim->range.offset;
+		}
+		part = (struct pmr_range){
+			from, (end_of(&claim->range) < to ? end_of(&claim->range) : to) - from
+		};
+		if (!ret)
+			ret = fn(data, claim, &part);
+		from = end_of(&part);
+	}
+	part = (struct pmr_range){ from, to - from };
+	return ret || from >= to ? ret : fn(data, NULL, &part);
 }

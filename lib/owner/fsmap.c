@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who owns a place of a filesystem, by the filesystem's own reverse map (GETFSMAP: XFS since 4.12, ext4 since 4.15). */
+/* Who has a place of a filesystem, by the filesystem's own reverse map (GETFSMAP: XFS since 4.12, ext4 since 4.15). */
 
 #include <errno.h>
 #include <linux/fsmap.h>
@@ -8,49 +8,34 @@
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
-#include "private.h"
+#include "owner.h"
+#include "xfs.h"
 
-#define RECORDS 128u
+#define RECORDS 1024u
 /* Questions are whole blocks of any filesystem's size: kernels differ in how they round sectors inside a block. */
 #define ALIGN (UINT64_C(64) << 10)
 /* How far before a place the first question begins that also wants the records which began ahead of it. */
 #define FIRST_STEP_BACK (UINT64_C(256) << 10)
 
-/* XFS_IOC_FSBULKSTAT_SINGLE of xfs_fs.h, since before git: what is known of one inode, by number. */
-struct bulk_request {
-	uint64_t *inode;
-	int32_t n;
-	void *answer;
-	int32_t *answered;
-};
-#define BULKSTAT_SINGLE _IOWR('X', 102, struct bulk_request)
-
-/* The begin of struct xfs_bstat, and more room than it ever took. */
-struct bulk_answer {
-	uint64_t inode;
-	uint16_t mode;
-	unsigned char rest[500];
-};
-
 /* Owners of XFS and ext4 that need a word of their own; all other special owners are metadata. */
 #define OWNER_XFS_EXT4_LOG FMR_OWNER('X', 2)
 #define OWNER_XFS_COW_STAGING FMR_OWNER('X', 7)
 
-struct part {
-	struct pmr_range range;
-	enum pmr_owner owner;
-	uint64_t inode;
-};
-
+/*
+ * @covered: what has an owner, or is known to be told by nobody
+ * @shared: what has several
+ * @shows_earlier: records that begin before a question are part of the answer (6.5)
+ */
 struct question {
 	const struct pmr_ctx *ctx;
 	int fd;
 	uint32_t device;
+	const struct pmr_ranges *wanted;
+	struct pmr_claims *claims;
 	struct fsmap_head *head;
-	struct pmr_ranges open; /* normal: what has no owner yet */
-	struct part *parts;
-	size_t n;
-	size_t alloc;
+	struct pmr_ranges covered;
+	struct pmr_ranges shared;
+	bool shows_earlier;
 };
 
 /* The kernel's 32-bit dev_t (new_encode_dev()). */
@@ -61,82 +46,54 @@ static uint32_t encode_device(dev_t dev)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
 }
 
-static enum pmr_owner owner_of(const struct fsmap *record)
+static void describe(const struct fsmap *record, struct pmr_owner_claim *claim)
 {
-	if (!(record->fmr_flags & FMR_OF_SPECIAL_OWNER)) {
-		if (record->fmr_flags & (FMR_OF_ATTR_FORK | FMR_OF_EXTENT_MAP))
-			return PMR_OWNER_METADATA;
-		return record->fmr_flags & FMR_OF_PREALLOC ? PMR_OWNER_UNWRITTEN : PMR_OWNER_FILE;
+	uint32_t flags = record->fmr_flags;
+
+	if (!(flags & FMR_OF_SPECIAL_OWNER)) {
+		claim->inode = record->fmr_owner;
+		claim->owner = flags & (FMR_OF_ATTR_FORK | FMR_OF_EXTENT_MAP) ? PMR_OWNER_METADATA
+			       : flags & FMR_OF_PREALLOC		      ? PMR_OWNER_UNWRITTEN
+									      : PMR_OWNER_FILE;
+		if (claim->owner == PMR_OWNER_METADATA)
+			claim->part =
+				flags & FMR_OF_ATTR_FORK ? PMR_PART_ATTRIBUTES : PMR_PART_EXTENTS;
+		return;
 	}
 	switch (record->fmr_owner) {
 	case FMR_OWN_FREE:
-		return PMR_OWNER_FREE;
+		claim->owner = PMR_OWNER_FREE;
+		break;
 	case FMR_OWN_UNKNOWN:
-		return PMR_OWNER_UNKNOWN;
+		claim->owner = PMR_OWNER_UNKNOWN;
+		break;
 	case OWNER_XFS_EXT4_LOG:
-		return PMR_OWNER_LOG;
+		claim->owner = PMR_OWNER_LOG;
+		break;
 	case OWNER_XFS_COW_STAGING:
 		/* Room for a copy that no file refers to yet. */
-		return PMR_OWNER_UNWRITTEN;
+		claim->owner = PMR_OWNER_UNWRITTEN;
+		break;
 	default:
-		return PMR_OWNER_METADATA;
+		claim->owner = PMR_OWNER_METADATA;
 	}
-}
-
-/* The blocks of directories and long symbolic links are owned by inodes too. Told by XFS alone, and to root. */
-static bool is_metadata_inode(int fd, uint64_t inode)
-{
-	struct bulk_answer answer = { 0 };
-	int32_t answered = 0;
-	struct bulk_request request = {
-		.inode = &inode, .n = 1, .answer = &answer, .answered = &answered
-	};
-
-	return !ioctl(fd, BULKSTAT_SINGLE, &request) && !S_ISREG(answer.mode);
-}
-
-static int add_part(struct question *q, const struct pmr_range *range, enum pmr_owner owner,
-		    uint64_t inode)
-{
-	int ret;
-
-	ret = pmr_grow(&q->parts, q->n, &q->alloc, sizeof(q->parts[0]));
-	if (ret)
-		return ret;
-	q->parts[q->n++] = (struct part){ .range = *range, .owner = owner, .inode = inode };
-	return 0;
 }
 
 static int take_record(struct question *q, const struct fsmap *record)
 {
-	struct pmr_ranges here = { 0 }, rest = { 0 }, mine = { 0 };
-	enum pmr_owner owner = owner_of(record);
-	bool named = owner == PMR_OWNER_FILE || owner == PMR_OWNER_UNWRITTEN;
-	size_t i;
+	struct pmr_owner_claim claim = { .range = { record->fmr_physical, record->fmr_length } };
 	int ret;
 
 	if (record->fmr_device != q->device ||
-	    !pmr_ranges_overlap(&q->open, record->fmr_physical, record->fmr_length))
+	    !pmr_ranges_overlap(q->wanted, record->fmr_physical, record->fmr_length))
 		return 0;
-	ret = pmr_ranges_add(&here, record->fmr_physical, record->fmr_length);
-	if (!ret)
-		ret = pmr_ranges_clip(&mine, &q->open, record->fmr_physical, record->fmr_length);
-	if (!ret)
-		ret = pmr_ranges_subtract(&rest, &q->open, &here);
-	for (i = 0; i < mine.n && !ret; i++)
-		ret = add_part(q, &mine.v[i], owner,
-			       named && !(record->fmr_flags & FMR_OF_SPECIAL_OWNER)
-				       ? record->fmr_owner
-				       : 0);
-	if (!ret) {
-		struct pmr_ranges old = q->open;
-
-		q->open = rest;
-		rest = old;
-	}
-	pmr_ranges_release(&here);
-	pmr_ranges_release(&mine);
-	pmr_ranges_release(&rest);
+	describe(record, &claim);
+	ret = pmr_ranges_clip(&q->covered, q->wanted, record->fmr_physical, record->fmr_length);
+	if (!ret && record->fmr_flags & FMR_OF_SHARED)
+		ret = pmr_ranges_clip(&q->shared, q->wanted, record->fmr_physical,
+				      record->fmr_length);
+	if (!ret && claim.owner != PMR_OWNER_UNKNOWN)
+		ret = pmr_claims_add_parts(q->claims, q->wanted, &claim);
 	return ret;
 }
 
@@ -145,10 +102,9 @@ static int ask(struct question *q, uint64_t from, uint64_t to)
 {
 	struct fsmap_head *head = q->head;
 	struct fsmap before;
-	uint32_t i;
 	int ret;
 
-	memset(head, 0, fsmap_sizeof(RECORDS));
+	memset(head, 0, sizeof(*head));
 	head->fmh_count = RECORDS;
 	head->fmh_keys[0].fmr_device = q->device;
 	head->fmh_keys[0].fmr_physical = from;
@@ -168,91 +124,154 @@ static int ask(struct question *q, uint64_t from, uint64_t to)
 			return -EPROTO;
 		if (!head->fmh_entries)
 			return 0;
-		for (i = 0; i < head->fmh_entries; i++) {
+		for (uint32_t i = 0; i < head->fmh_entries; i++) {
+			if (head->fmh_recs[i].fmr_physical < from)
+				q->shows_earlier = true;
 			ret = take_record(q, &head->fmh_recs[i]);
 			if (ret)
 				return ret;
 		}
 		before = head->fmh_keys[0];
 		fsmap_advance(head);
-		if (head->fmh_keys[0].fmr_flags & FMR_OF_LAST || !q->open.n ||
+		if (head->fmh_keys[0].fmr_flags & FMR_OF_LAST ||
 		    !memcmp(&before, &head->fmh_keys[0], sizeof(before)))
 			return 0;
 	}
+}
+
+/* XFS before 6.11 leaves the last block of a question out of free space: that one is nobody's business. */
+static uint64_t end_question(uint64_t end)
+{
+	return __builtin_add_overflow(end, ALIGN + (ALIGN - end % ALIGN) % ALIGN, &end) ? UINT64_MAX
+											: end;
+}
+
+/* Ranges that lie near each other are one question. */
+static int ask_all(struct question *q, const struct pmr_ranges *ranges, uint64_t back)
+{
+	struct pmr_ranges questions = { 0 };
+	int ret = 0;
+
+	for (size_t i = 0; i < ranges->n && !ret; i++) {
+		const struct pmr_range *range = &ranges->v[i];
+		uint64_t from = range->offset > back ? range->offset - back : 0;
+
+		from -= from % ALIGN;
+		ret = pmr_ranges_add(&questions, from,
+				     end_question(range->offset + range->length) - from);
+	}
+	pmr_ranges_normalize(&questions);
+	for (size_t i = 0; i < questions.n && !ret; i++)
+		ret = ask(q, questions.v[i].offset, questions.v[i].offset + questions.v[i].length);
+	pmr_ranges_release(&questions);
+	return ret;
+}
+
+static int find_open(const struct question *q, struct pmr_ranges *open)
+{
+	open->n = 0;
+	return pmr_ranges_subtract(open, q->wanted, &q->covered);
 }
 
 /*
  * Up to 6.4 the kernel leaves out a record that begins before the question does. So what stays without an owner is
  * asked for again from further and further back: no more records are read than about twice those in between.
  */
-static int ask_backwards(struct question *q, const struct pmr_range *range)
+static int ask_backwards(struct question *q)
 {
-	uint64_t back = 0, from, to;
+	struct pmr_ranges open = { 0 };
+	uint64_t back = 0;
 	int ret;
 
-	while (q->open.n) {
-		from = range->offset > back ? range->offset - back : 0;
-		from -= from % ALIGN;
-		to = q->open.v[q->open.n - 1].offset + q->open.v[q->open.n - 1].length;
-		/* XFS before 6.11 leaves the last block of a question out of free space: that one is nobody's business. */
-		if (__builtin_add_overflow(to, ALIGN + (ALIGN - to % ALIGN) % ALIGN, &to))
-			to = UINT64_MAX;
-		ret = ask(q, from, to);
-		if (ret)
-			return ret;
-		if (!from)
+	ret = pmr_ranges_copy(&open, q->wanted);
+	while (!ret && open.n) {
+		ret = ask_all(q, &open, back);
+		pmr_ranges_normalize(&q->covered);
+		if (!ret)
+			ret = find_open(q, &open);
+		if (!open.n || back > open.v[open.n - 1].offset)
 			break;
 		back = back ? back * 8 : FIRST_STEP_BACK;
 	}
-	return 0;
+	pmr_ranges_release(&open);
+	return ret;
 }
 
-static int compare_parts(const void *a, const void *b)
+/* For the same reason another owner of a shared block may be missing: it is in the same allocation group. */
+static int ask_groups(struct question *q)
 {
-	const struct part *x = a, *y = b;
+	struct pmr_ranges shared = { 0 };
+	struct pmr_xfs_geometry geometry;
+	uint64_t group_size;
+	int ret = 0;
 
-	return (x->range.offset > y->range.offset) - (x->range.offset < y->range.offset);
+	if (!q->shared.n || q->shows_earlier || !pmr_xfs_geometry(q->fd, &geometry))
+		return 0;
+	group_size = (uint64_t)geometry.group_blocks * geometry.block_size;
+	/* each answer tells of what is shared anew */
+	ret = pmr_ranges_copy(&shared, &q->shared);
+	pmr_ranges_normalize(&shared);
+	for (size_t i = 0, end; i < shared.n && !ret; i = end) {
+		uint64_t begin = shared.v[i].offset - shared.v[i].offset % group_size;
+		uint64_t to = shared.v[i].offset + shared.v[i].length;
+
+		for (end = i + 1; end < shared.n && shared.v[end].offset - begin < group_size;
+		     end++)
+			to = shared.v[end].offset + shared.v[end].length;
+		ret = ask(q, begin, end_question(to));
+	}
+	pmr_ranges_release(&shared);
+	return ret;
 }
 
-int pmr_owner_of(struct pmr_ctx *ctx, int fd, const struct pmr_range *range,
-		 int (*found)(void *data, const struct pmr_range *part, enum pmr_owner owner,
-			      uint64_t inode),
-		 void *data)
+/* The blocks of directories and long symbolic links are owned by inodes too. Told by XFS alone, and to root. */
+static void tell_inodes(struct question *q, size_t first)
 {
-	struct question q = { .ctx = ctx, .fd = fd };
+	struct pmr_xfs_inode inode = { 0 };
+
+	for (size_t i = first; i < q->claims->n; i++) {
+		struct pmr_owner_claim *claim = &q->claims->v[i];
+
+		if (!claim->inode)
+			continue;
+		if (claim->inode != inode.number && !pmr_xfs_inode(q->fd, claim->inode, &inode)) {
+			inode = (struct pmr_xfs_inode){ 0 };
+			continue;
+		}
+		claim->generation = inode.generation;
+		if (claim->part || S_ISREG(inode.mode))
+			continue;
+		claim->owner = PMR_OWNER_METADATA;
+		claim->part = S_ISDIR(inode.mode)   ? PMR_PART_DIRECTORY
+			      : S_ISLNK(inode.mode) ? PMR_PART_SYMLINK
+						    : PMR_PART_NONE;
+	}
+}
+
+int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wanted,
+		     struct pmr_claims *claims)
+{
+	struct question q = { .ctx = ctx, .fd = fd, .wanted = wanted, .claims = claims };
+	size_t first = claims->n;
 	struct stat st;
-	size_t i;
 	int ret;
 
-	ret = pmr_ranges_add(&q.open, range->offset, range->length);
-	if (ret)
-		return ret;
+	if (fstat(fd, &st))
+		return 0;
+	q.device = encode_device(st.st_dev);
 	q.head = malloc(fsmap_sizeof(RECORDS));
-	if (!q.head) {
-		ret = -ENOMEM;
-		goto out;
-	}
-	if (!fstat(fd, &st)) {
-		q.device = encode_device(st.st_dev);
-		ret = ask_backwards(&q, range);
-		if (ret == -ENOMEM)
-			goto out;
-	}
-	for (i = 0; i < q.n; i++) {
-		if (q.parts[i].inode && is_metadata_inode(fd, q.parts[i].inode))
-			q.parts[i].owner = PMR_OWNER_METADATA;
-	}
+	if (!q.head)
+		return -ENOMEM;
+	ret = ask_backwards(&q);
+	if (!ret)
+		ret = ask_groups(&q);
 	/* Whatever else went wrong: what has no answer is unknown. */
-	ret = 0;
-	for (i = 0; i < q.open.n && !ret; i++)
-		ret = add_part(&q, &q.open.v[i], PMR_OWNER_UNKNOWN, 0);
-	if (!ret && q.n)
-		qsort(q.parts, q.n, sizeof(q.parts[0]), compare_parts);
-	for (i = 0; i < q.n && !ret; i++)
-		ret = found(data, &q.parts[i].range, q.parts[i].owner, q.parts[i].inode);
-out:
-	pmr_ranges_release(&q.open);
-	free(q.parts);
+	if (ret != -ENOMEM && ret != -ECANCELED)
+		ret = 0;
+	if (!ret)
+		tell_inodes(&q, first);
+	pmr_ranges_release(&q.covered);
+	pmr_ranges_release(&q.shared);
 	free(q.head);
 	return ret;
 }

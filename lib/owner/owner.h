@@ -23,14 +23,14 @@
 /* ---- claim.c: pure */
 
 /**
- * struct pmr_claim - what has a range of a filesystem, as the filesystem tells it
+ * struct pmr_owner_claim - what has a range of a filesystem, as the filesystem tells it
  * @range: in offsets from the filesystem's byte 0
  * @owner: PMR_OWNER_FILE, _UNWRITTEN, _FREE, _METADATA, _LOG; PMR_OWNER_UNKNOWN: nobody told
  * @part: of metadata, what of @inode it is
  * @inode: of a file's data, and of metadata that is one inode's; 0 for none
  * @generation: of @inode, as FS_IOC_GETVERSION gives it
  */
-struct pmr_claim {
+struct pmr_owner_claim {
 	struct pmr_range range;
 	enum pmr_owner owner;
 	enum pmr_part part;
@@ -40,13 +40,13 @@ struct pmr_claim {
 
 /** struct pmr_claims - a growing list of claims; zero-initialise, free() its v */
 struct pmr_claims {
-	struct pmr_claim *v;
+	struct pmr_owner_claim *v;
 	size_t n;
 	size_t alloc;
 };
 
 /** pmr_claims_add() - append. Return: 0, -ENOMEM. */
-int pmr_claims_add(struct pmr_claims *claims, const struct pmr_claim *claim);
+int pmr_claims_add(struct pmr_claims *claims, const struct pmr_owner_claim *claim);
 
 /**
  * pmr_claims_add_parts() - append a claim for each part of a list that it has
@@ -56,7 +56,7 @@ int pmr_claims_add(struct pmr_claims *claims, const struct pmr_claim *claim);
  * Return: 0, -ENOMEM.
  */
 int pmr_claims_add_parts(struct pmr_claims *claims, const struct pmr_ranges *wanted,
-			 const struct pmr_claim *claim);
+			 const struct pmr_owner_claim *claim);
 
 /** pmr_claims_settle() - sort by place, then inode; join what touches and says the same; drop what is there twice */
 void pmr_claims_settle(struct pmr_claims *claims);
@@ -80,6 +80,19 @@ int pmr_claims_rest(const struct pmr_claims *claims, const struct pmr_ranges *wa
  */
 int pmr_claims_without(const struct pmr_claims *claims, const struct pmr_ranges *ranges,
 		       struct pmr_claims *left);
+
+/**
+ * pmr_claims_each() - call @fn for each part of a range, in order, with the first claim that has it
+ * @claims: settled
+ * @cursor: 0 at first; kept between calls for ranges in ascending order, it saves the search for the first claim
+ * @fn: @claim is NULL for what no claim has
+ *
+ * Return: 0, what @fn returned.
+ */
+int pmr_claims_each(const struct pmr_claims *claims, size_t *cursor, const struct pmr_range *range,
+		    int (*fn)(void *data, const struct pmr_owner_claim *claim,
+			      const struct pmr_range *part),
+		    void *data);
 
 /* ---- fsmap.c */
 
@@ -179,14 +192,16 @@ struct pmr_root {
  * @root: result, set in any case; release with pmr_root_close()
  *
  * With CAP_SYS_ADMIN (since 5.2) a copy of the mount alone is walked, which is in no mount namespace and is gone with its
- * descriptors, at the latest with the process. Said through the context: why it cannot be opened
- * ("hidden", "cannot-read-directory"), and that a part alone is mounted ("mounted-in-part"): a walk of all files then is
- * not complete.
+ * descriptors, at the latest with the process. Why it cannot be opened is said ("hidden", "cannot-read-directory").
  *
  * Return: 0; -ENODEV: the filesystem is not there (any more), or not mounted; -ENOMEM; another errno of opening it.
  */
 int pmr_root_open(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, const char *path,
 		  struct pmr_root *root);
+/** pmr_root_say_part() - say of a root with a part what that means ("mounted-in-part"); nothing of one without */
+void pmr_root_say_part(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
+		       const struct pmr_root *root);
+
 /** pmr_root_close() - takes what pmr_root_open() failed to open, too */
 void pmr_root_close(struct pmr_root *root);
 

@@ -3,10 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "scan.h"
 
@@ -42,15 +39,6 @@ static uint64_t count(const struct advice *a, const struct pmr_filesystem *files
 	return bytes;
 }
 
-/* Of the effective ones; the kernel gives XFS's reverse map to nobody else. */
-static bool may_ask_xfs(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
-
-	return !syscall(SYS_capget, &header, data) && data[0].effective >> CAP_SYS_ADMIN & 1;
-}
-
 static bool is_xfs(const struct pmr_filesystem *filesystem)
 {
 	return filesystem->type && !strcmp(filesystem->type, "xfs");
@@ -60,8 +48,8 @@ const char *pmr_owner_advice(const struct pmr_filesystem *filesystem)
 {
 	if (!is_xfs(filesystem))
 		return "";
-	return may_ask_xfs() ? " (XFS made with rmapbt=1 would tell)"
-			     : " (CAP_SYS_ADMIN is needed: XFS tells nobody else)";
+	return pmr_may_ask_xfs() ? " (XFS made with rmapbt=1 would tell)"
+				 : " (CAP_SYS_ADMIN is needed: XFS tells nobody else)";
 }
 
 /* ---- what a filesystem is made of */
@@ -185,16 +173,19 @@ static void say_namespace(const struct advice *a)
 		pmr_ranges_bytes(&device->metadata_badblocks.ranges), namespace_advice(device));
 }
 
-void pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, size_t first,
-		   bool is_whole)
+int pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, size_t first,
+		  bool is_whole)
 {
 	const struct advice a = { scanner, device, first, is_whole };
+	int ret = 0;
 
-	for (size_t i = 0; i < scanner->n_views; i++) {
+	for (size_t i = 0; i < scanner->n_views && !ret; i++) {
 		const struct pmr_view *view = scanner->views[i];
 
-		if (view->filesystem->device != device || !view->is_whole ||
-		    !view->filesystem->mountpoint)
+		if (view->filesystem->device != device)
+			continue;
+		ret = pmr_parts_say(scanner->ctx, view);
+		if (!view->is_whole || !view->filesystem->mountpoint)
 			continue;
 		say_metadata(&a, view->filesystem);
 		say_log(&a, view->filesystem);
@@ -203,4 +194,5 @@ void pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device,
 	say_unused(&a);
 	say_partitions(&a);
 	say_namespace(&a);
+	return ret;
 }

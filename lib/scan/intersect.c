@@ -150,17 +150,28 @@ static bool any_bit(const struct pmr_sieve *sieve, uint64_t first, uint64_t last
 	return window & ((UINT64_C(2) << (last - first)) - 1);
 }
 
+/* False for nearly all that misses. */
+static bool passes(const struct pmr_sieve *sieve, uint64_t physical, uint64_t length)
+{
+	/* Wraps for what begins ahead of the first range, which the comparisons then let through to the search. */
+	uint64_t first = physical - sieve->base, last = first + length - 1;
+
+	/* begins behind the last range */
+	if (first >= sieve->span && physical >= sieve->base)
+		return false;
+	return first > last || last >= sieve->span ||
+	       any_bit(sieve, first >> sieve->shift, last >> sieve->shift);
+}
+
+bool pmr_sieve_hits(const struct pmr_sieve *sieve, uint64_t physical, uint64_t length)
+{
+	return passes(sieve, physical, length) && pmr_ranges_overlap(sieve->bad, physical, length);
+}
+
 int pmr_sieve_intersect(const struct pmr_sieve *sieve, const struct pmr_extent *extent,
 			uint64_t size, uint64_t start, struct pmr_losses *losses)
 {
-	/* Wraps for what begins ahead of the first range, which the comparisons then let through to the search. */
-	uint64_t first = extent->physical - sieve->base, last = first + extent->length - 1;
-
-	/* begins behind the last range */
-	if (first >= sieve->span && extent->physical >= sieve->base)
-		return 0;
-	if (first <= last && last < sieve->span &&
-	    !any_bit(sieve, first >> sieve->shift, last >> sieve->shift))
+	if (!passes(sieve, extent->physical, extent->length))
 		return 0;
 	return pmr_intersect(sieve->bad, extent, size, start, losses);
 }

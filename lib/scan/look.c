@@ -184,6 +184,16 @@ static int fail_list(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
 	return add_failed(scanner, view, fd, path, st, error);
 }
 
+static int add_met(struct pmr_view *view, const struct pmr_losses *wide)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < wide->n && !ret; i++)
+		ret = pmr_ranges_add(&view->met, wide->v[i].device_offset - view->filesystem->start,
+				     wide->v[i].length);
+	return ret;
+}
+
 /*
  * The losses as the widened list gives them. FIEMAP syncs, and where the page cache is not bypassed writing back can
  * itself clear poison: then the list of before is no longer true.
@@ -202,7 +212,8 @@ static int take_wide(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
 			    wide, untrusted);
 	if (ret || !wide->n)
 		return ret;
-	if (!dax && !scanner->is_locating)
+	ret = add_met(view, wide);
+	if (!ret && !dax && !scanner->is_locating)
 		ret = pmr_scanner_refresh(scanner, view->exam, &changed);
 	if (!ret && fstat(fd, &now))
 		ret = -errno;
@@ -286,8 +297,8 @@ static int look_at_open(struct pmr_scanner *scanner, struct pmr_view *view, int 
 			pmr_untrusted_name(untrusted));
 	if (!scanner->is_locating && is_tail_unreadable(&exact, (uint64_t)st->st_size))
 		pmr_say(scanner->ctx, PMR_WARNING, "tail-unreadable", path,
-			"has poison behind its end: nothing of it is lost, but its last page cannot be read until repair "
-			"has rewritten it");
+			"has poison behind its end, where no byte is its own, but its last page cannot be read until "
+			"repair has rewritten it");
 	if (!settled && exact.n)
 		pmr_say(scanner->ctx, PMR_WARNING, "file-changes", path,
 			"grew, shrank or was written back each time it was looked at: scan again when it rests");
@@ -297,6 +308,26 @@ out:
 	free(wide.v);
 	free(exact.v);
 	return ret;
+}
+
+static bool is_realtime(const struct pmr_view *view, int fd)
+{
+	const char *type = view->filesystem->type;
+
+	return type && !strcmp(type, "xfs") && pmr_file_is_realtime(fd);
+}
+
+static int look_at_descriptor(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
+			      const char *path, struct stat *st)
+{
+	if (!is_realtime(view, fd))
+		return look_at_open(scanner, view, fd, path, st);
+	/* It has nothing of the device that its filesystem was found on. */
+	if (scanner->is_locating)
+		return 0;
+	pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", path,
+		"lies on the realtime device of its XFS, which cannot be followed yet");
+	return add_failed(scanner, view, fd, path, st, -EOPNOTSUPP);
 }
 
 int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, const char *name,
@@ -314,66 +345,85 @@ int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, c
 	fd = pmr_file_open(dirfd, name, O_RDONLY);
 	if (fd < 0)
 		return fail_open(scanner, view, path, st, fd);
-	if (fstat(fd, &now)) {
+	if (fstat(fd, &now))
 		ret = fail_list(scanner, view, fd, path, st, -errno);
-	} else if (now.st_dev != st->st_dev) {
+	else if (now.st_dev != st->st_dev)
 		/* Replaced by a file of another filesystem since its directory was read. */
 		ret = 0;
-	} else if (view->filesystem->type && !strcmp(view->filesystem->type, "xfs") &&
-		   pmr_file_is_realtime(fd)) {
-		/* It has nothing of the device that its filesystem was found on. */
-		if (scanner->is_locating) {
-			ret = 0;
-			goto out;
-		}
-		pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", path,
-			"lies on the realtime device of its XFS, which cannot be followed yet");
-		ret = add_failed(scanner, view, fd, path, &now, -EOPNOTSUPP);
-	} else {
-		ret = look_at_open(scanner, view, fd, path, &now);
-	}
-out:
+	else
+		ret = look_at_descriptor(scanner, view, fd, path, &now);
 	close(fd);
 	return ret;
 }
 
-int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
-			  const char *path)
+int pmr_look_failed(struct pmr_scanner *scanner, const char *path, int error)
 {
-	struct pmr_losses wide = { 0 }, exact = { 0 };
-	uint64_t bytes = 0;
+	scanner->scan->complete = false;
+	pmr_say(scanner->ctx, PMR_ERROR, "cannot-stat", path, "%s: it was not looked at",
+		strerror(-error));
+	return 0;
+}
+
+/* Nothing is kept of it but that it was met. */
+static int look_at_unnamed(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
+			   const struct stat *st)
+{
+	struct pmr_losses wide = { 0 };
 	uint32_t untrusted;
-	size_t i;
 	int ret;
 
-	ret = pmr_file_list(scanner->ctx, fd, view->filesystem, &view->sieve, UINT64_MAX, &wide,
-			    &untrusted);
-	if (ret) {
-		ret = ret == -ENOMEM || ret == -ECANCELED ? ret : 0;
-		goto out;
-	}
-	for (i = 0; i < wide.n && !ret && scanner->is_locating; i++)
-		ret = pmr_ranges_add(&view->directories, wide.v[i].device_offset, wide.v[i].length);
-	if (ret || scanner->is_locating)
-		goto out;
-	/* Only what is listed counts: reading the siblings says nothing of a directory that its reading would not. */
-	for (i = 0; i < wide.n && !ret; i++) {
-		wide.v[i].state = PMR_UNWRITTEN;
-		ret = pmr_refine(&view->exam->pages, &wide.v[i], &exact);
-	}
-	for (i = 0; i < exact.n && !ret; i++) {
-		bytes += exact.v[i].length;
-		ret = pmr_ranges_add(&view->directories, exact.v[i].device_offset,
-				     exact.v[i].length);
-	}
-	if (!ret && bytes)
-		pmr_say(scanner->ctx, PMR_ERROR, "directory-lost", path,
-			"%" PRIu64
-			" bytes of the directory itself are lost: names in it may be gone, and with them files from "
-			"this answer",
-			bytes);
-out:
+	ret = pmr_file_list(scanner->ctx, fd, view->filesystem, &view->sieve, (uint64_t)st->st_size,
+			    &wide, &untrusted);
+	if (!ret)
+		ret = add_met(view, &wide);
 	free(wide.v);
-	free(exact.v);
+	return ret == -ENOMEM || ret == -ECANCELED ? ret : 0;
+}
+
+int pmr_look_at_nameless(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
+			 const char *path, const struct stat *st)
+{
+	struct stat now = *st;
+
+	if (pmr_scanner_file(scanner, view->filesystem, st->st_ino))
+		return 0;
+	if (path)
+		return look_at_descriptor(scanner, view, fd, path, &now);
+	return look_at_unnamed(scanner, view, fd, st);
+}
+
+int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd,
+			  const char *name, const char *path, struct pmr_claims *claims)
+{
+	struct pmr_losses wide = { 0 };
+	uint32_t untrusted;
+	struct stat st;
+	int fd, ret;
+
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* That it cannot be read is said where its names are. */
+	if (fd < 0)
+		return 0;
+	ret = fstat(fd, &st) ? -errno : 0;
+	if (!ret)
+		ret = pmr_file_list(scanner->ctx, fd, view->filesystem, &view->sieve, UINT64_MAX,
+				    &wide, &untrusted);
+	close(fd);
+	if (ret)
+		ret = ret == -ENOMEM || ret == -ECANCELED ? ret : 0;
+	for (size_t i = 0; i < wide.n && !ret; i++) {
+		struct pmr_owner_claim claim = {
+			.range = { wide.v[i].device_offset - view->filesystem->start,
+				   wide.v[i].length },
+			.owner = PMR_OWNER_METADATA,
+			.part = PMR_PART_DIRECTORY,
+			.inode = st.st_ino,
+		};
+
+		ret = pmr_claims_add(claims, &claim);
+	}
+	if (!ret && wide.n)
+		ret = pmr_view_add_name(view, st.st_ino, path);
+	free(wide.v);
 	return ret;
 }

@@ -2,11 +2,9 @@
 /* Who owns each bad range: the files that claimed it, else what the filesystem tells, else nobody knows. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "scan.h"
 
@@ -14,9 +12,9 @@
 struct owning {
 	struct pmr_scanner *scanner;
 	struct pmr_device *device;
-	struct pmr_view *view; /* whose reverse map is being asked */
-	const struct pmr_view *fixed_of; /* whose geometry @fixed is of, or NULL */
-	struct pmr_fixed fixed;
+	struct pmr_view *view; /* whose claims are being taken */
+	const struct pmr_view *cursor_of;
+	size_t cursor;
 	bool is_whole; /* the device itself was asked about, with what lies in no filesystem */
 	size_t first; /* of this device in scan->owned */
 };
@@ -73,27 +71,6 @@ static int collect(struct owning *o, struct pmr_ranges *data, struct pmr_ranges 
 	return 0;
 }
 
-static int collect_directories(struct owning *o, struct pmr_ranges *directories)
-{
-	size_t i, j;
-	int ret;
-
-	for (i = 0; i < o->scanner->n_views; i++) {
-		const struct pmr_view *view = o->scanner->views[i];
-
-		if (view->filesystem->device != o->device)
-			continue;
-		for (j = 0; j < view->directories.n; j++) {
-			ret = pmr_ranges_add(directories, view->directories.v[j].offset,
-					     view->directories.v[j].length);
-			if (ret)
-				return ret;
-		}
-	}
-	pmr_ranges_normalize(directories);
-	return 0;
-}
-
 static void swap(struct pmr_ranges *a, struct pmr_ranges *b)
 {
 	struct pmr_ranges t = *a;
@@ -124,90 +101,78 @@ static int give(struct owning *o, struct pmr_ranges *rest, const struct pmr_rang
 
 /* ---- what filesystems tell of the rest */
 
-static int add_fixed(struct owning *o, struct pmr_ranges *rest, const struct pmr_ranges *fixed,
-		     enum pmr_owner owner)
+/* A file that was looked at and has it no more, or one that no name led to. */
+static int take_file(struct owning *o, const struct pmr_owner_claim *claim, uint64_t offset)
 {
-	uint64_t start = o->view->filesystem->start;
-	struct pmr_ranges left = { 0 }, found = { 0 };
-	int ret;
+	struct pmr_filesystem *filesystem = o->view->filesystem;
+	const struct pmr_file *file = pmr_scanner_file(o->scanner, filesystem, claim->inode);
+	struct pmr_ctx *ctx = o->scanner->ctx;
 
-	ret = pmr_ranges_subtract(&left, rest, fixed);
-	if (!ret)
-		ret = pmr_ranges_subtract(&found, rest, &left);
-	for (size_t i = 0; i < found.n && !ret; i++)
-		ret = add_owned(o, start + found.v[i].offset, found.v[i].length, owner);
-	swap(rest, &left);
-	pmr_ranges_release(&left);
-	pmr_ranges_release(&found);
-	return ret;
+	if (file && !file->complete)
+		return 0;
+	o->scanner->scan->complete = false;
+	if (file)
+		pmr_say(ctx, PMR_ERROR, "owner-moves", file->path,
+			"had bad bytes at device offset %" PRIu64
+			" and gave them up while it was looked at: scan again when it rests",
+			offset);
+	else
+		pmr_say(ctx, PMR_ERROR, "unnamed-file", filesystem->mountpoint,
+			"inode %" PRIu64 " lost data at device offset %" PRIu64
+			", but the walk met no file of that number: it is deleted and still open, or below another mount, "
+			"or has just moved (scan again)",
+			claim->inode, offset);
+	return 0;
 }
 
-/* What the reverse map does not know, the geometry may. */
-static int add_unknown(struct owning *o, const struct pmr_range *part)
+/* Of a tree, what is in it: nobody asked about the rest. */
+static bool is_asked(const struct owning *o, const struct pmr_owner_claim *claim)
 {
-	uint64_t start = o->view->filesystem->start;
-	struct pmr_ranges rest = { 0 };
-	int ret;
-
-	ret = pmr_ranges_add(&rest, part->offset, part->length);
-	if (!ret)
-		ret = add_fixed(o, &rest, &o->fixed.log, PMR_OWNER_LOG);
-	if (!ret)
-		ret = add_fixed(o, &rest, &o->fixed.metadata, PMR_OWNER_METADATA);
-	for (size_t i = 0; i < rest.n && !ret; i++)
-		ret = add_owned(o, start + rest.v[i].offset, rest.v[i].length, PMR_OWNER_UNKNOWN);
-	pmr_ranges_release(&rest);
-	return ret;
+	return o->view->is_whole || (claim->owner == PMR_OWNER_METADATA && claim->inode &&
+				     pmr_view_name(o->view, claim->inode));
 }
 
-static int take_part(void *data, const struct pmr_range *part, enum pmr_owner owner, uint64_t inode)
+/* What no claim has was not asked for: the scan was stopped, or the filesystem could not be looked at. */
+static int take_part(void *data, const struct pmr_owner_claim *claim, const struct pmr_range *part)
 {
 	struct owning *o = data;
-	struct pmr_filesystem *filesystem = o->view->filesystem;
+	uint64_t offset = o->view->filesystem->start + part->offset;
+	enum pmr_owner owner = PMR_OWNER_NOT_ASKED;
+	struct pmr_owned *added;
+	const char *name;
+	int ret;
 
-	if (owner == PMR_OWNER_UNKNOWN)
-		return add_unknown(o, part);
-	if (owner == PMR_OWNER_FILE && !pmr_scanner_file(o->scanner, filesystem, inode)) {
-		o->scanner->scan->complete = false;
-		pmr_say(o->scanner->ctx, PMR_ERROR, "unnamed-file", filesystem->mountpoint,
-			"inode %" PRIu64 " lost data at device offset %" PRIu64
-			", but the walk met no file of that number: it "
-			"is deleted and still open, or below another mount",
-			inode, filesystem->start + part->offset);
+	if (!claim)
+		owner = o->view->is_whole ? PMR_OWNER_UNKNOWN : PMR_OWNER_NOT_ASKED;
+	else if (is_asked(o, claim))
+		owner = claim->owner;
+	ret = add_owned(o, offset, part->length, owner);
+	if (ret || !claim || owner == PMR_OWNER_NOT_ASKED)
+		return ret;
+	added = &o->scanner->scan->owned[o->scanner->scan->n_owned - 1];
+	if (owner == PMR_OWNER_FILE) {
+		added->inode = claim->inode;
+		return take_file(o, claim, offset);
 	}
-	return add_owned(o, filesystem->start + part->offset, part->length, owner);
-}
-
-/* Once for each filesystem. */
-static int find_fixed(struct owning *o, int fd)
-{
-	if (o->fixed_of == o->view)
+	if (owner != PMR_OWNER_METADATA)
 		return 0;
-	o->fixed_of = o->view;
-	pmr_fixed_release(&o->fixed);
-	return pmr_fixed_find(o->scanner->ctx, o->view->filesystem, fd, &o->fixed);
+	added->part = claim->part;
+	added->inode = claim->inode;
+	name = claim->inode ? pmr_view_name(o->view, claim->inode) : NULL;
+	if (name)
+		added->path = strdup(name);
+	return name && !added->path ? -ENOMEM : 0;
 }
 
 static int ask_filesystem(struct owning *o, uint64_t from, uint64_t to)
 {
-	const struct pmr_filesystem *filesystem = o->view->filesystem;
-	struct pmr_range range = { from - filesystem->start, to - from };
-	struct stat st;
-	int fd, ret;
+	const struct pmr_range range = { from - o->view->filesystem->start, to - from };
 
-	if (!filesystem->mountpoint || o->scanner->is_interrupted)
-		return add_owned(o, from, to - from, PMR_OWNER_UNKNOWN);
-	fd = open(filesystem->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) || st.st_dev != filesystem->devno) {
-		ret = add_owned(o, from, to - from, PMR_OWNER_UNKNOWN);
-	} else {
-		ret = find_fixed(o, fd);
-		if (!ret)
-			ret = pmr_owner_of(o->scanner->ctx, fd, &range, take_part, o);
+	if (o->cursor_of != o->view) {
+		o->cursor_of = o->view;
+		o->cursor = 0;
 	}
-	if (fd >= 0)
-		close(fd);
-	return ret;
+	return pmr_claims_each(&o->view->claims, &o->cursor, &range, take_part, o);
 }
 
 static struct pmr_view *find_view(struct pmr_scanner *scanner,
@@ -281,7 +246,7 @@ static int ask_rest(struct owning *o, const struct pmr_range *range)
 		o->view = filesystem ? find_view(o->scanner, filesystem) : NULL;
 		if (!filesystem)
 			ret = add_owned(o, from, to - from, owner_outside(o));
-		else if (o->view && o->view->is_whole)
+		else if (o->view)
 			ret = ask_filesystem(o, from, to);
 		else
 			ret = add_owned(o, from, to - from, PMR_OWNER_NOT_ASKED);
@@ -313,11 +278,14 @@ static void sort_and_merge(struct owning *o)
 	for (i = o->first + 1; i < scan->n_owned; i++) {
 		struct pmr_owned *last = &scan->owned[n], *next = &scan->owned[i];
 
-		if (last->owner == next->owner &&
-		    last->range.offset + last->range.length == next->range.offset)
+		if (last->owner == next->owner && last->part == next->part &&
+		    last->inode == next->inode &&
+		    last->range.offset + last->range.length == next->range.offset) {
 			last->range.length += next->range.length;
-		else
+			free(next->path);
+		} else {
 			scan->owned[++n] = *next;
+		}
 	}
 	scan->n_owned = n + 1;
 }
@@ -337,7 +305,7 @@ static bool is_asked_whole(const struct pmr_scanner *scanner, const struct pmr_d
 static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 {
 	struct owning o = { .scanner = scanner, .device = device, .first = scanner->scan->n_owned };
-	struct pmr_ranges data = { 0 }, unused = { 0 }, directories = { 0 }, rest = { 0 };
+	struct pmr_ranges data = { 0 }, unused = { 0 }, rest = { 0 };
 	size_t i;
 	int ret;
 
@@ -346,24 +314,18 @@ static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 	if (!ret)
 		ret = collect(&o, &data, &unused);
 	if (!ret)
-		ret = collect_directories(&o, &directories);
-	if (!ret)
 		ret = give(&o, &rest, &data, PMR_OWNER_FILE);
-	if (!ret)
-		ret = give(&o, &rest, &directories, PMR_OWNER_METADATA);
 	if (!ret)
 		ret = give(&o, &rest, &unused, PMR_OWNER_UNWRITTEN);
 	for (i = 0; i < rest.n && !ret; i++)
 		ret = ask_rest(&o, &rest.v[i]);
 	if (!ret) {
 		sort_and_merge(&o);
-		pmr_owned_say(scanner, device, o.first, o.is_whole);
+		ret = pmr_owned_say(scanner, device, o.first, o.is_whole);
 	}
 	pmr_ranges_release(&data);
 	pmr_ranges_release(&unused);
-	pmr_ranges_release(&directories);
 	pmr_ranges_release(&rest);
-	pmr_fixed_release(&o.fixed);
 	return ret;
 }
 

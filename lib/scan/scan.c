@@ -85,6 +85,41 @@ int pmr_scanner_view(struct pmr_scanner *scanner, struct pmr_filesystem *filesys
 	return 0;
 }
 
+void pmr_view_release(struct pmr_view *view)
+{
+	for (size_t i = 0; i < view->n_names; i++)
+		free(view->names[i].path);
+	free(view->names);
+	free(view->claims.v);
+	pmr_ranges_release(&view->wide);
+	pmr_ranges_release(&view->met);
+}
+
+const char *pmr_view_name(const struct pmr_view *view, uint64_t inode)
+{
+	for (size_t i = 0; i < view->n_names; i++)
+		if (view->names[i].inode == inode)
+			return view->names[i].path;
+	return NULL;
+}
+
+int pmr_view_add_name(struct pmr_view *view, uint64_t inode, const char *path)
+{
+	char *copy;
+	int ret;
+
+	if (pmr_view_name(view, inode))
+		return 0;
+	ret = pmr_grow(&view->names, view->n_names, &view->alloc_names, sizeof(view->names[0]));
+	if (ret)
+		return ret;
+	copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	view->names[view->n_names++] = (struct pmr_inode_name){ inode, copy };
+	return 0;
+}
+
 static bool is_same(const struct pmr_ranges *a, const struct pmr_ranges *b)
 {
 	return a->n == b->n && (!a->n || !memcmp(a->v, b->v, a->n * sizeof(a->v[0])));
@@ -181,8 +216,7 @@ void pmr_scanner_release(struct pmr_scanner *scanner)
 		free(scanner->targets[i].path);
 	}
 	for (i = 0; i < scanner->n_views; i++) {
-		pmr_ranges_release(&scanner->views[i]->wide);
-		pmr_ranges_release(&scanner->views[i]->directories);
+		pmr_view_release(scanner->views[i]);
 		free(scanner->views[i]);
 	}
 	for (i = 0; i < scanner->n_exams; i++) {

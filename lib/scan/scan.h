@@ -8,13 +8,14 @@
  *   examine.c    the pages under these losses -> which unlisted sectors are lost too, and what the cache still has
  *   intersect.c  pure: both together -> the exact losses
  *   owned.c      the device's list minus what files claimed -> who owns the rest
- *   fixed.c      a filesystem's geometry -> its log, and metadata that never moves
  *   advise.c     what to do about what no file owns
+ *   find.c       what has the bad bytes of a whole filesystem or tree, see find.h
  *   scan.c       the order of all this, and the result
  */
 #ifndef PMR_SCAN_H
 #define PMR_SCAN_H
 
+#include "owner/owner.h"
 #include "private.h"
 
 /* ---- intersect.c: pure */
@@ -122,15 +123,23 @@ struct pmr_exam {
 	bool tried;
 };
 
+/** struct pmr_inode_name - a name of an inode whose metadata is bad */
+struct pmr_inode_name {
+	uint64_t inode;
+	char *path;
+};
+
 /**
  * struct pmr_view - one filesystem, and its device's list as it sees it
  * @filesystem: the filesystem
  * @exam: its device
  * @wide: pmr_widen() of the list
  * @sieve: @wide made ready
- * @directories: device offsets of bad ranges in blocks of directories, in the order met
+ * @met: what of @wide files that were looked at have; in offsets from the filesystem's byte 0, in any order
+ * @claims: settled: what has @wide, as the filesystem tells it; what no claim covers was not asked for
+ * @names: of inodes of @claims, in the order met
  * @is_whole: all of it was asked for
- * @is_walked: all of it was walked, and nothing kept its files back
+ * @is_found: pmr_find() did all of it
  * @told_beside: what of it lies on other devices was said
  */
 struct pmr_view {
@@ -138,9 +147,13 @@ struct pmr_view {
 	struct pmr_exam *exam;
 	struct pmr_ranges wide;
 	struct pmr_sieve sieve;
-	struct pmr_ranges directories;
+	struct pmr_ranges met;
+	struct pmr_claims claims;
+	struct pmr_inode_name *names;
+	size_t n_names;
+	size_t alloc_names;
 	bool is_whole;
-	bool is_walked;
+	bool is_found;
 	bool told_beside;
 };
 
@@ -204,6 +217,15 @@ void pmr_scanner_release(struct pmr_scanner *scanner);
 int pmr_scanner_view(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,
 		     struct pmr_view **view);
 
+/** pmr_view_release() - free what it holds, but not the view */
+void pmr_view_release(struct pmr_view *view);
+
+/** pmr_view_add_name() - remember the first name met of an inode; a copy is made. Return: 0, -ENOMEM. */
+int pmr_view_add_name(struct pmr_view *view, uint64_t inode, const char *path);
+
+/** pmr_view_name() - the name of an inode, or NULL */
+const char *pmr_view_name(const struct pmr_view *view, uint64_t inode);
+
 /** pmr_scanner_refresh() - read a device's list again; @changed: and made its views anew. Return: 0, -ENOMEM. */
 int pmr_scanner_refresh(struct pmr_scanner *scanner, struct pmr_exam *exam, bool *changed);
 
@@ -234,13 +256,39 @@ int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, c
 		const char *path, const struct stat *st);
 
 /**
- * pmr_look_at_directory() - whether the blocks of an open directory itself are lost
+ * pmr_look_at_nameless() - the same of an open file that no name leads to
+ * @path: what a directory called it, where it was hidden by another file; else NULL
  *
- * Filesystems that do not tell where a directory lies (XFS) leave that to pmr_owner_of().
+ * A deleted file goes by the name that /proc has for it; one that has no name at all is not in the answer, though
+ * what it has is met.
+ */
+int pmr_look_at_nameless(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
+			 const char *path, const struct stat *st);
+
+/** pmr_look_failed() - an entry of a directory cannot be looked at: said, and the scan is not complete. Return: 0. */
+int pmr_look_failed(struct pmr_scanner *scanner, const char *path, int error);
+
+/**
+ * pmr_look_at_directory() - whether the blocks of a directory itself are bad
+ * @claims: gains what of it is
+ *
+ * Filesystems that do not tell where a directory lies (XFS) leave that to pmr_lookup().
  * Return: 0, -ECANCELED, -ENOMEM.
  */
-int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
-			  const char *path);
+int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd,
+			  const char *name, const char *path, struct pmr_claims *claims);
+
+/* ---- find.c */
+
+/**
+ * pmr_find() - what has the bad bytes of a filesystem, or of a tree in it
+ * @root: its root, or the tree's; stays the caller's
+ * @is_whole: it is the filesystem's
+ *
+ * The scan gains files, sorted by path, and the view claims. Return: 0, -ECANCELED, -ENOMEM.
+ */
+int pmr_find(struct pmr_scanner *scanner, struct pmr_view *view, const struct pmr_root *root,
+	     bool is_whole);
 
 /* ---- examine.c */
 
@@ -271,31 +319,6 @@ int pmr_targets_find(struct pmr_scanner *scanner, const char *const *names, size
 /** pmr_targets_run() - look at all of them, one after the other. Return: 0, -ENOMEM. */
 int pmr_targets_run(struct pmr_scanner *scanner);
 
-/* ---- fixed.c */
-
-/**
- * struct pmr_fixed - what of a filesystem has one owner by its geometry; zero-initialise, see pmr_fixed_find()
- * @log: normal, in offsets from the filesystem's byte 0
- * @metadata: likewise
- */
-struct pmr_fixed {
-	struct pmr_ranges log;
-	struct pmr_ranges metadata;
-};
-
-/**
- * pmr_fixed_find() - where the log lies, and metadata that never moves
- * @fd: any open file or directory of it
- * @fixed: gains what can be known; release with pmr_fixed_release()
- *
- * What pmr_owner_of() does not tell: ext4 has no reverse map of its journal, and XFS none of anything without rmapbt.
- * Of ext4 the superblock is read, but no listed sector. Return: 0, -ENOMEM.
- */
-int pmr_fixed_find(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
-		   struct pmr_fixed *fixed);
-/** pmr_fixed_release() - free the storage */
-void pmr_fixed_release(struct pmr_fixed *fixed);
-
 /* ---- owned.c */
 
 /**
@@ -322,9 +345,18 @@ int pmr_owned_find(struct pmr_scanner *scanner);
  * pmr_owned_say() - say what a device's bad ranges are that no file owns, and what helps
  * @first: index of the device's first range in the scan's
  * @is_whole: the device itself was asked about, with what lies in no filesystem
+ *
+ * Return: 0, -ENOMEM.
  */
-void pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, size_t first,
-		   bool is_whole);
+int pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, size_t first,
+		  bool is_whole);
+
+/**
+ * pmr_parts_say() - say of which inodes metadata is lost
+ *
+ * Where a tree alone was asked about, of those that were met in it. Return: 0, -ENOMEM.
+ */
+int pmr_parts_say(struct pmr_ctx *ctx, const struct pmr_view *view);
 
 /** pmr_owner_advice() - what would make a filesystem tell owners, as the end of a sentence; "" where nothing would */
 const char *pmr_owner_advice(const struct pmr_filesystem *filesystem);

@@ -8,6 +8,7 @@
 
 #include "scan.h"
 #include "device/topology.h"
+#include "owner/open-files.h"
 
 static int add_device(struct pmr_scanner *scanner, struct pmr_device *device)
 {
@@ -90,6 +91,22 @@ static int find_block_device(struct pmr_scanner *scanner, const char *name, dev_
 	return add_target(scanner, PMR_TARGET_DEVICE, name, NULL, filesystem->device, NULL);
 }
 
+/* NULL where no path leads to it: deleted and still open, hidden by a mount, in a container. A link of /proc does. */
+static char *find_real(const char *name, const struct stat *st)
+{
+	char *path = realpath(name, NULL);
+	struct stat there;
+
+	if (path && !stat(path, &there) && there.st_dev == st->st_dev &&
+	    there.st_ino == st->st_ino)
+		return path;
+	if (path) {
+		free(path);
+		errno = ENOENT;
+	}
+	return NULL;
+}
+
 static int find_path(struct pmr_scanner *scanner, const char *name, const struct stat *st)
 {
 	enum pmr_target_kind kind = S_ISREG(st->st_mode) ? PMR_TARGET_FILE : PMR_TARGET_TREE;
@@ -105,13 +122,9 @@ static int find_path(struct pmr_scanner *scanner, const char *name, const struct
 		return ret == -ENOMEM ? ret : give_up(scanner);
 	if (kind == PMR_TARGET_TREE)
 		return add_target(scanner, kind, name, NULL, filesystem->device, filesystem);
-	path = realpath(name, NULL);
-	if (!path) {
-		if (errno == ENOMEM)
-			return -ENOMEM;
-		pmr_say(scanner->ctx, PMR_ERROR, "cannot-stat", name, "%s", strerror(errno));
-		return give_up(scanner);
-	}
+	path = find_real(name, st);
+	if (!path && errno == ENOMEM)
+		return -ENOMEM;
 	ret = add_target(scanner, kind, name, path, filesystem->device, filesystem);
 	free(path);
 	return ret;
@@ -213,39 +226,48 @@ static bool has_list(struct pmr_scanner *scanner, const struct pmr_target *targe
 	return device->badblocks.trust != PMR_LIST_UNKNOWN;
 }
 
+static int fail_gone(struct pmr_scanner *scanner, const struct pmr_target *target)
+{
+	pmr_say(scanner->ctx, PMR_ERROR, "gone", target->name,
+		"vanished or was replaced: scan again");
+	return give_up(scanner);
+}
+
+static int run_link(struct pmr_scanner *scanner, struct pmr_view *view,
+		    const struct pmr_target *target)
+{
+	int fd = pmr_open_by_path(target->name, O_RDONLY), ret;
+	struct stat st;
+
+	if (fd < 0)
+		return fail_gone(scanner, target);
+	if (fstat(fd, &st) || st.st_dev != view->filesystem->devno)
+		ret = fail_gone(scanner, target);
+	else
+		ret = pmr_look_at_nameless(scanner, view, fd, target->name, &st);
+	close(fd);
+	return ret;
+}
+
 static int run_file(struct pmr_scanner *scanner, struct pmr_view *view,
 		    const struct pmr_target *target)
 {
 	const char *name = target->name;
+	bool is_link;
 	struct stat st;
 
+	is_link = !fstatat(AT_FDCWD, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode);
+	if (is_link && strcmp(target->path, name) == 0)
+		return run_link(scanner, view, target);
 	/* A repair follows no link, so what a link was named for goes by its own name from here on. */
-	if (!fstatat(AT_FDCWD, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode))
+	if (is_link)
 		name = target->path;
 
 	/* It was there when the targets were found. */
 	if (fstatat(AT_FDCWD, target->path, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
-	    st.st_dev != view->filesystem->devno) {
-		pmr_say(scanner->ctx, PMR_ERROR, "gone", target->name,
-			"vanished or was replaced: scan again");
-		return give_up(scanner);
-	}
+	    st.st_dev != view->filesystem->devno)
+		return fail_gone(scanner, target);
 	return pmr_look_at(scanner, view, AT_FDCWD, target->path, name, &st);
-}
-
-struct tree {
-	struct pmr_scanner *scanner;
-	struct pmr_view *view;
-};
-
-static int look_at_entry(void *data, const struct pmr_old_walk_entry *entry)
-{
-	struct tree *tree = data;
-
-	if (S_ISDIR(entry->st->st_mode))
-		return pmr_look_at_directory(tree->scanner, tree->view, entry->dirfd, entry->path);
-	return pmr_look_at(tree->scanner, tree->view, entry->dirfd, entry->name, entry->path,
-			   entry->st);
 }
 
 /* Whatever the device's list says, it does not speak of all that was asked about. */
@@ -277,26 +299,24 @@ static bool is_root_of(const struct stat *st, const struct pmr_filesystem *files
 
 static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const char *path)
 {
-	struct tree tree = { .scanner = scanner, .view = view };
-	bool complete = true;
+	struct pmr_root root;
 	struct stat st;
 	int ret;
 
-	if (stat(path, &st) || st.st_dev != view->filesystem->devno) {
-		pmr_say(scanner->ctx, PMR_ERROR, "hidden", path,
-			"is not where %s can be looked at: unmounted meanwhile, or hidden by another mount",
-			view->filesystem->source);
-		return give_up(scanner);
+	ret = pmr_root_open(scanner->ctx, view->filesystem, path, &root);
+	if (!ret && fstat(root.kept, &st))
+		ret = -errno;
+	if (ret) {
+		pmr_root_close(&root);
+		return ret == -ENOMEM ? ret : give_up(scanner);
 	}
 	say_beside(scanner, view);
 	if (is_root_of(&st, view->filesystem))
 		view->is_whole = true;
-	if (!view->wide.n || view->is_walked)
-		return 0;
-	ret = pmr_old_walk(scanner->ctx, path, look_at_entry, &tree, &complete);
-	if (!complete)
-		scanner->scan->complete = false;
-	view->is_walked = !ret && complete && view->is_whole;
+	if (view->wide.n && !view->is_found)
+		ret = pmr_find(scanner, view, &root, view->is_whole);
+	view->is_found |= !ret && view->is_whole;
+	pmr_root_close(&root);
 	return ret;
 }
 
@@ -320,6 +340,8 @@ static int run_filesystem(struct pmr_scanner *scanner, struct pmr_filesystem *fi
 		return ret == -ENOMEM ? ret : give_up(scanner);
 	if (filesystem->mountpoint)
 		return run_tree(scanner, view, filesystem->mountpoint);
+	if (pmr_elsewhere_say(scanner->ctx, filesystem, object, "scan"))
+		return give_up(scanner);
 	if (filesystem->type)
 		pmr_say(scanner->ctx, PMR_ERROR, "not-mounted", object,
 			"has badblocks, but its %s is not mounted: to learn which files they are in, mount it (read-only: "

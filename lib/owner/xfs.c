@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What an XFS tells of itself and of an inode, and what its geometry alone tells of places. */
+
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#include "xfs.h"
+
+#define GEOMETRY _IOR('X', 100, struct pmr_xfs_geometry)
+
+/* XFS_IOC_FSBULKSTAT_SINGLE */
+struct bulk_request {
+	uint64_t *inode;
+	int32_t n;
+	void *answer;
+	int32_t *answered;
+};
+#define BULKSTAT_SINGLE _IOWR('X', 102, struct bulk_request)
+
+struct bulk_time {
+	long seconds;
+	int32_t nanoseconds;
+};
+
+/* struct xfs_bstat, and more room than it ever took. */
+struct bulk_answer {
+	uint64_t inode;
+	uint16_t mode;
+	uint16_t links;
+	uint32_t user;
+	uint32_t group;
+	uint32_t device;
+	int32_t block_size;
+	int64_t size;
+	struct bulk_time times[3];
+	int64_t blocks;
+	uint32_t flags;
+	int32_t extent_size;
+	int32_t extents;
+	uint32_t generation;
+	unsigned char rest[384];
+};
+
+/* Superblock, free space, inodes, and the list of free blocks. */
+#define HEAD_SECTORS 4
+
+bool pmr_xfs_geometry(int fd, struct pmr_xfs_geometry *geometry)
+{
+	*geometry = (struct pmr_xfs_geometry){ 0 };
+	return !ioctl(fd, GEOMETRY, geometry) && geometry->block_size && geometry->group_blocks;
+}
+
+bool pmr_xfs_inode(int fd, uint64_t number, struct pmr_xfs_inode *inode)
+{
+	struct bulk_answer answer = { 0 };
+	int32_t answered = 0;
+	struct bulk_request request = {
+		.inode = &number, .n = 1, .answer = &answer, .answered = &answered
+	};
+
+	if (ioctl(fd, BULKSTAT_SINGLE, &request))
+		return false;
+	*inode = (struct pmr_xfs_inode){ answer.inode, answer.mode, answer.generation };
+	return true;
+}
+
+int pmr_xfs_fixed(int fd, struct pmr_ranges *log, struct pmr_ranges *metadata)
+{
+	uint64_t group_size, log_group, log_block;
+	struct pmr_xfs_geometry g;
+	unsigned int bits = 0;
+	int ret = 0;
+
+	if (!pmr_xfs_geometry(fd, &g))
+		return 0;
+	group_size = (uint64_t)g.group_blocks * g.block_size;
+	/* an address is the number of a group and of a block in it, in as many bits as that takes */
+	while (bits < 32 && (UINT64_C(1) << bits) < g.group_blocks)
+		bits++;
+	log_group = g.log_start >> bits;
+	log_block = g.log_start & ((UINT64_C(1) << bits) - 1);
+	if (g.log_start && g.log_blocks && log_group < g.groups && log_block < g.group_blocks)
+		ret = pmr_ranges_add(log, log_group * group_size + log_block * g.block_size,
+				     (uint64_t)g.log_blocks * g.block_size);
+	for (uint32_t i = 0; i < g.groups && !ret; i++)
+		ret = pmr_ranges_add(metadata, i * group_size,
+				     (uint64_t)HEAD_SECTORS * g.sector_size);
+	pmr_ranges_normalize(log);
+	pmr_ranges_normalize(metadata);
+	return ret;
+}

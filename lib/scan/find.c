@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What has the bad bytes of a filesystem: it is asked itself, live files confirm, and what moved meanwhile is asked again. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "find.h"
+
+/* A file that moves is looked up so often before it is left to a scan at a quieter time. */
+#define ROUNDS 4
+
+int pmr_find_replace(struct pmr_view *view, const struct pmr_ranges *ranges,
+		     const struct pmr_claims *claims)
+{
+	struct pmr_claims merged = { 0 };
+	int ret;
+
+	ret = pmr_claims_without(&view->claims, ranges, &merged);
+	for (size_t i = 0; i < claims->n && !ret; i++)
+		ret = pmr_claims_add(&merged, &claims->v[i]);
+	if (ret) {
+		free(merged.v);
+		return ret;
+	}
+	pmr_claims_settle(&merged);
+	free(view->claims.v);
+	view->claims = merged;
+	return 0;
+}
+
+static int ask_once(struct pmr_finding *f, const struct pmr_ranges *open, struct pmr_ranges *moved)
+{
+	struct pmr_filesystem *filesystem = f->view->filesystem;
+	struct pmr_claims claims = { 0 };
+	enum pmr_way way;
+	int ret;
+
+	ret = pmr_lookup(f->scanner->ctx, filesystem, f->root->fd, open, &claims, &way);
+	if (!ret && (filesystem->way == PMR_WAY_NONE || way == PMR_WAY_WALK ||
+		     filesystem->way == PMR_WAY_REVERSE_MAP))
+		filesystem->way = way;
+	if (!ret)
+		ret = pmr_find_named(f, &claims, moved);
+	if (!ret)
+		ret = pmr_find_replace(f->view, open, &claims);
+	free(claims.v);
+	return ret;
+}
+
+/* The list may change underneath: what is new in it was not asked for yet. */
+static int add_new(const struct pmr_finding *f, const struct pmr_ranges *asked,
+		   struct pmr_ranges *open)
+{
+	int ret = pmr_ranges_subtract(open, &f->view->wide, asked);
+
+	pmr_ranges_normalize(open);
+	return ret;
+}
+
+/* @asked: what needs no asking; gains what was asked */
+static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
+{
+	struct pmr_ranges open = { 0 }, moved = { 0 };
+	int ret;
+
+	ret = add_new(f, asked, &open);
+	for (int round = 0; !ret && open.n && round < ROUNDS; round++) {
+		moved.n = 0;
+		ret = ask_once(f, &open, &moved);
+		for (size_t i = 0; i < open.n && !ret; i++)
+			ret = pmr_ranges_add(asked, open.v[i].offset, open.v[i].length);
+		pmr_ranges_normalize(asked);
+		open.n = 0;
+		for (size_t i = 0; i < moved.n && !ret; i++)
+			ret = pmr_ranges_add(&open, moved.v[i].offset, moved.v[i].length);
+		if (!ret)
+			ret = add_new(f, asked, &open);
+	}
+	pmr_ranges_release(&open);
+	pmr_ranges_release(&moved);
+	return ret;
+}
+
+static int find_unknown(const struct pmr_finding *f, struct pmr_ranges *unknown)
+{
+	const struct pmr_claims *claims = &f->view->claims;
+	int ret = 0;
+
+	for (size_t i = 0; i < claims->n && !ret; i++)
+		if (claims->v[i].owner == PMR_OWNER_UNKNOWN)
+			ret = pmr_ranges_add(unknown, claims->v[i].range.offset,
+					     claims->v[i].range.length);
+	pmr_ranges_normalize(unknown);
+	return ret;
+}
+
+static int run_auto(struct pmr_finding *f)
+{
+	struct pmr_ranges asked = { 0 }, unknown = { 0 };
+	const char *type = f->view->filesystem->type;
+	int ret;
+
+	/* A pass over all inodes may cost more than the files of one tree. */
+	if (!f->is_whole && (!type || strcmp(type, "xfs") != 0))
+		return pmr_find_in_files(f, &f->view->wide);
+	ret = ask_filesystem(f, &asked);
+	if (!ret && f->view->filesystem->way == PMR_WAY_WALK)
+		ret = find_unknown(f, &unknown);
+	if (!ret && unknown.n)
+		ret = pmr_find_in_files(f, &unknown);
+	if (!ret && unknown.n && f->is_whole)
+		ret = pmr_find_opened(f);
+	pmr_ranges_release(&asked);
+	pmr_ranges_release(&unknown);
+	return ret;
+}
+
+/* Files that no name leads to, and what is no file's, only the filesystem can tell. */
+static int run_walk(struct pmr_finding *f)
+{
+	struct pmr_ranges met = { 0 };
+	int ret;
+
+	ret = pmr_find_in_files(f, &f->view->wide);
+	if (!ret && f->is_whole)
+		ret = pmr_find_opened(f);
+	if (!ret && f->is_whole) {
+		ret = pmr_ranges_copy(&met, &f->view->met);
+		pmr_ranges_normalize(&met);
+		if (!ret)
+			ret = ask_filesystem(f, &met);
+	}
+	f->view->filesystem->way = PMR_WAY_WALK;
+	pmr_ranges_release(&met);
+	return ret;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Several threads meet names in no order: the first in the alphabet is the file's, and the others follow. */
+static void sort_names(struct pmr_file *file)
+{
+	char *first = file->path;
+
+	if (!file->n_links)
+		return;
+	qsort(file->links, file->n_links, sizeof(file->links[0]), compare_names);
+	if (strcmp(file->links[0], first) >= 0)
+		return;
+	file->path = file->links[0];
+	file->links[0] = first;
+	qsort(file->links, file->n_links, sizeof(file->links[0]), compare_names);
+}
+
+static int compare_files(const void *a, const void *b)
+{
+	return strcmp((*(struct pmr_file *const *)a)->path, (*(struct pmr_file *const *)b)->path);
+}
+
+/* Paths of a bare root may lead elsewhere for everybody else. */
+static int say_hidden(struct pmr_finding *f, const struct pmr_file *file)
+{
+	char *by = NULL;
+	struct stat st;
+	int ret;
+
+	if (!f->root->is_bare || (!stat(file->path, &st) && st.st_ino == file->inode &&
+				  st.st_dev == f->view->filesystem->devno))
+		return 0;
+	ret = pmr_root_hides(f->root, file->path, &by);
+	if (ret == 1)
+		pmr_root_say_hidden(f->scanner->ctx, f->root, file->path, by);
+	free(by);
+	return ret < 0 ? ret : 0;
+}
+
+int pmr_find(struct pmr_scanner *scanner, struct pmr_view *view, const struct pmr_root *root,
+	     bool is_whole)
+{
+	struct pmr_finding f = {
+		.scanner = scanner,
+		.view = view,
+		.root = root,
+		.is_whole = is_whole,
+	};
+	struct pmr_scan *scan = scanner->scan;
+	size_t first = scan->n_files;
+	pthread_rwlockattr_t kind;
+	int ret;
+
+	pthread_rwlockattr_init(&kind);
+	pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&f.lock, &kind);
+	pthread_rwlockattr_destroy(&kind);
+	if (is_whole)
+		pmr_root_say_part(scanner->ctx, view->filesystem, root);
+	ret = pmr_ctx_lookup(scanner->ctx) == PMR_LOOKUP_WALK ? run_walk(&f) : run_auto(&f);
+	pthread_rwlock_destroy(&f.lock);
+	if (!pmr_root_check(scanner->ctx, root))
+		scan->complete = false;
+	for (size_t i = first; i < scan->n_files; i++)
+		sort_names(scan->files[i]);
+	for (size_t i = first; i < scan->n_files && !ret; i++)
+		ret = say_hidden(&f, scan->files[i]);
+	if (scan->n_files > first)
+		qsort(scan->files + first, scan->n_files - first, sizeof(scan->files[0]),
+		      compare_files);
+	return ret;
+}
