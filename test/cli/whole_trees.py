@@ -86,6 +86,15 @@ def runs(sectors):
     return [(offset, length) for offset, length, _ in join([(s, 1, s) for s in sectors])]
 
 
+def pages(sectors):
+    """The same, none of them on both sides of a page's border."""
+    for start, count in runs(sectors):
+        while count:
+            n = min(count, 8 - start % 8)
+            yield start, n
+            start, count = start + n, count - n
+
+
 # ---- one report against the oracle
 
 
@@ -255,7 +264,7 @@ class Program:
             for start, count in runs(bad):
                 f.write(f"{start} {count}\n")
         if self.knob:
-            self.saved = [(at, piece) for start, count in runs(bad) for at, piece in self.move(start, count, None)]
+            self.saved = [(start, self.read(start, count)) for start, count in pages(bad)]
             for start, count in runs(bad):
                 self.inject(start, count)
 
@@ -270,23 +279,32 @@ class Program:
     def heal(self):
         """What is written is good again; it is what was there, since metadata is among it."""
         for start, piece in self.saved:
-            self.move(start, len(piece) // SECTOR, piece)
+            if not self.write(start, piece, os.O_DIRECT):
+                # the kernel uses its page of the device's cache, where what is written goes through that
+                demand(self.write(start, piece, 0), "cannot make good what was poisoned at sector", start)
         self.saved = []
 
-    def move(self, start, count, data):
-        """Sectors from or to the device, past the page cache: [(start, bytes)]"""
-        flags = os.O_DIRECT | (os.O_RDONLY if data is None else os.O_WRONLY)
-        fd = os.open(self.device, flags)
+    def read(self, start, count):
+        fd = os.open(self.device, os.O_RDONLY | os.O_DIRECT)
         with mmap.mmap(-1, count * SECTOR) as buffer:
-            if data is None:
-                n = os.preadv(fd, [buffer], start * SECTOR)
-            else:
-                buffer[:] = data
-                n = os.pwrite(fd, buffer, start * SECTOR)
+            n = os.preadv(fd, [buffer], start * SECTOR)
             piece = buffer[:]
         os.close(fd)
-        assert n == count * SECTOR
-        return [(start, piece)]
+        demand(n == len(piece), "cannot read sector", start)
+        return piece
+
+    def write(self, start, piece, flags):
+        fd = os.open(self.device, os.O_WRONLY | flags)
+        try:
+            with mmap.mmap(-1, len(piece)) as buffer:
+                buffer[:] = piece
+                n = os.pwrite(fd, buffer, start * SECTOR)
+            os.fsync(fd)
+            return n == len(piece)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
 
     def why(self):
         with open(self.out + ".err", "rb") as f:

@@ -49,7 +49,7 @@ trees() {
 
 ext4() {
 	trees "ext4-$1" inode-table "$2" \
-		mkfs.ext4 -q -F -b "$2" -E nodiscard,lazy_itable_init=1,lazy_journal_init=1 -N 4096 -J size=4 "${@:3}" "$PMEM" ${size}M
+		mkfs.ext4 -q -F -b "$2" -E nodiscard,lazy_itable_init=0,lazy_journal_init=1 -N 4096 -J size=4 "${@:3}" "$PMEM" ${size}M
 }
 xfs() {
 	trees "xfs-$1" "$2" "$3" mkfs.xfs -q -f -K -d size=${size}m -l size=16m -b size="$3" -m "$4" "$PMEM"
