@@ -153,7 +153,7 @@ int pmr_ranges_clip(struct pmr_ranges *out, const struct pmr_ranges *in, uint64_
 int pmr_ranges_subtract(struct pmr_ranges *out, const struct pmr_ranges *a,
 			const struct pmr_ranges *b)
 {
-	size_t i, j = 0;
+	size_t i, j = a->n ? pmr_ranges_first(b, a->v[0].offset) : 0;
 	int err;
 
 	for (i = 0; i < a->n; i++) {

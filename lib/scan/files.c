@@ -25,6 +25,7 @@ struct search {
 	struct pmr_ranges left; /* of what is looked for, what no file was found to have */
 	size_t n_counted; /* of what was met */
 	uint64_t gained; /* bytes met since the last subtraction */
+	uint64_t wanted; /* bytes of what is left */
 	bool may_share; /* blocks may have several owners */
 	uint64_t names; /* that files found have, and were not met */
 	struct pmr_claims directories;
@@ -80,8 +81,7 @@ static int open_told(const struct search *s, const struct pmr_walk_entry *entry)
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return -1;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) &&
-	    st.st_dev == s->f->view->filesystem->devno)
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_dev == s->f->view->filesystem->devno)
 		return fd;
 	close(fd);
 	return -1;
@@ -121,7 +121,7 @@ static int subtract_met(struct search *s)
 
 	for (; s->n_counted < met->n; s->n_counted++)
 		s->gained += met->v[s->n_counted].length;
-	if (s->gained < pmr_ranges_bytes(&s->left))
+	if (s->gained < s->wanted)
 		return 0;
 	pmr_ranges_normalize(met);
 	s->n_counted = met->n;
@@ -133,6 +133,7 @@ static int subtract_met(struct search *s)
 	}
 	pmr_ranges_release(&s->left);
 	s->left = left;
+	s->wanted = pmr_ranges_bytes(&left);
 	return 0;
 }
 
@@ -236,6 +237,8 @@ int pmr_find_in_files(struct pmr_finding *finding, const struct pmr_ranges *unkn
 	int ret, err;
 
 	s.may_share = is_xfs && geometry.flags & PMR_XFS_REFLINK;
+	s.n_counted = finding->view->met.n;
+	s.wanted = pmr_ranges_bytes(unknown);
 	ret = pmr_ranges_copy(&s.left, unknown);
 	if (!ret)
 		ret = pmr_walk(finding->scanner->ctx, finding->root->fd, finding->root->path, 0,
