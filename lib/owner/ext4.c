@@ -19,6 +19,11 @@ static size_t max_size(size_t a, size_t b)
 	return a > b ? a : b;
 }
 
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 static void worker_release(struct pmr_ext4_worker *worker)
 {
 	if (worker->fd >= 0)
@@ -37,8 +42,8 @@ static int worker_init(struct pmr_ext4_worker *worker, struct pmr_ext4 *ext4, un
 	uint32_t block = ext4->fs->blocksize;
 	size_t each = TABLE_BYTES / threads;
 
-	if (each > TABLE_BYTES_EACH)
-		each = TABLE_BYTES_EACH;
+	each = min_size(each, TABLE_BYTES_EACH);
+	each = min_size(each, (size_t)ext4->fs->super->s_inodes_per_group * ext4->inode_size);
 	*worker = (struct pmr_ext4_worker){ .ext4 = ext4, .fd = -1 };
 	worker->table_size = max_size(each / block * block, block);
 	worker->table = malloc(worker->table_size);

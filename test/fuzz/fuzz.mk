@@ -7,12 +7,12 @@ here := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 top := $(here)/../..
 
 CC = clang
-packages = libndctl libdaxctl blkid mount json-c zlib
+packages = libndctl libdaxctl blkid ext2fs mount json-c zlib
 sanitizers = address,undefined
 
 targets := $(patsubst $(here)/%.c,%,$(wildcard $(here)/fuzz-*.c))
 # The list of Makefile.am is the only one.
-sources := $(shell sed -n 's/^\t\(lib\/[a-z\/-]*\.c\).*/\1/p' $(top)/Makefile.am)
+sources := $(shell sed -n 's/^\t\(lib\/[a-z0-9\/-]*\.c\).*/\1/p' $(top)/Makefile.am)
 objects := $(sources:.c=.o)
 
 CFLAGS = -O1 -gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all
