@@ -256,16 +256,10 @@ class Oracle:
         last = self.tables[block] + (within + end - start - 1) // self.inode_size
         return {i for i in range(first, last + 1) if i in self.inodes}
 
-    def is_told(self, inode):
-        """A deleted file is met by no walk, so the filesystem itself has to tell of it."""
-        return self.kind == "ext4" or self.rmap or bool(self.inodes[inode].names)
-
     def owner(self, sector):
         """(owner, part, inodes) of a sector; of a file's: the inodes"""
         block, within = divmod(sector * SECTOR, self.block)
-        rows = [x for x in self.blocks.get(block, []) if self.is_told(x[0])]
-        if not rows and block in self.blocks:
-            return "unknown", None, None
+        rows = self.blocks.get(block)
         if rows:
             inodes = {x[0] for x in rows}
             lost = any(not f & UNWRITTEN and o + within < self.inodes[i].size for i, o, f in rows)
