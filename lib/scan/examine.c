@@ -2,6 +2,9 @@
 /* What the media and the page cache say of the pages that a file's losses lie in. */
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,21 +36,18 @@ static struct pmr_media *get_media(struct pmr_scanner *scanner, struct pmr_exam 
 	return NULL;
 }
 
-static int examine_page(struct pmr_scanner *scanner, struct pmr_exam *exam, struct pmr_page *page)
+/* Where the whole page is one logical block there is nothing that a read could tell. */
+static bool is_one_block(const struct pmr_page *page)
+{
+	return page->block == 0xff;
+}
+
+static int examine_with(struct pmr_media *media, const struct pmr_exam *exam, struct pmr_page *page)
 {
 	struct pmr_ranges unreadable = { 0 };
-	struct pmr_media *media;
 	size_t i;
 	int ret;
 
-	/* Where the whole page is one logical block there is nothing that a read could tell. */
-	if (page->block == 0xff) {
-		page->examined = true;
-		return 0;
-	}
-	media = get_media(scanner, exam);
-	if (!media)
-		return 0;
 	ret = pmr_media_page_state(media, page->offset, &exam->device->badblocks.ranges,
 				   &page->state, &unreadable);
 	page->examined = !ret;
@@ -55,6 +55,18 @@ static int examine_page(struct pmr_scanner *scanner, struct pmr_exam *exam, stru
 		page->dead |= pmr_page_mask(page->offset, &unreadable.v[i]);
 	pmr_ranges_release(&unreadable);
 	return ret == -ENOMEM ? ret : 0;
+}
+
+static int examine_page(struct pmr_scanner *scanner, struct pmr_exam *exam, struct pmr_page *page)
+{
+	struct pmr_media *media;
+
+	if (is_one_block(page)) {
+		page->examined = true;
+		return 0;
+	}
+	media = get_media(scanner, exam);
+	return media ? examine_with(media, exam, page) : 0;
 }
 
 static int examine_below(struct pmr_scanner *scanner, struct pmr_exam *exam,
@@ -88,6 +100,78 @@ int pmr_examine(struct pmr_scanner *scanner, struct pmr_exam *exam, const struct
 			ret = pmr_refine(&exam->pages, &wide->v[i], exact);
 	}
 	return ret;
+}
+
+/* ---- ahead, by several threads */
+
+/* Fewer are examined when their turn comes. */
+#define FEW 32u
+/* Examining a page is waiting for the device, not computing. */
+#define THREADS 8u
+
+struct ahead {
+	const struct pmr_scanner *scanner;
+	const struct pmr_exam *exam;
+	struct pmr_page **pages;
+	size_t n;
+	atomic_size_t next;
+};
+
+static void *examine_some(void *data)
+{
+	struct ahead *a = data;
+	struct pmr_media *media = NULL;
+	size_t i;
+
+	/* What fails here fails again in its turn, and is said then. */
+	if (pmr_media_open(a->scanner->ctx, a->exam->device, &media))
+		return NULL;
+	while (!pmr_is_cancelled(a->scanner->ctx) && (i = atomic_fetch_add(&a->next, 1)) < a->n)
+		if (examine_with(media, a->exam, a->pages[i]))
+			break;
+	pmr_media_close(media);
+	return NULL;
+}
+
+static void examine_all(struct ahead *a)
+{
+	pthread_t ids[THREADS];
+	sigset_t all, before;
+	unsigned int n = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (n < THREADS && !pthread_create(&ids[n], NULL, examine_some, a))
+		n++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	while (n)
+		pthread_join(ids[--n], NULL);
+}
+
+int pmr_examine_ahead(struct pmr_scanner *scanner, struct pmr_exam *exam,
+		      const struct pmr_ranges *ranges)
+{
+	struct ahead a = { .scanner = scanner, .exam = exam };
+	struct pmr_pages *pages = &exam->pages;
+	size_t i, page, after = 0;
+
+	a.pages = calloc(pages->n ? pages->n : 1, sizeof(a.pages[0]));
+	if (!a.pages)
+		return -ENOMEM;
+	for (i = 0; i < ranges->n; i++) {
+		uint64_t end = ranges->v[i].offset + ranges->v[i].length;
+
+		page = pmr_pages_first(pages, ranges->v[i].offset);
+		for (page = page < after ? after : page;
+		     page < pages->n && pages->v[page].offset < end; page++)
+			if (!pages->v[page].examined && !is_one_block(&pages->v[page]))
+				a.pages[a.n++] = &pages->v[page];
+		after = page > after ? page : after;
+	}
+	if (a.n > FEW)
+		examine_all(&a);
+	free(a.pages);
+	return 0;
 }
 
 /* ---- page cache */

@@ -26,7 +26,7 @@ struct named {
 	uint64_t links; /* names there are, once one was met */
 	bool is_looked_at; /* what the live inode has is known */
 	bool has_metadata; /* among the claims is some of its metadata */
-	char *path; /* of the first name */
+	char *path; /* the first in the alphabet of its names */
 };
 
 struct naming {
@@ -110,17 +110,30 @@ static void count_name(struct naming *n, struct named *named, uint64_t links)
 		n->left--;
 }
 
+/* Of several names the first in the alphabet: threads meet them in any order. */
+static int keep_path(struct named *named, const char *path)
+{
+	char *copy;
+
+	if (named->path && strcmp(named->path, path) <= 0)
+		return 0;
+	copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	free(named->path);
+	named->path = copy;
+	return 0;
+}
+
 static int meet_locked(struct naming *n, struct named *named, const struct pmr_walk_entry *entry)
 {
 	struct pmr_finding *f = n->f;
 	struct stat st;
 	int ret;
 
-	if (!named->path) {
-		named->path = strdup(entry->path);
-		if (!named->path)
-			return -ENOMEM;
-	}
+	ret = keep_path(named, entry->path);
+	if (ret)
+		return ret;
 	if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT))
 		return 0;
 	/* Gone and made anew, or hidden below a mount: the inode itself may yet be opened by its number. */
@@ -277,6 +290,26 @@ static int keep_names(struct naming *n)
 	return ret;
 }
 
+/* Files below another directory are not looked at. */
+static int examine_ahead(const struct pmr_finding *f, const struct pmr_claims *claims)
+{
+	uint64_t start = f->view->filesystem->start;
+	struct pmr_ranges ranges = { 0 };
+	int ret = 0;
+
+	if (!f->is_whole || f->scanner->is_locating)
+		return 0;
+	for (size_t i = 0; i < claims->n && !ret; i++)
+		if (claims->v[i].owner == PMR_OWNER_FILE)
+			ret = pmr_ranges_add(&ranges, start + claims->v[i].range.offset,
+					     claims->v[i].range.length);
+	pmr_ranges_normalize(&ranges);
+	if (!ret)
+		ret = pmr_examine_ahead(f->scanner, f->view->exam, &ranges);
+	pmr_ranges_release(&ranges);
+	return ret;
+}
+
 int pmr_find_named(struct pmr_finding *finding, const struct pmr_claims *claims,
 		   struct pmr_ranges *moved)
 {
@@ -284,6 +317,8 @@ int pmr_find_named(struct pmr_finding *finding, const struct pmr_claims *claims,
 	int ret;
 
 	ret = collect(&n, claims);
+	if (!ret)
+		ret = examine_ahead(finding, claims);
 	if (!ret && n.n)
 		ret = walk(&n);
 	if (!ret && n.n && finding->is_whole)

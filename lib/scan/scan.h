@@ -304,6 +304,15 @@ int pmr_examine(struct pmr_scanner *scanner, struct pmr_exam *exam, const struct
 		struct pmr_losses *exact);
 
 /**
+ * pmr_examine_ahead() - examine by several threads what pmr_examine() would one page at a time
+ * @ranges: normal, device offsets; to be called where most of them will be asked for, while nobody else uses @exam
+ *
+ * Return: 0, also where nothing could be examined; -ENOMEM.
+ */
+int pmr_examine_ahead(struct pmr_scanner *scanner, struct pmr_exam *exam,
+		      const struct pmr_ranges *ranges);
+
+/**
  * pmr_examine_cache() - make PMR_CACHED what the page cache still has of lost ranges
  * @losses: replaced, split at pages where that tells them apart
  *
