@@ -33,13 +33,15 @@ void progress_init(struct progress *progress, bool quiet)
 }
 
 /* Asked for every file of a walk: the coarse clock is read without a system call, and is fine enough. */
-static bool is_due(struct progress *progress, uint64_t *now)
+static bool is_due(struct progress *progress, const struct pmr_progress *how_far, uint64_t *now)
 {
 	struct timespec time;
 
 	if (clock_gettime(CLOCK_MONOTONIC_COARSE, &time))
 		return false;
 	*now = (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+	if (how_far->total)
+		progress->sure = *now;
 	/* nothing is drawn for work that ends within the first interval */
 	if (!progress->last)
 		progress->last = *now;
@@ -58,7 +60,11 @@ size_t progress_phase(const struct pmr_progress *how_far)
 bool progress_is_turn(const struct progress *progress, const struct pmr_progress *how_far,
 		      uint64_t now)
 {
-	return !progress->shown || how_far->total || now - progress->last >= OVER ||
+	if (how_far->total)
+		return true;
+	if (progress->sure && now - progress->sure < OVER)
+		return false;
+	return !progress->shown || now - progress->last >= OVER ||
 	       progress_phase(how_far) == progress->phase;
 }
 
@@ -108,7 +114,7 @@ void progress_update(void *data, const struct pmr_progress *how_far)
 	struct progress *progress = data;
 	uint64_t now;
 
-	if (!progress->enabled || !is_due(progress, &now) ||
+	if (!progress->enabled || !is_due(progress, how_far, &now) ||
 	    !progress_is_turn(progress, how_far, now))
 		return;
 	progress->last = now;

@@ -21,6 +21,7 @@
  * @shown: there is a line to erase
  * @last: when it was drawn, in milliseconds; 0 before the first update
  * @phase: which phase it was of
+ * @sure: when something was told whose end is known; 0 for never
  * @rates: of each phase, for they may take turns
  */
 struct progress {
@@ -28,6 +29,7 @@ struct progress {
 	bool shown;
 	uint64_t last;
 	size_t phase;
+	uint64_t sure;
 	struct rate rates[PROGRESS_PHASES];
 };
 
@@ -43,8 +45,8 @@ size_t progress_phase(const struct pmr_progress *how_far);
 /**
  * progress_is_turn() - whether the line may be of this phase now
  *
- * Work within work takes turns with it in telling, and the line would flicker: it stays with one of them as long as that
- * goes on, and with one whose end is known rather than with another.
+ * Work within work takes turns with it in telling, and the line would flicker: it is of that whose end is known as long as
+ * that goes on, and else stays with what it was of.
  */
 bool progress_is_turn(const struct progress *progress, const struct pmr_progress *how_far,
 		      uint64_t now);

@@ -7,6 +7,8 @@ makes each reading take its time.
 """
 import fcntl
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -191,7 +193,62 @@ def interrupt(work, whole, *command):
         compare(whole, part)
 
 
-COMMANDS = {"make": make, "interrupt": interrupt}
+# ---- a terminal
+
+LINE = re.compile(r"\r\x1b\[K\x1b\[\?7l([^\x1b\r\n]*)\x1b\[\?7h")
+
+
+def run_slowly(work, call, delay, command):
+    """With a terminal as standard error, and calls that take so many more microseconds. What the terminal was sent, and the status."""
+    master, slave = pty.openpty()
+    with open(os.path.join(work, "out"), "wb") as out:
+        process = subprocess.Popen(
+            ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:delay_exit={delay}", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=slave,
+            env=ENV,
+        )
+    os.close(slave)
+    text = b""
+    while True:
+        try:
+            piece = os.read(master, 1 << 16)
+        except OSError:  # nobody has the other end any more
+            break
+        if not piece:
+            break
+        text += piece
+    os.close(master)
+    return text.decode(), process.wait(LIMIT)
+
+
+def terminal(work, call, delay, status, *words):
+    """One line at a time, each of them as the terminal wants it, and none left; some are like each of these patterns."""
+    command = words[words.index("--") + 1 :]
+    patterns = words[: words.index("--")]
+    text, ended = run_slowly(work, call, delay, command)
+    if ended != int(status):
+        raise Wrong(f"status {ended}: {text!r}")
+    lines = LINE.findall(text)
+    for pattern in patterns:
+        if not any(re.fullmatch(pattern, line) for line in lines):
+            raise Wrong(f"no line is like {pattern}: {lines}")
+    if not patterns and re.search("\\r(?!\\n)|\\x1b", text):
+        raise Wrong(f"not silent: {text!r}")
+    for line in lines:
+        if re.search(r" 0 (s|min|h|days) left|-[0-9]|inf|nan", line):
+            raise Wrong(f"no time to wait: {line}")
+    # what else is written comes when the line is gone, in lines of its own, and in the end it is gone
+    others = LINE.split(text)[0::2]
+    for other in others[1:]:
+        if not re.fullmatch(r"(\r\x1b\[K([^\x1b\r\n]+\r\n)*)?", other):
+            raise Wrong(f"behind a line: {other!r}")
+    if lines and not others[-1]:
+        raise Wrong("the line is still there")
+
+
+COMMANDS = {"make": make, "interrupt": interrupt, "terminal": terminal}
 
 
 def main():

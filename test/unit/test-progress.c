@@ -185,23 +185,30 @@ static void test_turn(void **state)
 		const char *shown;
 		struct pmr_progress how_far;
 		uint64_t ago;
+		uint64_t sure; /* when there was last one with an end that is known */
 		bool turn;
 	} rows[] = {
-		{ NULL, { "scan", NULL, 1, 0 }, 200, true },
-		{ "scan", { "scan", NULL, 1, 0 }, 200, true },
-		{ "names", { "scan", NULL, 1, 0 }, 200, false },
-		{ "names", { "scan", NULL, 1, 0 }, 1999, false },
-		{ "names", { "scan", NULL, 1, 0 }, 2000, true },
-		{ "names", { "names", NULL, 1, 0 }, 200, true },
+		{ NULL, { "scan", NULL, 1, 0 }, 200, 0, true },
+		{ "scan", { "scan", NULL, 1, 0 }, 200, 0, true },
+		{ "names", { "scan", NULL, 1, 0 }, 200, 0, false },
+		{ "names", { "scan", NULL, 1, 0 }, 1999, 0, false },
+		{ "names", { "scan", NULL, 1, 0 }, 2000, 0, true },
+		{ "names", { "names", NULL, 1, 0 }, 200, 0, true },
 		/* whose end is known is worth more */
-		{ "scan", { "names", NULL, 1, 100 }, 200, true },
-		{ "inodes", { "names", NULL, 1, 100 }, 200, true },
+		{ "scan", { "names", NULL, 1, 100 }, 200, 10200, true },
+		{ "inodes", { "names", NULL, 1, 100 }, 200, 10200, true },
+		{ NULL, { "scan", NULL, 1, 0 }, 200, 10100, false },
+		{ "scan", { "scan", NULL, 1, 0 }, 200, 10100, false },
+		{ "scan", { "scan", NULL, 1, 0 }, 200, 8201, false },
+		{ "scan", { "scan", NULL, 1, 0 }, 200, 8200, true },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < N(rows); i++) {
 		const struct pmr_progress before = { rows[i].shown, NULL, 1, 0 };
-		struct progress progress = { .last = 10000, .shown = rows[i].shown };
+		struct progress progress = { .last = 10000,
+					     .shown = rows[i].shown,
+					     .sure = rows[i].sure };
 
 		if (rows[i].shown)
 			progress.phase = progress_phase(&before);
