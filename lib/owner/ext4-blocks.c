@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <linux/fiemap.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "ext4.h"
 
@@ -21,21 +20,6 @@ struct owner {
 	struct pmr_owner_claim attributes;
 	uint64_t budget;
 };
-
-int pmr_ext4_read(int fd, uint64_t offset, void *buffer, size_t length)
-{
-	size_t got = 0;
-	ssize_t n;
-
-	while (got < length) {
-		n = pread(fd, (char *)buffer + got, length - got, (off_t)(offset + got));
-		if (n > 0)
-			got += (size_t)n;
-		else if (!n || errno != EINTR)
-			return n ? -errno : -EIO;
-	}
-	return 0;
-}
 
 /* ---- claims */
 
@@ -103,7 +87,7 @@ static int read_node(struct owner *owner, uint64_t block, unsigned int level,
 		worker->nodes[level] = malloc(size);
 	if (!worker->nodes[level])
 		return -ENOMEM;
-	if (pmr_ext4_read(worker->fd, block * size, worker->nodes[level], size))
+	if (pmr_ext4_read(worker->ext4, worker->fd, block * size, worker->nodes[level], size))
 		return -EUCLEAN;
 	*node = worker->nodes[level];
 	return 0;

@@ -32,18 +32,33 @@ static int errno_of(errcode_t error)
 	}
 }
 
+int pmr_ext4_read(const struct pmr_ext4 *ext4, int fd, uint64_t offset, void *buffer, size_t length)
+{
+	size_t got = 0;
+	ssize_t n;
+
+	while (got < length) {
+		n = ext4->pread(fd, (char *)buffer + got, length - got, (off_t)(offset + got));
+		if (n > 0)
+			got += (size_t)n;
+		else if (!n || errno != EINTR)
+			return n ? -errno : -EIO;
+	}
+	return 0;
+}
+
 /* Before libext2fs allocates what a superblock asks for: it must lie on its device. */
-static int check_size(const char *path)
+static int check_size(const struct pmr_ext4 *ext4)
 {
 	struct ext2_super_block super;
 	uint64_t blocks, bytes;
 	off_t end = -1;
 	int fd, ret;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(ext4->path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	ret = pmr_ext4_read(fd, SUPERBLOCK_OFFSET, &super, sizeof(super));
+	ret = pmr_ext4_read(ext4, fd, SUPERBLOCK_OFFSET, &super, sizeof(super));
 	if (!ret) {
 		end = lseek(fd, 0, SEEK_END);
 		if (end < 0)
@@ -95,7 +110,7 @@ static int open_once(struct pmr_ext4 *ext4)
 	errcode_t error;
 	int ret;
 
-	ret = check_size(ext4->path);
+	ret = check_size(ext4);
 	if (ret)
 		return ret;
 	error = ext2fs_open2(ext4->path, NULL, EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES, 0, 0,

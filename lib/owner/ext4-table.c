@@ -52,7 +52,7 @@ static int read_bitmap(struct pmr_ext4_worker *worker, dgrp_t group)
 
 	if (block <= ext4->fs->super->s_first_data_block || block >= ext4->blocks)
 		return -EUCLEAN;
-	return pmr_ext4_read(worker->fd, block * block_size(worker), worker->bitmap,
+	return pmr_ext4_read(worker->ext4, worker->fd, block * block_size(worker), worker->bitmap,
 			     block_size(worker));
 }
 
@@ -123,7 +123,8 @@ static int look_again(struct pmr_ext4_worker *worker, uint32_t number, uint64_t 
 			wait_a_little(try - 1);
 		worker->claims.n = worker->mark;
 		worker->bitmap_state = 0;
-		if (pmr_ext4_read(worker->fd, offset, worker->inode, worker->ext4->inode_size))
+		if (pmr_ext4_read(worker->ext4, worker->fd, offset, worker->inode,
+				  worker->ext4->inode_size))
 			continue;
 		ret = look_once(worker, number, (struct ext2_inode_large *)worker->inode);
 	}
@@ -149,7 +150,8 @@ int pmr_ext4_one(struct pmr_ext4_worker *worker, uint32_t number)
 	uint64_t offset;
 
 	if (pmr_ext4_inode_at(worker->ext4, number, &offset) ||
-	    pmr_ext4_read(worker->fd, offset, worker->inode, worker->ext4->inode_size)) {
+	    pmr_ext4_read(worker->ext4, worker->fd, offset, worker->inode,
+			  worker->ext4->inode_size)) {
 		worker->ext4->incomplete = true;
 		return 0;
 	}
@@ -204,7 +206,7 @@ static int look_at_blocks(struct pmr_ext4_worker *worker, uint32_t number, uint6
 
 	for (size_t at = 0; at < length && !ret; at += step) {
 		step = length - at < size ? (uint32_t)(length - at) : size;
-		if (!pmr_ext4_read(worker->fd, offset + at, worker->table, step)) {
+		if (!pmr_ext4_read(worker->ext4, worker->fd, offset + at, worker->table, step)) {
 			ret = look_at_piece(worker, number, offset + at, worker->table, step);
 		} else {
 			worker->ext4->incomplete = true;
@@ -234,7 +236,7 @@ int pmr_ext4_group(struct pmr_ext4_worker *worker, dgrp_t group)
 		if (pmr_is_cancelled(ext4->ctx))
 			return -ECANCELED;
 		step = length - at < worker->table_size ? length - at : worker->table_size;
-		if (pmr_ext4_read(worker->fd, offset + at, worker->table, step))
+		if (pmr_ext4_read(worker->ext4, worker->fd, offset + at, worker->table, step))
 			ret = look_at_blocks(worker, number, offset + at, step);
 		else
 			ret = look_at_piece(worker, number, offset + at, worker->table, step);

@@ -177,6 +177,13 @@ static int add_all(struct pmr_claims *claims, const struct pmr_claims *more)
 int pmr_ext4_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
 		    unsigned int threads, struct pmr_claims *claims)
 {
+	return pmr_ext4_claims_with(ctx, path, wanted, threads, pread, claims);
+}
+
+int pmr_ext4_claims_with(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
+			 unsigned int threads, pmr_ext4_pread_fn pread_fn,
+			 struct pmr_claims *claims)
+{
 	struct pmr_ext4 *ext4 = calloc(1, sizeof(*ext4));
 	struct pmr_ext4_worker *workers = NULL;
 	unsigned int n = 0;
@@ -186,6 +193,7 @@ int pmr_ext4_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_rang
 		return -ENOMEM;
 	ext4->ctx = ctx;
 	ext4->path = path;
+	ext4->pread = pread_fn;
 	ext4->wanted = wanted;
 	pmr_sieve_init(&ext4->sieve, wanted);
 	ret = pmr_ext4_open(ext4);

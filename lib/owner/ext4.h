@@ -25,6 +25,9 @@
 /** PMR_EXT4_SPECIAL - inodes that the superblock names */
 #define PMR_EXT4_SPECIAL 5
 
+/** pmr_ext4_pread_fn - pread(2), or what a test puts in its place */
+typedef ssize_t (*pmr_ext4_pread_fn)(int fd, void *buffer, size_t length, off_t offset);
+
 /**
  * struct pmr_ext4 - a filesystem, and what its threads share
  * @sieve: of @wanted
@@ -40,6 +43,7 @@
 struct pmr_ext4 {
 	struct pmr_ctx *ctx;
 	const char *path;
+	pmr_ext4_pread_fn pread;
 	const struct pmr_ranges *wanted;
 	struct pmr_sieve sieve;
 	ext2_filsys fs;
@@ -93,6 +97,9 @@ struct pmr_ext4_worker {
  */
 int pmr_ext4_open(struct pmr_ext4 *ext4);
 void pmr_ext4_close(struct pmr_ext4 *ext4);
+/** pmr_ext4_read() - Return: 0, all of it; -EIO also for less; a negative errno */
+int pmr_ext4_read(const struct pmr_ext4 *ext4, int fd, uint64_t offset, void *buffer,
+		  size_t length);
 /** pmr_ext4_group_used() - how many inodes of a group may be in use: the first ones of its table */
 uint32_t pmr_ext4_group_used(const struct pmr_ext4 *ext4, dgrp_t group);
 /** pmr_ext4_is_special() - whether an inode is the filesystem's own, and no user's */
@@ -111,9 +118,6 @@ int pmr_ext4_blocks(struct pmr_ext4_worker *worker, uint32_t number,
 /** pmr_ext4_claim_inode() - claim an inode's own bytes; @raw: NULL where they could not be read */
 int pmr_ext4_claim_inode(struct pmr_ext4_worker *worker, uint32_t number, uint64_t offset,
 			 const struct ext2_inode_large *raw);
-/** pmr_ext4_read() - Return: 0, all of it; -EIO also for less; a negative errno */
-int pmr_ext4_read(int fd, uint64_t offset, void *buffer, size_t length);
-
 /* ---- ext4-table.c */
 
 /** pmr_ext4_inode_at() - where an inode is. Return: 0, -EUCLEAN (outside of the filesystem). */
@@ -122,5 +126,12 @@ int pmr_ext4_inode_at(const struct pmr_ext4 *ext4, uint32_t number, uint64_t *of
 int pmr_ext4_one(struct pmr_ext4_worker *worker, uint32_t number);
 /** pmr_ext4_group() - look at all of a group's inodes but reserved ones. Return: as pmr_ext4_one(). */
 int pmr_ext4_group(struct pmr_ext4_worker *worker, dgrp_t group);
+
+/* ---- ext4.c */
+
+/** pmr_ext4_claims_with() - pmr_ext4_claims() with another pread(2), for tests */
+int pmr_ext4_claims_with(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
+			 unsigned int threads, pmr_ext4_pread_fn pread_fn,
+			 struct pmr_claims *claims);
 
 #endif

@@ -18,7 +18,7 @@
 #include <cmocka.h>
 #include <ext2fs/ext2fs.h>
 
-#include "owner/owner.h"
+#include "owner/ext4.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -600,6 +600,101 @@ static void test_circles(void **state)
 	free(claims.v);
 }
 
+/* ---- what cannot be read */
+
+static struct pmr_range unreadable[2];
+
+static ssize_t read_around(int fd, void *buffer, size_t length, off_t offset)
+{
+	uint64_t from = (uint64_t)offset;
+
+	for (size_t i = 0; i < N(unreadable); i++) {
+		if (from + length <= unreadable[i].offset ||
+		    from >= unreadable[i].offset + unreadable[i].length)
+			continue;
+		if (from >= unreadable[i].offset) {
+			errno = EIO;
+			return -1;
+		}
+		length = unreadable[i].offset - from;
+	}
+	return pread(fd, buffer, length, offset);
+}
+
+static size_t count(const struct pmr_claims *claims, uint64_t inode, enum pmr_owner owner,
+		    enum pmr_part part)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < claims->n; i++)
+		n += claims->v[i].inode == inode && claims->v[i].owner == owner &&
+		     claims->v[i].part == part;
+	return n;
+}
+
+/* A bad block of the table takes its own inodes alone, and names those in use; the same with its bitmap bad as well. */
+static void test_unreadable(void **state)
+{
+	struct pmr_range all = { 0, 64 << 20 };
+	const struct pmr_ranges wanted = { &all, 1, 1 };
+
+	(void)state;
+	for (int kind = 0; kind < 2; kind++) {
+		struct pmr_claims claims = { 0 }, before;
+		struct spot lost, other;
+		ext2_filsys fs;
+		uint64_t first;
+
+		fresh_image(kind ? "-t ext4 -b 4096 -O metadata_csum" : CSUM);
+		find_spot("/file-9", &lost);
+		find_spot("/pieces", &other);
+		fs = open_image(0);
+		unreadable[0].offset = lost.inode / lost.block_size * lost.block_size;
+		unreadable[0].length = lost.block_size;
+		unreadable[1].offset = 0;
+		unreadable[1].length = 0;
+		first = lost.number - (lost.inode - unreadable[0].offset) / lost.inode_size;
+		assert_true(other.inode < unreadable[0].offset ||
+			    other.inode >= unreadable[0].offset + lost.block_size);
+		assert_int_equal(ask_all(1, &before), 0);
+		assert_int_equal(count(&before, lost.number, PMR_OWNER_FILE, PMR_PART_NONE), 1);
+		for (int bitmap = 0; bitmap < 2; bitmap++) {
+			if (bitmap) {
+				unreadable[1].offset =
+					ext2fs_inode_bitmap_loc(fs, 0) * fs->blocksize;
+				unreadable[1].length = fs->blocksize;
+			}
+			claims.n = 0;
+			assert_int_equal(
+				pmr_ext4_claims_with(ctx, image, &wanted, 2, read_around, &claims),
+				-EUCLEAN);
+			for (uint64_t i = first; i < first + lost.block_size / 256; i++) {
+				assert_int_equal(count(&claims, i, PMR_OWNER_FILE, PMR_PART_NONE),
+						 0);
+				assert_int_equal(
+					count(&claims, i, PMR_OWNER_METADATA, PMR_PART_INODE), 1);
+			}
+			assert_int_equal(
+				count(&claims, other.number, PMR_OWNER_FILE, PMR_PART_NONE),
+				count(&before, other.number, PMR_OWNER_FILE, PMR_PART_NONE));
+			assert_int_equal(
+				count(&claims, other.number, PMR_OWNER_METADATA, PMR_PART_INODE),
+				1);
+		}
+		/* a node */
+		unreadable[0].offset = other.node;
+		unreadable[1].length = 0;
+		claims.n = 0;
+		assert_int_equal(pmr_ext4_claims_with(ctx, image, &wanted, 1, read_around, &claims),
+				 -EUCLEAN);
+		assert_int_equal(count(&claims, lost.number, PMR_OWNER_FILE, PMR_PART_NONE), 1);
+		assert_true(count(&claims, other.number, PMR_OWNER_METADATA, PMR_PART_EXTENTS));
+		ext2fs_free(fs);
+		free(before.v);
+		free(claims.v);
+	}
+}
+
 static void test_refused(void **state)
 {
 	volatile sig_atomic_t cancelled = 1;
@@ -622,9 +717,9 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),	cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_noise),	cmocka_unit_test(test_circles),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_kinds),	   cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_noise),	   cmocka_unit_test(test_circles),
+		cmocka_unit_test(test_unreadable), cmocka_unit_test(test_refused),
 	};
 
 	if (system("PATH=$PATH:/sbin:/usr/sbin; command -v mke2fs >/dev/null")) {
