@@ -38,7 +38,7 @@ static void put_file(struct json *json, struct json_object *object, const struct
 			      place->kind == PMR_EXTENT_UNWRITTEN ? "unwritten" : "data");
 	else
 		json_put_null(json, object, "kind");
-	json_put_path(json, object, "path", place->file ? place->file->path : NULL);
+	json_put_path(json, object, "path", place->file ? place->file->path : place->path);
 	json_put(json, object, "links",
 		 place->file ? report_json_new_links(json, place->file) : json_new_array(json));
 	json_put_known(json, object, "inode", place->inode, 0);
@@ -157,7 +157,9 @@ static void cell_path(FILE *out, const void *row)
 {
 	const struct pmr_place *place = place_of(row);
 
-	if (!place->file && place->inode)
+	if (place->path)
+		text_print_safe(out, place->path);
+	else if (!place->file && place->inode)
 		fprintf(out, "inode %" PRIu64, place->inode);
 	else
 		text_print_safe(out, place->file ? place->file->path : "-");

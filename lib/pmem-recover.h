@@ -773,6 +773,7 @@ enum pmr_base {
  * @part: of PMR_OWNER_METADATA, what of @inode
  * @inode: of the file, 0 where it is not known; known without @file for a file that no walk can meet
  * @file: the file, without losses; belongs to the location, or NULL; a block that several own is as many places
+ * @path: of metadata that is one inode's, a name of that; belongs to the location, or NULL
  * @file_offset: first byte in @file, or PMR_NO_ADDRESS
  * @kind: data, or unwritten
  * @past_eof: behind the end of @file
@@ -791,6 +792,7 @@ struct pmr_place {
 	enum pmr_part part;
 	uint64_t inode;
 	struct pmr_file *file;
+	const char *path;
 	uint64_t file_offset;
 	enum pmr_extent_kind kind;
 	bool past_eof;

@@ -27,7 +27,8 @@ struct pmr_place pmr_place_part(const struct pmr_place *place, uint64_t skip, ui
 static bool continues(const struct pmr_place *a, const struct pmr_place *b)
 {
 	return a->device == b->device && a->base == b->base && a->filesystem == b->filesystem &&
-	       a->owner == b->owner && a->inode == b->inode && a->file == b->file &&
+	       a->owner == b->owner && a->part == b->part && a->inode == b->inode &&
+	       a->file == b->file && a->path == b->path &&
 	       a->kind == b->kind && a->past_eof == b->past_eof && a->shared == b->shared &&
 	       a->offset + a->length == b->offset &&
 	       pmr_layout_add(a->file_offset, a->length) == b->file_offset;
@@ -41,6 +42,8 @@ static int compare(const void *a, const void *b)
 		return x->offset < y->offset ? -1 : 1;
 	if (x->inode != y->inode)
 		return x->inode < y->inode ? -1 : 1;
+	if (x->part != y->part)
+		return x->part < y->part ? -1 : 1;
 	return (x->file_offset > y->file_offset) - (x->file_offset < y->file_offset);
 }
 

@@ -79,11 +79,38 @@ static int add_unnamed(struct asking *a, const struct pmr_owner_claim *claim,
 	return pmr_places_add(&a->l->places, place);
 }
 
+/* Kept with the scan that the location keeps. Return: 0; -ENOMEM. */
+static int name_place(struct asking *a, struct pmr_place *place)
+{
+	const char *name = place->inode ? pmr_view_name(a->view, place->inode) : NULL;
+	struct pmr_scan *scan = a->l->scanner.scan;
+	struct pmr_owned *kept;
+	int ret;
+
+	if (!name)
+		return 0;
+	kept = scan->n_owned ? &scan->owned[scan->n_owned - 1] : NULL;
+	if (!kept || kept->inode != place->inode || strcmp(kept->path, name)) {
+		ret = pmr_grow(&scan->owned, scan->n_owned, &a->l->scanner.alloc_owned,
+			       sizeof(scan->owned[0]));
+		if (ret)
+			return ret;
+		kept = &scan->owned[scan->n_owned];
+		*kept = (struct pmr_owned){ .inode = place->inode, .path = strdup(name) };
+		if (!kept->path)
+			return -ENOMEM;
+		scan->n_owned++;
+	}
+	place->path = kept->path;
+	return 0;
+}
+
 static int take_part(void *data, const struct pmr_owner_claim *claim, const struct pmr_range *part)
 {
 	struct asking *a = data;
 	uint64_t offset = a->filesystem->start + part->offset;
 	struct pmr_place place = pmr_place_part(a->piece, offset - a->piece->offset, part->length);
+	int ret;
 
 	place.filesystem = a->filesystem;
 	place.owner = claim ? claim->owner : PMR_OWNER_UNKNOWN;
@@ -96,7 +123,8 @@ static int take_part(void *data, const struct pmr_owner_claim *claim, const stru
 			a->unknown_at = offset;
 		a->unknown += part->length;
 	}
-	return pmr_places_add(&a->l->places, &place);
+	ret = name_place(a, &place);
+	return ret ? ret : pmr_places_add(&a->l->places, &place);
 }
 
 static int collect(struct asking *a)
