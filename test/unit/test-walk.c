@@ -228,6 +228,7 @@ static void test_stopped(void **state)
 			tree->stop_at = at[i];
 			tree->cancel_at = 0;
 			assert_int_equal(tree_walk(tree, threads), 7);
+			assert_true(tree->complete);
 			tree->stop_at = 0;
 			tree->cancel_at = at[i];
 			assert_int_equal(tree_walk(tree, threads), -ECANCELED);
