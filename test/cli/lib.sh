@@ -29,6 +29,7 @@ cleanup() {
 
 	trap - EXIT INT TERM
 	cd /
+	kill $server 2>/dev/null
 	for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
 		umount "${mounts[i]}" || umount -l "${mounts[i]}"
 	done
@@ -74,8 +75,43 @@ run() {
 	[ "$status" -eq "$wanted" ] || fail "pmem-recover $*: status $status instead of $wanted"
 }
 
+# A process does what tools are asked for: it takes longer to start one than to do it.
+served=$work/tools
+mkdir "$served" && mkfifo "$served/go" "$served/done" || exit 1
+/usr/bin/python3 -B "$top_srcdir/test/cli/tools.py" serve "$served" </dev/null >"$served/log" 2>&1 &
+server=$!
+# "wait" does not wait for it.
+disown
+
+# The server has said something in a line: sets served_status.
+served_says() {
+	until IFS= read -r -t 1 served_status; do
+		kill -0 $server 2>/dev/null || fail "the server of tools has ended: $(cat "$served/log")"
+	done <>"$served/done"
+}
+served_says
+
+# tools COMMAND ARGUMENT...
 tools() {
-	/usr/bin/python3 -B "$top_srcdir/test/cli/tools.py" "$@"
+	local served_status turn
+
+	# What is open here is not open there.
+	case "$*" in
+	*/dev/fd/* | */proc/self/*)
+		/usr/bin/python3 -B "$top_srcdir/test/cli/tools.py" "$@"
+		return
+		;;
+	esac
+	# one at a time, whatever runs in the background
+	exec {turn}>"$served/turn"
+	flock "$turn"
+	printf '%s\0' "$PWD" "$@" >"$served/request"
+	echo 1<>"$served/go"
+	served_says
+	[ ! -s "$served/output" ] || cat "$served/output"
+	[ ! -s "$served/errors" ] || cat "$served/errors" >&2
+	exec {turn}>&-
+	return "$served_status"
 }
 
 # tools_of FILE ARGUMENT...: another of these programs
