@@ -38,7 +38,7 @@ cleanup() {
 	done
 	[ -z "${PMR_TEST_STATE:-}" ] || umount $state
 	chattr -R -ia "$work" 2>/dev/null
-	rm -rf "$work" "$images"
+	rm -rf "$work" "$images" "$served"
 	exit "$status"
 }
 trap cleanup EXIT
@@ -76,7 +76,8 @@ run() {
 }
 
 # A process does what tools are asked for: it takes longer to start one than to do it.
-served=$work/tools
+# Not in $work, which is the test's own.
+served=$images.tools
 mkdir "$served" && mkfifo "$served/go" "$served/done" || exit 1
 /usr/bin/python3 -B "$top_srcdir/test/cli/tools.py" serve "$served" </dev/null >"$served/log" 2>&1 &
 server=$!
@@ -85,9 +86,15 @@ disown
 
 # The server has said something in a line: sets served_status.
 served_says() {
-	until IFS= read -r -t 1 served_status; do
+	local piece
+
+	served_status=
+	# The time may be over in the middle of a line.
+	until IFS= read -r -t 1 piece; do
+		served_status+=$piece
 		kill -0 $server 2>/dev/null || fail "the server of tools has ended: $(cat "$served/log")"
 	done <>"$served/done"
+	served_status+=$piece
 }
 served_says
 
