@@ -50,7 +50,7 @@ deep() {
 				--threads=$threads "$mnt") >"$work/out" 2>"$work/err"
 			status=$?
 			[ $status -eq 4 ] || fail "$lookup, $threads threads: status $status"
-			json 'sorted(len(f["path"]) for f in d["files"]) == '"[$((${#mnt} + 5 + depth / 2 * 4 + 9)), $((${#mnt} + 5 + depth * 4 + 9))]" \
+			json 'sorted(len(f["path"]) for f in d["files"]) == '"[$((${#mnt} + 5 + depth * 2 + 9)), $((${#mnt} + 5 + depth * 4 + 9))]" \
 				'all("/dir/dir/lost" in f["path"] for f in d["files"])' 'codes == []'
 		done
 	done
