@@ -28,8 +28,8 @@ static bool continues(const struct pmr_place *a, const struct pmr_place *b)
 {
 	return a->device == b->device && a->base == b->base && a->filesystem == b->filesystem &&
 	       a->owner == b->owner && a->part == b->part && a->inode == b->inode &&
-	       a->file == b->file && a->path == b->path &&
-	       a->kind == b->kind && a->past_eof == b->past_eof && a->shared == b->shared &&
+	       a->file == b->file && a->path == b->path && a->kind == b->kind &&
+	       a->past_eof == b->past_eof && a->shared == b->shared &&
 	       a->offset + a->length == b->offset &&
 	       pmr_layout_add(a->file_offset, a->length) == b->file_offset;
 }

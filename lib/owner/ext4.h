@@ -6,6 +6,7 @@
  *   ext4-blocks.c what one inode has: extents, indirect blocks
  *   ext4-table.c  a group's inodes, one after the other
  *   ext4.c        the pass: threads, reserved inodes
+ *   ext4-free.c   what is free by the block bitmaps
  *
  * libext2fs decides what is a filesystem, where its tables are and whether checksums hold; inodes and extent trees are read in
  * place, since its own reader allocates and copies for each of them.

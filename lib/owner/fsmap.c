@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <linux/fsmap.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include "owner.h"
 #include "xfs.h"
@@ -20,6 +22,8 @@
 /* Owners of XFS and ext4 that need a word of their own; all other special owners are metadata. */
 #define OWNER_XFS_EXT4_LOG FMR_OWNER('X', 2)
 #define OWNER_XFS_COW_STAGING FMR_OWNER('X', 7)
+/* Of XFS the same number is a tree of inodes. */
+#define OWNER_EXT4_INODES FMR_OWNER('X', 5)
 
 /*
  * @covered: what has an owner, or is known to be told by nobody
@@ -36,6 +40,7 @@ struct question {
 	struct pmr_ranges covered;
 	struct pmr_ranges shared;
 	bool shows_earlier;
+	bool is_ext4;
 };
 
 /* The kernel's 32-bit dev_t (new_encode_dev()). */
@@ -46,7 +51,7 @@ static uint32_t encode_device(dev_t dev)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
 }
 
-static void describe(const struct fsmap *record, struct pmr_owner_claim *claim)
+static void describe(const struct fsmap *record, bool is_ext4, struct pmr_owner_claim *claim)
 {
 	uint32_t flags = record->fmr_flags;
 
@@ -76,6 +81,8 @@ static void describe(const struct fsmap *record, struct pmr_owner_claim *claim)
 		break;
 	default:
 		claim->owner = PMR_OWNER_METADATA;
+		if (is_ext4 && record->fmr_owner == OWNER_EXT4_INODES)
+			claim->part = PMR_PART_INODE;
 	}
 }
 
@@ -87,7 +94,7 @@ static int take_record(struct question *q, const struct fsmap *record)
 	if (record->fmr_device != q->device ||
 	    !pmr_ranges_overlap(q->wanted, record->fmr_physical, record->fmr_length))
 		return 0;
-	describe(record, &claim);
+	describe(record, q->is_ext4, &claim);
 	ret = pmr_ranges_clip(&q->covered, q->wanted, record->fmr_physical, record->fmr_length);
 	if (!ret && record->fmr_flags & FMR_OF_SHARED)
 		ret = pmr_ranges_clip(&q->shared, q->wanted, record->fmr_physical,
@@ -253,11 +260,13 @@ int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wante
 {
 	struct question q = { .ctx = ctx, .fd = fd, .wanted = wanted, .claims = claims };
 	size_t first = claims->n;
+	struct statfs filesystem;
 	struct stat st;
 	int ret;
 
-	if (fstat(fd, &st))
+	if (fstat(fd, &st) || fstatfs(fd, &filesystem))
 		return 0;
+	q.is_ext4 = filesystem.f_type == EXT4_SUPER_MAGIC;
 	q.device = encode_device(st.st_dev);
 	q.head = malloc(fsmap_sizeof(RECORDS));
 	if (!q.head)

@@ -11,7 +11,10 @@
 #include "owner.h"
 #include "xfs.h"
 
-/* @wanted: what GETFSMAP did not tell */
+/* For each question ext4's GETFSMAP goes through all groups; its inodes are one pass, however many questions there are. */
+#define MANY_RANGES 16u
+
+/* @wanted: what is not told yet */
 struct lookup {
 	struct pmr_ctx *ctx;
 	const struct pmr_filesystem *filesystem;
@@ -104,39 +107,103 @@ static int ask_ext4(struct lookup *l, enum pmr_way *way)
 static const struct source {
 	const char *type;
 	int (*ask)(struct lookup *l, enum pmr_way *way);
+	bool has_table;
 } sources[] = {
-	{ "xfs", ask_xfs },
-	{ "ext4", ask_ext4 },
-	{ "ext3", ask_ext4 },
-	{ "ext2", ask_ext4 },
+	{ "xfs", ask_xfs, false },
+	{ "ext4", ask_ext4, true },
+	{ "ext3", ask_ext4, true },
+	{ "ext2", ask_ext4, true },
 };
 
-static int ask_by_type(struct lookup *l, enum pmr_way *way)
+static const struct source *find_source(const struct pmr_filesystem *filesystem)
 {
-	*way = PMR_WAY_WALK;
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
-		if (l->filesystem->type && !strcmp(l->filesystem->type, sources[i].type))
-			return sources[i].ask(l, way);
+		if (filesystem->type && !strcmp(filesystem->type, sources[i].type))
+			return &sources[i];
+	return NULL;
+}
+
+static bool is_table(const struct pmr_owner_claim *claim)
+{
+	return claim->part == PMR_PART_INODE && !claim->inode;
+}
+
+/* Which inode of a table has the bytes, and whose data may lie in them, is what the pass tells. Return: whether any was. */
+static bool drop_tables(struct pmr_claims *claims)
+{
+	size_t kept = 0, before = claims->n;
+
+	for (size_t i = 0; i < claims->n; i++)
+		if (!is_table(&claims->v[i]))
+			claims->v[kept++] = claims->v[i];
+	claims->n = kept;
+	return kept < before;
+}
+
+/* What is of no inode that is in use is metadata and no more. */
+static void forget_tables(struct pmr_claims *claims)
+{
+	for (size_t i = 0; i < claims->n; i++)
+		if (is_table(&claims->v[i]))
+			claims->v[i].part = PMR_PART_NONE;
+}
+
+static int ask_again(struct lookup *l, struct pmr_ranges *rest)
+{
+	int ret = pmr_fsmap_claims(l->ctx, l->fd, rest, l->claims);
+
+	if (ret)
+		return ret;
+	forget_tables(l->claims);
+	pmr_ranges_release(rest);
 	return 0;
+}
+
+/* @rest: gains what nobody told */
+static int ask(struct lookup *l, const struct pmr_ranges *wanted, struct pmr_ranges *rest,
+	       enum pmr_way *way)
+{
+	const struct source *source = find_source(l->filesystem);
+	bool is_open = source && source->has_table && wanted->n > MANY_RANGES;
+	int ret = 0;
+
+	*way = PMR_WAY_REVERSE_MAP;
+	if (!is_open) {
+		ret = pmr_fsmap_claims(l->ctx, l->fd, wanted, l->claims);
+		is_open = drop_tables(l->claims);
+	}
+	if (!ret)
+		ret = pmr_claims_rest(l->claims, wanted, rest);
+	if (ret || !rest->n)
+		return ret;
+	*way = PMR_WAY_WALK;
+	if (!source)
+		return 0;
+	l->wanted = rest;
+	ret = source->ask(l, way);
+	pmr_ranges_release(rest);
+	if (!ret)
+		ret = pmr_claims_rest(l->claims, wanted, rest);
+	if (!ret && rest->n && is_open) {
+		ret = ask_again(l, rest);
+		if (!ret)
+			ret = pmr_claims_rest(l->claims, wanted, rest);
+	}
+	if (ret || !rest->n || *way != PMR_WAY_INODE_TABLE)
+		return ret;
+	ret = pmr_ext4_free_claims(l->ctx, l->filesystem->source, rest, l->claims);
+	pmr_ranges_release(rest);
+	return ret ? ret : pmr_claims_rest(l->claims, wanted, rest);
 }
 
 int pmr_lookup(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
 	       const struct pmr_ranges *wanted, struct pmr_claims *claims, enum pmr_way *way)
 {
+	struct lookup l = { ctx, filesystem, fd, NULL, claims };
 	struct pmr_ranges rest = { 0 };
-	struct lookup l = { ctx, filesystem, fd, &rest, claims };
 	int ret;
 
-	*way = PMR_WAY_REVERSE_MAP;
-	ret = pmr_fsmap_claims(ctx, fd, wanted, claims);
-	if (!ret)
-		ret = pmr_claims_rest(claims, wanted, &rest);
-	if (!ret && rest.n) {
-		ret = ask_by_type(&l, way);
-		pmr_ranges_release(&rest);
-		if (!ret)
-			ret = pmr_claims_rest(claims, wanted, &rest);
-	}
+	ret = ask(&l, wanted, &rest, way);
 	for (size_t i = 0; i < rest.n && !ret; i++) {
 		struct pmr_owner_claim claim = { .range = rest.v[i], .owner = PMR_OWNER_UNKNOWN };
 

@@ -4,7 +4,7 @@
  *
  *   claim.c    pure: claims sorted, joined, and what none of them covers
  *   fsmap.c    GETFSMAP: XFS with rmapbt tells all, every other one free space and metadata
- *   ext4.c     one pass over ext4's inode table
+ *   ext4.c     one pass over ext4's inode table, and ext4-free.c: its block bitmaps
  *   lookup.c   both behind one table, by type of filesystem
  *   xfs.c      what an XFS tells of itself
  *   handle.c   an inode opened by its number
@@ -100,7 +100,8 @@ int pmr_claims_each(const struct pmr_claims *claims, size_t *cursor, const struc
  * pmr_fsmap_claims() - who has ranges of a filesystem, by its own reverse map
  * @fd: any open file or directory of it
  * @wanted: normal, in offsets from the filesystem's byte 0
- * @claims: gains claims, in any order: all owners of a shared block; none for what is not told
+ * @claims: gains claims, in any order: all owners of a shared block; none for what is not told; of ext4's inode tables
+ *          METADATA with PMR_PART_INODE, without an inode
  *
  * XFS since 4.12, with owners where it was made with rmapbt and for CAP_SYS_ADMIN alone; ext4 since 4.15, without.
  *
@@ -132,6 +133,19 @@ int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wante
  */
 int pmr_ext4_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
 		    unsigned int threads, struct pmr_claims *claims);
+
+/* ---- ext4-free.c */
+
+/**
+ * pmr_ext4_free_claims() - which ranges of an ext2, ext3 or ext4 are free by its block bitmaps
+ * @wanted: normal: what a whole pass found no owner for, and GETFSMAP does not call free: blocks that the kernel has set
+ *          aside for files that grow
+ * @claims: gains PMR_OWNER_FREE
+ *
+ * Return: 0, also where a bitmap cannot be believed; -ECANCELED; -ENOMEM.
+ */
+int pmr_ext4_free_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
+			 struct pmr_claims *claims);
 
 /* ---- lookup.c */
 
