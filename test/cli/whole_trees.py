@@ -232,10 +232,11 @@ def check_places(oracle, report, run):
 
 
 class Program:
-    def __init__(self, device, root, options):
+    def __init__(self, device, root, block, options):
         self.program = os.environ["PMEM_RECOVER"]
         self.device = device
         self.root = root
+        self.block = block
         self.knob = options.get("knob")
         self.region = options.get("region")
         self.list = root + ".bad"
@@ -264,7 +265,9 @@ class Program:
             for start, count in runs(bad):
                 f.write(f"{start} {count}\n")
         if self.knob:
-            self.saved = [(start, self.read(start, count)) for start, count in pages(bad)]
+            each = self.block // SECTOR
+            whole = {s - s % each + i for s in bad for i in range(each)}
+            self.saved = [(start, self.read(start, count)) for start, count in pages(whole)]
             for start, count in runs(bad):
                 self.inject(start, count)
 
@@ -280,7 +283,7 @@ class Program:
         """What is written is good again; it is what was there, since metadata is among it."""
         for start, piece in self.saved:
             if not self.write(start, piece, os.O_DIRECT):
-                # the kernel uses its page of the device's cache, where what is written goes through that
+                # the kernel uses its page of the device's cache, and takes whole blocks there without reading them
                 demand(self.write(start, piece, 0), "cannot make good what was poisoned at sector", start)
         self.saved = []
 
@@ -344,7 +347,7 @@ def main(device, root, kind, block, way, first, last, *words):
     tree = Tree(root, rng, int(block), 360 if small else 1400)
     oracle = Oracle(root, device, kind, int(block), way == "reverse-map")
     oracle.size = int(options["size"].rstrip("M")) << 20 if "size" in options else size_of(device)
-    program = Program(device, root, options)
+    program = Program(device, root, int(block), options)
     hits, good = {}, True
     avoid = {"directory", "inode", "extents", "metadata", "log", "unknown"} if small else set()
     began = time.monotonic()
