@@ -142,11 +142,13 @@ int pmr_ext4_open(struct pmr_ext4 *ext4)
 	ext4->distrust = !are_descriptors_whole(ext4);
 	ext4->incomplete = ext4->distrust;
 	super = ext4->fs->super;
-	ext4->special[0] = super->s_journal_inum;
-	ext4->special[1] = super->s_usr_quota_inum;
-	ext4->special[2] = super->s_grp_quota_inum;
-	if (ext2fs_has_feature_project(ext4->fs->super))
+	if (ext2fs_has_feature_journal(ext4->fs->super))
+		ext4->special[0] = super->s_journal_inum;
+	if (ext2fs_has_feature_quota(ext4->fs->super)) {
+		ext4->special[1] = super->s_usr_quota_inum;
+		ext4->special[2] = super->s_grp_quota_inum;
 		ext4->special[3] = super->s_prj_quota_inum;
+	}
 	if (ext2fs_has_feature_orphan_file(ext4->fs->super))
 		ext4->special[4] = super->s_orphan_file_inum;
 	for (dgrp_t group = 0; group < ext4->fs->group_desc_count; group++)
