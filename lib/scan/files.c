@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "find.h"
@@ -27,6 +28,7 @@ struct search {
 	uint64_t gained; /* bytes met since the last subtraction */
 	uint64_t wanted; /* bytes of what is left */
 	bool may_share; /* blocks may have several owners */
+	uint64_t total; /* about so many files; 0 where that is not known */
 	uint64_t names; /* that files found have, and were not met */
 	struct pmr_claims directories;
 	atomic_uint_fast64_t seen;
@@ -106,7 +108,7 @@ static bool needs_look(struct search *s, const struct pmr_walk_entry *entry)
 		return true;
 	seen = atomic_fetch_add(&s->seen, 1) + 1;
 	if (seen % TELL_EVERY == 0)
-		pmr_tell_progress(s->f->scanner->ctx, "scan", entry->path, seen, 0);
+		pmr_tell_progress(s->f->scanner->ctx, "scan", entry->path, seen, s->total);
 	return false;
 }
 
@@ -226,6 +228,7 @@ int pmr_find_in_files(struct pmr_finding *finding, const struct pmr_ranges *unkn
 {
 	struct search s = { .f = finding };
 	struct pmr_xfs_geometry geometry;
+	struct statvfs statistics;
 	bool is_xfs = pmr_xfs_geometry(finding->root->fd, &geometry);
 	const struct pmr_walker walker = {
 		.wants = is_xfs ? wants_files : wants,
@@ -237,6 +240,8 @@ int pmr_find_in_files(struct pmr_finding *finding, const struct pmr_ranges *unkn
 	int ret, err;
 
 	s.may_share = is_xfs && geometry.flags & PMR_XFS_REFLINK;
+	if (finding->is_whole && !fstatvfs(finding->root->fd, &statistics))
+		s.total = statistics.f_files - statistics.f_ffree;
 	s.n_counted = finding->view->met.n;
 	s.wanted = pmr_ranges_bytes(unknown);
 	ret = pmr_ranges_copy(&s.left, unknown);

@@ -26,5 +26,5 @@ tools_of walks.py terminal "$work" getdents64 20000 4 \
 	"looking for names: [0-9]+ names of [0-9]+ \([0-9]+/s\), about [0-9]+ (s|min) left, $mnt/.*" -- \
 	"${scan[@]}" "$mnt" || fail "names"
 tools_of walks.py terminal "$work" getdents64 10000 4 \
-	"(scan: [0-9]+ files|looking for names: [0-9]+ names).* \([0-9]+/s\).*, $mnt/.*" -- \
+	"scan: [0-9]+ files of [0-9]+ \([0-9]+/s\)(, about [0-9]+ s left)?, $mnt/.*" -- \
 	"${scan[@]}" --lookup=walk "$mnt" || fail "files"
