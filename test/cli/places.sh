@@ -290,6 +290,104 @@ overlay() {
 	unmounted "$o"
 }
 
+# calls_of DIRECTORY [option]...: the calls of a scan by which it opens, asks and reads, from where it looks at the directory to
+# where it is done with it, as "NAME NUMBER": of one thread, so that they have an order
+calls_of() {
+	local directory=$1
+
+	shift
+	strace -o "$work/trace" -e "trace=$stops" "$(program)" scan --threads=1 "$@" --badblocks="$work/bad" "$directory" >/dev/null 2>&1
+	awk -v opened="openat(AT_FDCWD, \"$directory\"" -v looked="\"$directory\"" '
+		{ name = $0; sub(/\(.*/, "", name); n[name]++ }
+		index($0, looked) && !begun++ { print name, n[name] }
+		index($0, opened) == 1 { inside = 1 }
+		index($0, "\"/var/lib/pmem-recover\"") { exit }
+		inside && name ~ /^(openat|open_tree|getdents64|ioctl|open_by_handle_at)$/ { print name, n[name] }' "$work/trace"
+}
+stops=openat,open_tree,getdents64,ioctl,open_by_handle_at,newfstatat
+
+# disturbed NAME NUMBER DISTURB UNDO [option]...: a scan that is stopped behind this call, while that is done
+disturbed() {
+	local name=$1 number=$2 do=$3 undo=$4 pid i
+
+	shift 4
+	rm -f "$work/trace"
+	strace -D -o "$work/trace" -e "trace=$stops" -e "inject=$name:signal=SIGSTOP:when=$number" \
+		"$(program)" scan --threads=1 "$@" --badblocks="$work/bad" "$mnt" >"$work/out" 2>"$work/err" </dev/null &
+	pid=$!
+	holders=("$pid")
+	for ((i = 0; i < 3000; i++)); do
+		grep -q -e '--- stopped by SIGSTOP' "$work/trace" 2>/dev/null && break
+		if ! kill -0 $pid 2>/dev/null; then
+			# one call less than the time before
+			missed=$((missed + 1))
+			holders=()
+			return
+		fi
+		sleep 0.01
+	done
+	((i < 3000)) || fail "never stopped at $name $number"
+	$do || fail "$do at $name $number"
+	kill -CONT $pid
+	wait $pid
+	status=$?
+	holders=()
+	$undo || fail "$undo at $name $number"
+	# what it tells of files is true, and what it does not know is not clean
+	json "all(f['inode'] in ($inodes) for f in d['files'])" 'd["exit_status"] in (4, 8, 12)' \
+		"d['exit_status'] != 4 or set(losses(d)) == {'$mnt/sub/one', '$mnt/two'}" \
+		'"mount-changed" not in codes or not d["complete"]' || fail "$do at $name $number"
+	[ $status -eq 4 ] || told=$((told + 1))
+}
+
+busy() { ! umount "$mnt" 2>/dev/null; }
+over() { mount "$decoy" "$mnt"; }
+not_over() { umount "$mnt"; }
+lazily() { umount -l "$mnt"; }
+again() { mount "$device" "$mnt"; }
+
+# meanwhile TYPE DISTURB UNDO [option]...: unmounted lazily, or hidden by another filesystem that has other files in the same
+# blocks, at any time
+meanwhile() {
+	local call number decoy_mnt=$work/decoy type=$1 do=$2 undo=$3 device
+
+	shift 3
+	device=$loop
+	mkdir "$mnt/sub"
+	tools write "$mnt/sub/one" 4
+	tools write "$mnt/two" 4
+	settle "$mnt"
+	bad "$mnt/sub/one" "$mnt/two"
+	local inodes of=$image
+
+	inodes="$(stat -c %i, "$mnt/sub/one")$(stat -c %i "$mnt/two")"
+	filesystem "$type" "$decoy_mnt"
+	decoy=$loop
+	# other numbers, and in the way of the bad sectors
+	mkdir "$decoy_mnt/sub" "$decoy_mnt/more"
+	touch "$decoy_mnt/more/"{1..40}
+	head -c 20M /dev/zero >"$decoy_mnt/sub/one"
+	cp "$decoy_mnt/sub/one" "$decoy_mnt/not"
+	unmounted "$decoy_mnt"
+	image=$of loop=$device
+	forget
+	# not all of /proc
+	calls_of "$mnt" "$@" | head -n 45 >"$work/calls"
+	[ "$(wc -l <"$work/calls")" -gt 10 ] || fail "next to no calls"
+	told=0 missed=0
+	while read -r call number; do
+		disturbed "$call" "$number" "$do" "$undo" "$@"
+	done <"$work/calls"
+	echo "  $(wc -l <"$work/calls") calls, $told disturbances told, $missed missed"
+	((missed < 5)) || fail "missed"
+	# the last of the calls may be past the point where it matters
+	((told > $(wc -l <"$work/calls") * 2 / 3)) || fail "not noticed"
+	# with the copy of its mount alone it would not be
+	read -r call number < <(grep getdents64 "$work/calls" | tail -n 1)
+	disturbed "$call" "$number" busy true "$@"
+	[ $status -eq 4 ] || fail "status $status"
+}
+
 # without rmapbt
 plain() {
 	loop 320M
@@ -313,3 +411,13 @@ for part in opened hidden; do
 	$part
 	unmounted "$mnt"
 done
+mnt=$work/ext4
+filesystem ext4 "$mnt"
+echo "ext4: meanwhile"
+meanwhile ext4 over not_over
+unmounted "$mnt"
+mnt=$work/xfs
+filesystem xfs "$mnt"
+echo "xfs: meanwhile, by walking"
+meanwhile xfs lazily again --lookup=walk
+unmounted "$mnt"
