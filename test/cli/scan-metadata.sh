@@ -71,10 +71,10 @@ while read -r sector count; do
 done < <(sed -n '2p;$p' "$work/runs")
 unmounted "$mnt"
 
-# no extents, as of ext3: not understood, and that is said
+# no extents, as of ext3
 made mkfs.ext4 -q -F -b 4096 -O ^extent,^64bit -J size=16
 read -r sector _ < <(journal_runs 8)
-owner 8 unknown owner-unknown "$sector" 1
+owner 4 log log-lost "$sector" 1
 unmounted "$mnt"
 
 for map in 0 1; do
