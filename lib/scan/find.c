@@ -82,13 +82,14 @@ static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
 	return ret;
 }
 
+/* Where every file is asked, it is also because inodes of some may make no sense: then what any says of itself is in doubt. */
 static int find_unknown(const struct pmr_finding *f, struct pmr_ranges *unknown)
 {
 	const struct pmr_claims *claims = &f->view->claims;
 	int ret = 0;
 
 	for (size_t i = 0; i < claims->n && !ret; i++)
-		if (claims->v[i].owner == PMR_OWNER_UNKNOWN)
+		if (claims->v[i].owner == PMR_OWNER_UNKNOWN || claims->v[i].inode)
 			ret = pmr_ranges_add(unknown, claims->v[i].range.offset,
 					     claims->v[i].range.length);
 	pmr_ranges_normalize(unknown);
@@ -162,7 +163,7 @@ static int compare_files(const void *a, const void *b)
 }
 
 /* Paths of a bare root may lead elsewhere for everybody else. */
-static int say_hidden(struct pmr_finding *f, const struct pmr_file *file)
+static int say_hidden(struct pmr_finding *f, struct pmr_file *file)
 {
 	char *by = NULL;
 	struct stat st;
@@ -172,7 +173,8 @@ static int say_hidden(struct pmr_finding *f, const struct pmr_file *file)
 				  st.st_dev == f->view->filesystem->devno))
 		return 0;
 	ret = pmr_root_hides(f->root, file->path, &by);
-	if (ret == 1)
+	file->hidden = ret == 1;
+	if (file->hidden)
 		pmr_root_say_hidden(f->scanner->ctx, f->root, file->path, by);
 	free(by);
 	return ret < 0 ? ret : 0;
