@@ -36,7 +36,7 @@ struct thread {
 };
 
 struct pmr_walk_share *pmr_walk_share_new(int fd, const char *path, size_t path_length,
-					  const char *names, size_t names_length)
+					  size_t names_length)
 {
 	struct pmr_walk_share *share = malloc(sizeof(*share) + path_length + 1 + names_length);
 
@@ -47,8 +47,6 @@ struct pmr_walk_share *pmr_walk_share_new(int fd, const char *path, size_t path_
 					  .names_length = names_length };
 	memcpy(share->text, path, path_length);
 	share->text[path_length] = '\0';
-	if (names_length)
-		memcpy(share->text + path_length + 1, names, names_length);
 	return share;
 }
 

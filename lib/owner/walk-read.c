@@ -10,12 +10,12 @@
 
 #include "walk.h"
 
-/* Names of subdirectories in memory from which on a directory is not read further before they were entered. */
-#define MANY_NAMES (512u << 10)
+/* Bytes about subdirectories in memory from which on a directory is not read further before they were entered. */
+#define MANY (512u << 10)
 /* Names met after which progress is told. */
 #define TELL_EVERY 2048u
 
-int pmr_walk_room(char **text, size_t wanted, size_t *alloc)
+static int make_room(char **text, size_t wanted, size_t *alloc)
 {
 	char *grown;
 
@@ -36,7 +36,7 @@ int pmr_walk_append(struct pmr_walk_worker *w, const char *name)
 	size_t length = strlen(name);
 	int ret;
 
-	ret = pmr_walk_room(&w->path, w->path_length + slash + length + 1, &w->path_alloc);
+	ret = make_room(&w->path, w->path_length + slash + length + 1, &w->path_alloc);
 	if (ret)
 		return ret;
 	if (slash)
@@ -52,17 +52,20 @@ void pmr_walk_cut(struct pmr_walk_worker *w, size_t length)
 	w->path[length] = '\0';
 }
 
-static int remember(struct pmr_walk_worker *w, const char *name)
+int pmr_walk_remember(struct pmr_walk_worker *w, const char *name, uint64_t inode)
 {
 	size_t length = strlen(name) + 1;
 	int ret;
 
-	ret = pmr_walk_room(&w->names, w->names_length + length, &w->names_alloc);
+	ret = pmr_grow(&w->names, w->n_names, &w->names_alloc, sizeof(w->names[0]));
+	if (!ret)
+		ret = make_room(&w->text, w->text_length + length, &w->text_alloc);
 	if (ret)
 		return ret;
-	memcpy(w->names + w->names_length, name, length);
-	w->names_length += length;
-	w->frames[w->n - 1].end = w->names_length;
+	w->names[w->n_names++] = (struct pmr_walk_name){ inode, w->text_length };
+	memcpy(w->text + w->text_length, name, length);
+	w->text_length += length;
+	w->frames[w->n - 1].end = w->n_names;
 	return 0;
 }
 
@@ -172,7 +175,7 @@ static int read_entry(struct pmr_walk_worker *w, const struct dirent64 *d)
 	if (wants(w, d->d_ino, type))
 		ret = meet_below(w, name, d->d_ino, type);
 	if (!ret && type == DT_DIR)
-		ret = remember(w, name);
+		ret = pmr_walk_remember(w, name, d->d_ino);
 	return ret;
 }
 
@@ -194,13 +197,19 @@ static int read_buffer(struct pmr_walk_worker *w, size_t length)
 	return ret;
 }
 
+static bool has_many(const struct pmr_walk_worker *w)
+{
+	return w->text_length + w->n_names * sizeof(w->names[0]) >= MANY;
+}
+
 static int read_on(struct pmr_walk_worker *w)
 {
 	struct pmr_walk_frame *frame = &w->frames[w->n - 1];
 	ssize_t length;
 	int ret;
 
-	w->names_length = frame->next = frame->end = frame->start;
+	w->n_names = frame->next = frame->end = frame->start;
+	w->text_length = frame->text_start;
 	do {
 		if (pmr_walk_is_over(w->pool))
 			return 0;
@@ -215,7 +224,28 @@ static int read_on(struct pmr_walk_worker *w)
 			return 0;
 		}
 		ret = read_buffer(w, (size_t)length);
-	} while (!ret && (w->names_length < MANY_NAMES || w->names_length == frame->start));
+	} while (!ret && (frame->end == frame->start || !has_many(w)));
+	return ret;
+}
+
+static int compare_inodes(const void *a, const void *b)
+{
+	const struct pmr_walk_name *x = a, *y = b;
+
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/* To be entered in the order of their inodes, which is near to the order in which a cold filesystem has to read them. */
+static int read_and_sort(struct pmr_walk_worker *w)
+{
+	struct pmr_walk_frame *frame;
+	int ret;
+
+	ret = read_on(w);
+	frame = &w->frames[w->n - 1];
+	if (frame->end > frame->start)
+		qsort(w->names + frame->start, frame->end - frame->start, sizeof(w->names[0]),
+		      compare_inodes);
 	return ret;
 }
 
@@ -226,7 +256,7 @@ int pmr_walk_read(struct pmr_walk_worker *w)
 
 	/* After the way back up it is to be opened again, and read from where that ended. */
 	if (!w->is_path)
-		return read_on(w);
+		return read_and_sort(w);
 	fd = openat(w->fd, ".", PMR_WALK_OPEN);
 	err = fd < 0 ? -errno : 0;
 	if (!err && lseek(fd, frame->cookie, SEEK_SET) < 0) {
@@ -242,5 +272,5 @@ int pmr_walk_read(struct pmr_walk_worker *w)
 	close(w->fd);
 	w->fd = fd;
 	w->is_path = false;
-	return read_on(w);
+	return read_and_sort(w);
 }

@@ -29,9 +29,10 @@ static int push(struct pmr_walk_worker *w, size_t outer_length, ino_t inode)
 		return ret;
 	w->frames[w->n++] = (struct pmr_walk_frame){ .inode = inode,
 						     .outer_length = outer_length,
-						     .start = w->names_length,
-						     .next = w->names_length,
-						     .end = w->names_length };
+						     .start = w->n_names,
+						     .next = w->n_names,
+						     .end = w->n_names,
+						     .text_start = w->text_length };
 	return 0;
 }
 
@@ -39,7 +40,8 @@ static void pop(struct pmr_walk_worker *w)
 {
 	struct pmr_walk_frame *frame = &w->frames[--w->n];
 
-	w->names_length = frame->start;
+	w->n_names = frame->start;
+	w->text_length = frame->text_start;
 	pmr_walk_cut(w, frame->outer_length);
 }
 
@@ -220,7 +222,6 @@ static void leave(struct pmr_walk_worker *w)
 static struct pmr_walk_frame *find_gift(struct pmr_walk_worker *w, size_t *from)
 {
 	struct pmr_walk_frame *frame = w->frames, *top = &w->frames[w->n - 1];
-	size_t middle;
 
 	while (frame < top && !has_names(frame))
 		frame++;
@@ -228,15 +229,21 @@ static struct pmr_walk_frame *find_gift(struct pmr_walk_worker *w, size_t *from)
 		frame = top;
 	if (!has_names(frame))
 		return NULL;
-	middle = frame->next + (frame->end - frame->next) / 2;
-	/* to the end of the name in the middle, or to the name after the first */
-	middle += strlen(w->names + middle) + 1;
-	if (middle >= frame->end)
-		middle = frame->next;
-	if (frame == top && middle == frame->next)
-		middle += strlen(w->names + middle) + 1;
-	*from = middle;
-	return middle < frame->end ? frame : NULL;
+	*from = frame->next + (frame->end - frame->next + (frame == top)) / 2;
+	return *from < frame->end ? frame : NULL;
+}
+
+static size_t pack_names(const struct pmr_walk_worker *w, size_t from, size_t end, char *to)
+{
+	size_t length = 0, one;
+
+	for (; from < end; from++) {
+		one = strlen(w->text + w->names[from].at) + 1;
+		if (to)
+			memcpy(to + length, w->text + w->names[from].at, one);
+		length += one;
+	}
+	return length;
 }
 
 static void give(struct pmr_walk_worker *w)
@@ -258,11 +265,12 @@ static void give(struct pmr_walk_worker *w)
 	}
 	if (fd < 0)
 		return;
-	share = pmr_walk_share_new(fd, w->path, length, w->names + from, frame->end - from);
+	share = pmr_walk_share_new(fd, w->path, length, pack_names(w, from, frame->end, NULL));
 	if (!share) {
 		close(fd);
 		return;
 	}
+	pack_names(w, from, frame->end, share->text + length + 1);
 	share->inode = frame->inode;
 	frame->end = from;
 	pmr_walk_give(w->pool, share);
@@ -270,31 +278,28 @@ static void give(struct pmr_walk_worker *w)
 
 static int begin(struct pmr_walk_worker *w, struct pmr_walk_share *share)
 {
-	const char *names = share->text + share->path_length + 1;
+	const char *name = share->text + share->path_length + 1, *past = name + share->names_length;
 	int ret;
 
 	w->fd = share->fd;
 	w->is_path = false;
 	share->fd = -1;
-	w->path_length = w->names_length = 0;
+	w->path_length = w->n_names = w->text_length = 0;
 	ret = pmr_walk_append(w, share->text);
 	if (!ret)
 		ret = push(w, 0, share->inode);
-	if (!ret)
-		ret = pmr_walk_room(&w->names, share->names_length, &w->names_alloc);
 	if (ret)
 		return ret;
-	if (!share->names_length)
+	if (name == past)
 		return pmr_walk_meet_root(w);
-	memcpy(w->names, names, share->names_length);
-	w->names_length = w->frames[0].end = share->names_length;
 	w->frames[0].is_read = true;
-	return 0;
+	for (; !ret && name < past; name += strlen(name) + 1)
+		ret = pmr_walk_remember(w, name, 0);
+	return ret;
 }
 
 static int walk_share(struct pmr_walk_worker *w, struct pmr_walk_share *share)
 {
-	const char *name;
 	int ret;
 
 	for (ret = begin(w, share); !ret && w->n && !pmr_walk_is_over(w->pool);) {
@@ -305,9 +310,7 @@ static int walk_share(struct pmr_walk_worker *w, struct pmr_walk_share *share)
 		} else if (has_names(top)) {
 			if (pmr_walk_is_wanted(w->pool))
 				give(w);
-			name = w->names + top->next;
-			top->next += strlen(name) + 1;
-			ret = enter(w, name);
+			ret = enter(w, w->text + w->names[top->next++].at);
 		} else if (!top->is_read) {
 			ret = pmr_walk_read(w);
 		} else {
@@ -336,6 +339,7 @@ static int work(struct pmr_walk_pool *pool, void *data, unsigned int number)
 	free(w.buffer);
 	free(w.path);
 	free(w.names);
+	free(w.text);
 	free(w.frames);
 	return ret;
 }
@@ -360,7 +364,7 @@ int pmr_walk(struct pmr_ctx *ctx, int fd, const char *path, uint64_t total,
 		pmr_walk_cannot_read(&walk, path, -errno);
 		goto out;
 	}
-	share = pmr_walk_share_new(own, path, walk.root_length, NULL, 0);
+	share = pmr_walk_share_new(own, path, walk.root_length, 0);
 	if (!share) {
 		ret = -ENOMEM;
 		goto out;

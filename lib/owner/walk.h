@@ -53,12 +53,19 @@ struct pmr_walk {
 	bool is_complete;
 };
 
+/* A subdirectory that waits to be entered: where its name is in the worker's text. */
+struct pmr_walk_name {
+	uint64_t inode;
+	size_t at;
+};
+
 /*
  * A directory some of whose subdirectories may wait to be entered.
  * @outer_length: of the path without its name
- * @start: of its names in the worker's
- * @next: where those begin that were not entered
+ * @start: its first among the worker's names
+ * @next: the first of those that were not entered
  * @end: past its last
+ * @text_start: of its names' in the worker's text
  * @cookie: where to read on, unless @is_read
  */
 struct pmr_walk_frame {
@@ -67,6 +74,7 @@ struct pmr_walk_frame {
 	size_t start;
 	size_t next;
 	size_t end;
+	size_t text_start;
 	off_t cookie;
 	bool is_read;
 };
@@ -74,7 +82,8 @@ struct pmr_walk_frame {
 /*
  * A thread.
  * @fd: the directory of the top frame, @is_path: good for names in it alone
- * @names: of the subdirectories of all frames, NUL-terminated; the top frame's are the last
+ * @names: the subdirectories of all frames; the top frame's are the last
+ * @text: their names, each with its NUL
  */
 struct pmr_walk_worker {
 	struct pmr_walk *walk;
@@ -87,16 +96,19 @@ struct pmr_walk_worker {
 	char *path;
 	size_t path_length;
 	size_t path_alloc;
-	char *names;
-	size_t names_length;
+	struct pmr_walk_name *names;
+	size_t n_names;
 	size_t names_alloc;
+	char *text;
+	size_t text_length;
+	size_t text_alloc;
 	struct pmr_walk_frame *frames;
 	size_t n;
 	size_t alloc;
 };
 
-/** pmr_walk_room() - have room for so many bytes. Return: 0, -ENOMEM. */
-int pmr_walk_room(char **text, size_t wanted, size_t *alloc);
+/** pmr_walk_remember() - a subdirectory of the top frame. Return: 0, -ENOMEM. */
+int pmr_walk_remember(struct pmr_walk_worker *w, const char *name, uint64_t inode);
 
 /** pmr_walk_append() - go on from the path by a name. Return: 0, -ENOMEM. */
 int pmr_walk_append(struct pmr_walk_worker *w, const char *name);
@@ -149,9 +161,9 @@ bool pmr_walk_is_over(struct pmr_walk_pool *pool);
 /** pmr_walk_give() - to whoever takes it */
 void pmr_walk_give(struct pmr_walk_pool *pool, struct pmr_walk_share *share);
 
-/** pmr_walk_share_new() - NULL without memory; @fd goes with it, and stays the caller's where there is none */
+/** pmr_walk_share_new() - with room for names; NULL without memory, and @fd then stays the caller's */
 struct pmr_walk_share *pmr_walk_share_new(int fd, const char *path, size_t path_length,
-					  const char *names, size_t names_length);
+					  size_t names_length);
 
 /** pmr_walk_share_release() - close and free; takes NULL */
 void pmr_walk_share_release(struct pmr_walk_share *share);
