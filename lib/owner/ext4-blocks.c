@@ -275,14 +275,18 @@ static void set_owner(struct owner *owner, const struct ext2_inode_large *raw)
 			owner->data.owner = PMR_OWNER_LOG;
 		return;
 	}
+	/* Nobody may open one of these, whose own number would be of no use: the kernel takes it for damage. */
+	if (le32toh(raw->i_flags) & EXT4_EA_INODE_FL) {
+		like.part = PMR_PART_ATTRIBUTES;
+		owner->data = owner->tree = owner->attributes = like;
+		return;
+	}
 	like.inode = owner->number;
 	like.generation = le32toh(raw->i_generation);
 	owner->data = owner->tree = owner->attributes = like;
 	owner->tree.part = PMR_PART_EXTENTS;
 	owner->attributes.part = PMR_PART_ATTRIBUTES;
-	if (le32toh(raw->i_flags) & EXT4_EA_INODE_FL)
-		owner->data.part = PMR_PART_ATTRIBUTES;
-	else if (LINUX_S_ISDIR(mode))
+	if (LINUX_S_ISDIR(mode))
 		owner->data.part = PMR_PART_DIRECTORY;
 	else if (LINUX_S_ISLNK(mode))
 		owner->data.part = PMR_PART_SYMLINK;
@@ -341,13 +345,13 @@ int pmr_ext4_claim_inode(struct pmr_ext4_worker *worker, uint32_t number, uint64
 {
 	struct pmr_owner_claim like = { .owner = PMR_OWNER_METADATA };
 
-	if (!pmr_ext4_is_special(worker->ext4, number)) {
+	if (raw && le32toh(raw->i_flags) & EXT4_EA_INODE_FL) {
+		like.part = PMR_PART_ATTRIBUTES;
+	} else if (!pmr_ext4_is_special(worker->ext4, number)) {
 		like.part = PMR_PART_INODE;
 		like.inode = number;
 		if (raw)
 			like.generation = le32toh(raw->i_generation);
-		if (raw && le32toh(raw->i_flags) & EXT4_EA_INODE_FL)
-			like.part = PMR_PART_ATTRIBUTES;
 	}
 	return claim_bytes(worker, &like, offset, worker->ext4->inode_size);
 }

@@ -34,12 +34,15 @@ static void add(struct truth *truth, uint64_t offset, uint64_t length, enum pmr_
 		enum pmr_part part)
 {
 	bool reserved = is_reserved(truth, truth->number);
+	bool value = truth->inode.i_flags & EXT4_EA_INODE_FL;
 	const struct pmr_owner_claim claim = {
 		.range = { offset, length },
 		.owner = owner,
-		.part = reserved ? PMR_PART_NONE : part,
-		.inode = reserved ? 0 : truth->number,
-		.generation = reserved ? 0 : truth->inode.i_generation,
+		.part = reserved ? PMR_PART_NONE
+			: value	 ? PMR_PART_ATTRIBUTES
+				 : part,
+		.inode = reserved || value ? 0 : truth->number,
+		.generation = reserved || value ? 0 : truth->inode.i_generation,
 	};
 
 	truth->found[claim.owner]++;
@@ -83,15 +86,12 @@ static void add_inode(struct truth *truth)
 	struct ext2_inode *inode = &truth->inode;
 	uint32_t per_group = fs->super->s_inodes_per_group;
 	dgrp_t group = (truth->number - 1) / per_group;
-	bool is_value;
 
 	assert_int_equal(ext2fs_read_inode(fs, truth->number, inode), 0);
-	is_value = inode->i_flags & EXT4_EA_INODE_FL;
 	add(truth,
 	    ext2fs_inode_table_loc(fs, group) * fs->blocksize +
 		    (uint64_t)((truth->number - 1) % per_group) * EXT2_INODE_SIZE(fs->super),
-	    EXT2_INODE_SIZE(fs->super), PMR_OWNER_METADATA,
-	    is_value ? PMR_PART_ATTRIBUTES : PMR_PART_INODE);
+	    EXT2_INODE_SIZE(fs->super), PMR_OWNER_METADATA, PMR_PART_INODE);
 	if (ext2fs_file_acl_block(fs, inode))
 		add(truth, ext2fs_file_acl_block(fs, inode) * fs->blocksize, fs->blocksize,
 		    PMR_OWNER_METADATA, PMR_PART_ATTRIBUTES);
