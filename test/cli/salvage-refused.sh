@@ -121,7 +121,8 @@ of_another "is a directory" "$mnt/file"
 rmdir "$work/map"
 # without what was rescued it claims too much
 cp "$work/map.good" "$work/map"
-rm "$work/copy"
+# Not removed: its inode would be free for one of the others.
+mv "$work/copy" "$work/copy.first"
 of_another "is not there, but the mapfile says" "$mnt/file"
 head -c 8192 "$work/copy.good" >"$work/copy"
 of_another "does not fit the mapfile" "$mnt/file"
