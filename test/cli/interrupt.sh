@@ -21,13 +21,16 @@ for threads in 1 2; do
 	run 4 scan --badblocks="$work/bad" --lookup=walk --threads=$threads "$mnt"
 	json 'len(d["files"]) > 20'
 	cp "$work/out" "$work/whole"
-	tools_of walks.py interrupt "$work" "$work/whole" "$(program)" scan --badblocks="$work/bad" --lookup=walk \
+	tools_of walks.py interrupt "$work" getdents64:10 "$work/whole" "$(program)" scan --badblocks="$work/bad" --lookup=walk \
 		--threads=$threads "$mnt" || fail "scan by $threads"
 done
-# in the walk for names
-tools_of walks.py interrupt "$work" "$work/whole" "$(program)" scan --badblocks="$work/bad" --threads=2 "$mnt" || fail "scan"
+# in the pass over the inodes; in the walk for names
+for call in pread64:100 getdents64:10; do
+	tools_of walks.py interrupt "$work" $call "$work/whole" "$(program)" scan --badblocks="$work/bad" --threads=2 "$mnt" ||
+		fail "scan at $call"
+done
 
 run 0 locate --lookup=walk "$loop" 16M+4M
 cp "$work/out" "$work/whole"
-tools_of walks.py interrupt "$work" "$work/whole" "$(program)" locate --lookup=walk --threads=2 "$loop" 16M+4M ||
+tools_of walks.py interrupt "$work" getdents64:10 "$work/whole" "$(program)" locate --lookup=walk --threads=2 "$loop" 16M+4M ||
 	fail "locate"
