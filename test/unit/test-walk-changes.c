@@ -18,12 +18,14 @@
 
 static void full_path(const struct tree *tree, char *path, size_t size, const char *below)
 {
-	snprintf(path, size, "%s/%s", tree->top, below);
+	/* no assertion: threads call this */
+	if (snprintf(path, size, "%s/%s", tree->top, below) >= (int)size)
+		abort();
 }
 
 static int move(const struct tree *tree, const char *from, const char *to)
 {
-	char old[128], new[128];
+	char old[256], new[256];
 
 	full_path(tree, old, sizeof(old), from);
 	full_path(tree, new, sizeof(new), to);
