@@ -275,9 +275,9 @@ static void set_owner(struct owner *owner, const struct ext2_inode_large *raw)
 			owner->data.owner = PMR_OWNER_LOG;
 		return;
 	}
-	/* Nobody may open one of these, whose own number would be of no use: the kernel takes it for damage. */
 	if (le32toh(raw->i_flags) & EXT4_EA_INODE_FL) {
 		like.part = PMR_PART_ATTRIBUTES;
+		like.inode = owner->number | PMR_EXT4_VALUE;
 		owner->data = owner->tree = owner->attributes = like;
 		return;
 	}
@@ -314,16 +314,23 @@ static bool has_type(uint32_t mode)
 	       LINUX_S_ISSOCK(mode);
 }
 
+uint64_t pmr_ext4_attributes_at(const struct pmr_ext4 *ext4, const struct ext2_inode_large *raw)
+{
+	uint64_t block = le32toh(raw->i_file_acl);
+
+	if (ext2fs_has_feature_64bit(ext4->fs->super))
+		block |= (uint64_t)le16toh(raw->osd2.linux2.l_i_file_acl_high) << 32;
+	return block;
+}
+
 int pmr_ext4_blocks(struct pmr_ext4_worker *worker, uint32_t number,
 		    const struct ext2_inode_large *raw)
 {
 	struct owner owner = { .worker = worker, .number = number };
 	const struct pmr_ext4 *ext4 = worker->ext4;
-	uint64_t attributes = le32toh(raw->i_file_acl);
+	uint64_t attributes = pmr_ext4_attributes_at(ext4, raw);
 	int ret, first = 0;
 
-	if (ext2fs_has_feature_64bit(ext4->fs->super))
-		attributes |= (uint64_t)le16toh(raw->osd2.linux2.l_i_file_acl_high) << 32;
 	set_owner(&owner, raw);
 	if (attributes) {
 		ret = claim_blocks(&owner, &owner.attributes, attributes, 1);
@@ -347,6 +354,7 @@ int pmr_ext4_claim_inode(struct pmr_ext4_worker *worker, uint32_t number, uint64
 
 	if (raw && le32toh(raw->i_flags) & EXT4_EA_INODE_FL) {
 		like.part = PMR_PART_ATTRIBUTES;
+		like.inode = number | PMR_EXT4_VALUE;
 	} else if (!pmr_ext4_is_special(worker->ext4, number)) {
 		like.part = PMR_PART_INODE;
 		like.inode = number;

@@ -180,12 +180,25 @@ static int claim_inodes(struct pmr_ext4_worker *worker, uint32_t number, uint64_
 	return ret;
 }
 
+static int look_for_holders(struct pmr_ext4_worker *worker, uint32_t number,
+			    const unsigned char *inodes, size_t length)
+{
+	uint32_t size = worker->ext4->inode_size;
+	int ret = 0;
+
+	for (size_t at = 0; at < length && !ret; at += size, number++)
+		ret = pmr_ext4_look_for_values(worker, number, (const void *)(inodes + at));
+	return ret;
+}
+
 static int look_at_piece(struct pmr_ext4_worker *worker, uint32_t number, uint64_t offset,
 			 unsigned char *inodes, size_t length)
 {
 	uint32_t size = worker->ext4->inode_size;
 	int ret;
 
+	if (worker->ext4->n_values)
+		return look_for_holders(worker, number, inodes, length);
 	ret = claim_inodes(worker, number, offset, inodes, length);
 	for (size_t at = 0; at < length && !ret; at += size, number++) {
 		/* they were asked first */
@@ -210,7 +223,8 @@ static int look_at_blocks(struct pmr_ext4_worker *worker, uint32_t number, uint6
 			ret = look_at_piece(worker, number, offset + at, worker->table, step);
 		} else {
 			worker->ext4->incomplete = true;
-			ret = claim_inodes(worker, number, offset + at, NULL, step);
+			if (!worker->ext4->n_values)
+				ret = claim_inodes(worker, number, offset + at, NULL, step);
 		}
 		number += step / worker->ext4->inode_size;
 	}

@@ -35,6 +35,7 @@ static void worker_release(struct pmr_ext4_worker *worker)
 	for (size_t i = 0; i < PMR_EXT4_DEPTH; i++)
 		free(worker->nodes[i]);
 	free(worker->bitmap);
+	free(worker->holders);
 }
 
 static int worker_init(struct pmr_ext4_worker *worker, struct pmr_ext4 *ext4, unsigned int threads)
@@ -92,13 +93,12 @@ static unsigned int start(struct pmr_ext4_worker *workers, unsigned int n)
 
 static int pass(struct pmr_ext4 *ext4, struct pmr_ext4_worker *workers, unsigned int n)
 {
-	unsigned int started, ready;
+	unsigned int started;
 	int ret;
 
-	for (ready = 1; ready < n; ready++)
-		if (worker_init(&workers[ready], ext4, n))
-			break;
-	started = start(workers, ready < n ? ready : n);
+	ext4->next_group = 0;
+	ext4->done = 0;
+	started = start(workers, n);
 	work(&workers[0]);
 	ret = workers[0].ret;
 	for (unsigned int i = 1; i <= started; i++) {
@@ -137,6 +137,19 @@ static int claim_mmp(struct pmr_ext4 *ext4, struct pmr_claims *claims)
 	return pmr_claims_add_parts(claims, ext4->wanted, &claim);
 }
 
+/* Rare, and most filesystems cannot have any: values of attributes too large for a block are looked for again. */
+static int find_holders(struct pmr_ext4 *ext4, struct pmr_ext4_worker *workers, unsigned int n)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < n && !ret; i++)
+		ret = pmr_ext4_values_init(ext4, &workers[i].claims);
+	if (ret || !ext4->n_values)
+		return ret;
+	pmr_ext4_values_sort(ext4);
+	return pass(ext4, workers, n);
+}
+
 static int has_rest(const struct pmr_claims *claims, const struct pmr_ranges *wanted, bool *any)
 {
 	struct pmr_ranges rest = { 0 };
@@ -150,6 +163,7 @@ static int has_rest(const struct pmr_claims *claims, const struct pmr_ranges *wa
 
 static int look(struct pmr_ext4 *ext4, struct pmr_ext4_worker *workers, unsigned int n)
 {
+	unsigned int ready = 1;
 	bool more = true;
 	int ret;
 
@@ -160,17 +174,22 @@ static int look(struct pmr_ext4 *ext4, struct pmr_ext4_worker *workers, unsigned
 		ret = look_at_special(&workers[0]);
 	if (!ret)
 		ret = has_rest(&workers[0].claims, ext4->wanted, &more);
-	if (!ret && more)
-		ret = pass(ext4, workers, n);
-	return ret;
+	if (ret || !more)
+		return ret;
+	/* with those that there is memory for */
+	while (ready < n && !worker_init(&workers[ready], ext4, n))
+		ready++;
+	ret = pass(ext4, workers, ready);
+	return ret ? ret : find_holders(ext4, workers, ready);
 }
 
-static int add_all(struct pmr_claims *claims, const struct pmr_claims *more)
+static int add_all(struct pmr_claims *claims, const struct pmr_ext4_worker *workers, unsigned int n)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < more->n && !ret; i++)
-		ret = pmr_claims_add(claims, &more->v[i]);
+	for (unsigned int i = 0; i < n; i++)
+		for (size_t c = 0; c < workers[i].claims.n && !ret; c++)
+			ret = pmr_ext4_add_claim(claims, &workers[i].claims.v[c], workers, n);
 	return ret;
 }
 
@@ -209,14 +228,15 @@ int pmr_ext4_claims_with(struct pmr_ctx *ctx, const char *path, const struct pmr
 	for (unsigned int i = 0; i < n; i++)
 		workers[i].fd = -1;
 	ret = look(ext4, workers, n);
-	for (unsigned int i = 0; i < n && !ret; i++)
-		ret = add_all(claims, &workers[i].claims);
+	if (!ret)
+		ret = add_all(claims, workers, n);
 	if (!ret && ext4->incomplete)
 		ret = -EUCLEAN;
 out:
 	for (unsigned int i = 0; workers && i < n; i++)
 		worker_release(&workers[i]);
 	free(workers);
+	free(ext4->values);
 	pmr_ext4_close(ext4);
 	free(ext4);
 	return ret;

@@ -5,6 +5,7 @@
  *   ext4-open.c   superblock and group descriptors, by libext2fs
  *   ext4-blocks.c what one inode has: extents, indirect blocks
  *   ext4-table.c  a group's inodes, one after the other
+ *   ext4-values.c whose large attributes are
  *   ext4.c        the pass: threads, reserved inodes
  *   ext4-free.c   what is free by the block bitmaps
  *
@@ -26,6 +27,13 @@
 /** PMR_EXT4_SPECIAL - inodes that the superblock names */
 #define PMR_EXT4_SPECIAL 5
 
+/**
+ * PMR_EXT4_VALUE - in a claim's inode, as long as it is not known whose attribute's value the inode holds
+ *
+ * Such an inode has no name, and the kernel takes it for damage when somebody asks for it by its number.
+ */
+#define PMR_EXT4_VALUE (UINT64_C(1) << 32)
+
 /** pmr_ext4_pread_fn - pread(2), or what a test puts in its place */
 typedef ssize_t (*pmr_ext4_pread_fn)(int fd, void *buffer, size_t length, off_t offset);
 
@@ -36,6 +44,7 @@ typedef ssize_t (*pmr_ext4_pread_fn)(int fd, void *buffer, size_t length, off_t 
  * @special: numbers of inodes that are the filesystem's own wherever they are; 0 for none. The journal is the first
  * @distrust: a descriptor's checksum is wrong
  * @total: inodes in the used parts of all tables
+ * @values: inodes of values, sorted, whose holders are looked for; none in the first pass
  * @next_group: the first group that no thread has taken yet
  * @done: inodes looked at
  * @incomplete: something could not be read or makes no sense
@@ -53,10 +62,20 @@ struct pmr_ext4 {
 	uint32_t special[PMR_EXT4_SPECIAL];
 	bool distrust;
 	uint64_t total;
+	uint32_t *values;
+	size_t n_values;
+	size_t alloc_values;
 	atomic_uint next_group;
 	atomic_ullong done;
 	atomic_bool incomplete;
 	atomic_bool stop;
+};
+
+/** struct pmr_ext4_holder - @value is of an attribute of inode @number */
+struct pmr_ext4_holder {
+	uint32_t value;
+	uint32_t number;
+	uint32_t generation;
 };
 
 /**
@@ -71,6 +90,7 @@ struct pmr_ext4 {
  * @nodes: a block for each level below an inode, NULL until it is needed
  * @bitmap: which inodes of @bitmap_group are in use
  * @bitmap_state: 1: it was read; 0: not yet; a negative errno
+ * @holders: of @values, as far as it met them
  * @ret: how the thread ended
  */
 struct pmr_ext4_worker {
@@ -87,6 +107,9 @@ struct pmr_ext4_worker {
 	unsigned char *bitmap;
 	dgrp_t bitmap_group;
 	int bitmap_state;
+	struct pmr_ext4_holder *holders;
+	size_t n_holders;
+	size_t alloc_holders;
 	int ret;
 };
 
@@ -119,6 +142,22 @@ int pmr_ext4_blocks(struct pmr_ext4_worker *worker, uint32_t number,
 /** pmr_ext4_claim_inode() - claim an inode's own bytes; @raw: NULL where they could not be read */
 int pmr_ext4_claim_inode(struct pmr_ext4_worker *worker, uint32_t number, uint64_t offset,
 			 const struct ext2_inode_large *raw);
+/** pmr_ext4_attributes_at() - the block of an inode's attributes, as the disk has it; 0 for none */
+uint64_t pmr_ext4_attributes_at(const struct pmr_ext4 *ext4, const struct ext2_inode_large *raw);
+
+/* ---- ext4-values.c */
+
+/** pmr_ext4_values_init() - take note of what was claimed for values. Return: 0, -ENOMEM. */
+int pmr_ext4_values_init(struct pmr_ext4 *ext4, const struct pmr_claims *claims);
+/** pmr_ext4_values_sort() - to be called before @values are looked for */
+void pmr_ext4_values_sort(struct pmr_ext4 *ext4);
+/** pmr_ext4_look_for_values() - does an inode hold any of @values? Return: 0, -ENOMEM. */
+int pmr_ext4_look_for_values(struct pmr_ext4_worker *worker, uint32_t number,
+			     const struct ext2_inode_large *raw);
+/** pmr_ext4_add_claim() - append a claim; of a value, one for each holder, or one without an inode. Return: 0, -ENOMEM. */
+int pmr_ext4_add_claim(struct pmr_claims *claims, const struct pmr_owner_claim *claim,
+		       const struct pmr_ext4_worker *workers, unsigned int n);
+
 /* ---- ext4-table.c */
 
 /** pmr_ext4_inode_at() - where an inode is. Return: 0, -EUCLEAN (outside of the filesystem). */

@@ -118,7 +118,7 @@ int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wante
  * @wanted: normal, in offsets from the filesystem's byte 0
  * @threads: how many may work at it
  * @claims: gains claims, in any order: FILE and UNWRITTEN of regular files; METADATA with a part of directories, long
- *          symbolic links, blocks of attributes (each inode that shares one, and inodes of values), extent trees and
+ *          symbolic links, attributes (each inode that shares a block or a value; none where nobody has it), extent trees and
  *          indirect blocks, and PMR_PART_INODE for each inode in use whose own bytes in the table are wanted, which is also
  *          where inline data lies; METADATA without an inode, LOG, for what the reserved inodes have (journal,
  *          resize, quota, orphan file). Deleted files that are still open are among them

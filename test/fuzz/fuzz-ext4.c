@@ -101,7 +101,8 @@ static void make_image(struct image *image, const char *options)
 	snprintf(command, sizeof(command),
 		 "PATH=$PATH:/sbin:/usr/sbin; E2FSPROGS_FAKE_TIME=1000000000 mke2fs -q -F -b 1024 "
 		 "-N 32 -U 5d7a5ebb-c082-427a-8f7e-aef1f8c765c0 "
-		 "-E hash_seed=5d7a5ebb-c082-427a-8f7e-aef1f8c765c0 %s -d tree image 512K",
+		 "-E hash_seed=5d7a5ebb-c082-427a-8f7e-aef1f8c765c0 %s -d tree image 512K && "
+		 "debugfs -w -R 'ea_set -f tree/pieces /small user.large' image >/dev/null 2>&1",
 		 options);
 	check(!system(command));
 	fd = open("image", O_RDONLY | O_CLOEXEC);

@@ -16,10 +16,10 @@
 struct truth {
 	ext2_filsys fs;
 	struct pmr_claims all;
-	ext2_ino_t number;
+	ext2_ino_t number, holder; /* of the large value */
 	struct ext2_inode inode;
 	uint64_t bytes;
-	unsigned int found[PMR_OWNER_UNKNOWN + 1], parts[PMR_PART_INODE + 1];
+	unsigned int values, found[PMR_OWNER_UNKNOWN + 1], parts[PMR_PART_INODE + 1];
 };
 
 static bool is_reserved(const struct truth *truth, ext2_ino_t number)
@@ -41,10 +41,13 @@ static void add(struct truth *truth, uint64_t offset, uint64_t length, enum pmr_
 		.part = reserved ? PMR_PART_NONE
 			: value	 ? PMR_PART_ATTRIBUTES
 				 : part,
-		.inode = reserved || value ? 0 : truth->number,
+		.inode = reserved ? 0
+			 : value  ? truth->holder
+				  : truth->number,
 		.generation = reserved || value ? 0 : truth->inode.i_generation,
 	};
 
+	truth->values += value;
 	truth->found[claim.owner]++;
 	truth->parts[claim.part]++;
 	assert_false(pmr_claims_add(&truth->all, &claim));
@@ -107,6 +110,8 @@ static void truth_init(struct truth *truth)
 	truth->fs = open_image(0);
 	truth->bytes = ext2fs_blocks_count(truth->fs->super) * truth->fs->blocksize;
 	assert_int_equal(ext2fs_read_inode_bitmap(truth->fs), 0);
+	if (ext2fs_has_feature_ea_inode(truth->fs->super))
+		truth->holder = number_of(truth->fs, "/file-6");
 	for (truth->number = 1; truth->number <= truth->fs->super->s_inodes_count; truth->number++)
 		if (ext2fs_test_inode_bitmap2(truth->fs->inode_map, truth->number))
 			add_inode(truth);
@@ -205,6 +210,7 @@ static void test_kinds(void **state)
 		assert_true(truth.parts[PMR_PART_DIRECTORY] && truth.parts[PMR_PART_SYMLINK]);
 		assert_true(truth.parts[PMR_PART_ATTRIBUTES] || strstr(kinds[kind], "-r 0"));
 		assert_true(truth.parts[PMR_PART_EXTENTS] && truth.parts[PMR_PART_INODE] > 100);
+		assert_true(truth.values || !strstr(kinds[kind], "ea_inode"));
 		compare(&truth, &wanted, 1);
 		assert_false(pmr_ranges_add(&wanted, 0, truth.bytes));
 		for (unsigned int threads = 0; threads < 4; threads++)
