@@ -583,6 +583,7 @@ struct pmr_loss {
  * @n_losses: how many
  * @complete: false when a part could not be known (an extent without a trustworthy address, an error)
  * @error: negative errno that made it incomplete, or 0
+ * @hidden: another mount hides it: @path is where it lies in its filesystem, and leads nobody to it
  */
 struct pmr_file {
 	char *path;
@@ -598,6 +599,7 @@ struct pmr_file {
 	size_t n_losses;
 	bool complete;
 	int error;
+	bool hidden;
 };
 
 /** enum pmr_owner - what a bad range of a device belongs to */

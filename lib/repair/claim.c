@@ -211,6 +211,13 @@ int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online
 	struct stat st;
 	int ret;
 
+	/* Whatever its path leads to is another file. */
+	if (file->hidden) {
+		pmr_say(ctx, PMR_ERROR, "hidden-below-mount", file->path,
+			"is hidden by another mount, and is left alone");
+		*refused = "hidden-below-mount";
+		return -EBUSY;
+	}
 	ret = refuse_attributes(ctx, file, refused);
 	if (ret)
 		return ret;

@@ -162,22 +162,39 @@ static int compare_files(const void *a, const void *b)
 	return strcmp((*(struct pmr_file *const *)a)->path, (*(struct pmr_file *const *)b)->path);
 }
 
-/* Paths of a bare root may lead elsewhere for everybody else. */
-static int say_hidden(struct pmr_finding *f, struct pmr_file *file)
+/* Paths of a bare root may lead elsewhere for everybody else. Return: as pmr_root_hides() */
+static int is_hidden(const struct pmr_finding *f, const struct pmr_file *file, const char *path,
+		     char **by)
 {
-	char *by = NULL;
 	struct stat st;
-	int ret;
 
-	if (!f->root->is_bare || (!stat(file->path, &st) && st.st_ino == file->inode &&
+	if (!f->root->is_bare || (!stat(path, &st) && st.st_ino == file->inode &&
 				  st.st_dev == f->view->filesystem->devno))
 		return 0;
-	ret = pmr_root_hides(f->root, file->path, &by);
-	file->hidden = ret == 1;
+	return pmr_root_hides(f->root, path, by);
+}
+
+/* A name that nothing hides comes first. */
+static int say_hidden(struct pmr_finding *f, struct pmr_file *file)
+{
+	char *by = NULL, *other = NULL, *path = file->path;
+	int ret = is_hidden(f, file, path, &by);
+	int seen = ret;
+
+	for (size_t i = 0; i < file->n_links && seen == 1; i++) {
+		seen = is_hidden(f, file, file->links[i], &other);
+		free(other);
+		other = NULL;
+		if (!seen) {
+			file->path = file->links[i];
+			file->links[i] = path;
+		}
+	}
+	file->hidden = seen == 1;
 	if (file->hidden)
-		pmr_root_say_hidden(f->scanner->ctx, f->root, file->path, by);
+		pmr_root_say_hidden(f->scanner->ctx, f->root, path, by);
 	free(by);
-	return ret < 0 ? ret : 0;
+	return seen < 0 ? seen : 0;
 }
 
 int pmr_find(struct pmr_scanner *scanner, struct pmr_view *view, const struct pmr_root *root,

@@ -170,10 +170,18 @@ hidden() {
 		run 4 scan --lookup=walk --badblocks="$work/bad" "$mnt"
 		json "losses(d) == {'$mnt/sub/deep/file': [(4096, 512, 'lost')]}" 'codes == ["hidden-below-mount"]'
 		repair 4 --zero-fill -y "$mnt"
-		json 'd["plan"][0]["refused"] in ("changed", "gone")' 'd["plan"][0]["steps"] == []'
+		json 'd["plan"][0]["refused"] == "hidden-below-mount"' 'd["plan"][0]["steps"] == []'
 		[ $cover = empty ] || [ "$(sha256sum <"$mnt/sub/deep/file")" = "$before" ] ||
 			fail "the file that hides it was written"
 		[ "$(sha256sum <"$mnt/other/deep/file")" = "$before" ] || fail "another file was written"
+		# a second name that nothing hides is as good as any
+		mounted "$mnt" "$work/elsewhere" --bind
+		ln "$work/elsewhere/sub/deep/file" "$work/elsewhere/zzz"
+		unmounted "$work/elsewhere"
+		run 4 scan --badblocks="$work/bad" "$mnt"
+		json "losses(d) == {'$mnt/zzz': [(4096, 512, 'lost')]}" 'codes == []' \
+			"d['files'][0]['links'][0]['path'] == '$mnt/sub/deep/file'"
+		rm "$mnt/zzz"
 		# as is advised
 		mounted "$mnt" "$work/elsewhere" --bind
 		run 4 scan --badblocks="$work/bad" "$work/elsewhere/sub"
