@@ -128,8 +128,8 @@ bool pmr_elsewhere_say(struct pmr_ctx *ctx, const struct pmr_filesystem *filesys
 		return false;
 	read_program(&elsewhere);
 	pmr_say(ctx, PMR_ERROR, "mounted-elsewhere", object,
-		"has badblocks, and is mounted not here but at %s in the mount namespace of PID %s (%s): run this there: "
-		"nsenter --target %s --mount pmem-recover %s %s; or mount it here as well, and %s again",
+		"is not mounted here, but at %s in the mount namespace of PID %s (%s): run this there: nsenter --target %s "
+		"--mount pmem-recover %s %s; or mount it here as well, and %s again",
 		elsewhere.mountpoint, elsewhere.pid, elsewhere.program, elsewhere.pid, command,
 		scans ? elsewhere.mountpoint : "...", command);
 	free(elsewhere.mountpoint);
