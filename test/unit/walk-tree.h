@@ -141,6 +141,7 @@ static inline int tree_set_up(void **state)
 {
 	struct tree *tree = calloc(1, sizeof(*tree));
 
+	*state = tree;
 	if (!tree)
 		return -1;
 	strcpy(tree->top, "/dev/shm/pmem-recover-walk.XXXXXX");
@@ -155,7 +156,6 @@ static inline int tree_set_up(void **state)
 	pmr_set_message_fn(tree->ctx, tree_hear, tree);
 	pmr_set_progress_fn(tree->ctx, tree_progress, tree);
 	pmr_set_cancel(tree->ctx, &tree->cancel);
-	*state = tree;
 	return 0;
 }
 
