@@ -169,6 +169,14 @@ hidden() {
 		says "hidden by the mount at $mnt/sub,"
 		run 4 scan --lookup=walk --badblocks="$work/bad" "$mnt"
 		json "losses(d) == {'$mnt/sub/deep/file': [(4096, 512, 'lost')]}" 'codes == ["hidden-below-mount"]'
+		# who may not look below it says that something is missing
+		for lookup in auto walk; do
+			setpriv --bounding-set=-sys_admin "$PMEM_RECOVER" scan --lookup=$lookup --badblocks="$work/bad" "$mnt" \
+				>"$work/out" 2>"$work/err"
+			status=$?
+			[ $((status & 8)) -ne 0 ] || fail "status $status without the right to look below"
+			json 'not d["complete"]' 'losses(d) == {}' '"unnamed-file" in codes or "owner-unknown" in codes'
+		done
 		repair 4 --zero-fill -y "$mnt"
 		json 'd["plan"][0]["refused"] == "hidden-below-mount"' 'd["plan"][0]["steps"] == []'
 		[ $cover = empty ] || [ "$(sha256sum <"$mnt/sub/deep/file")" = "$before" ] ||
