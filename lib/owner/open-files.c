@@ -285,7 +285,8 @@ void pmr_open_file_say(struct pmr_ctx *ctx, const char *object, const char *path
 
 	if (!path) {
 		pmr_say(ctx, PMR_WARNING, "deleted-open", object,
-			"was deleted and is held open by %s: copy that before it is detached", holder);
+			"was deleted and is held open by %s: copy that before it is detached",
+			holder);
 		return;
 	}
 	if (!stat(path, &st) && st.st_nlink) {

@@ -97,8 +97,7 @@ static char *find_real(const char *name, const struct stat *st)
 	char *path = realpath(name, NULL);
 	struct stat there;
 
-	if (path && !stat(path, &there) && there.st_dev == st->st_dev &&
-	    there.st_ino == st->st_ino)
+	if (path && !stat(path, &there) && there.st_dev == st->st_dev && there.st_ino == st->st_ino)
 		return path;
 	if (path) {
 		free(path);
