@@ -279,12 +279,17 @@ struct pmr_walker {
  * @fd: the directory, open for reading; stays the caller's
  * @path: its path, where names begin
  * @total: of names, for progress; 0 where it is not known
- * @complete: set false where a directory could not be read; said through the context
+ * @complete: set false where a directory could not be read; said through the context. A walk that @meet stopped is complete
  *
  * Reads directories alone (getdents64), of each no more at a time than a buffer, and asks nothing of what is in them
- * but of subdirectories, which are opened below their parent, by no path: names of any length and depth. Follows no
- * symbolic link, goes into no other filesystem and opens nothing that could mount one. Memory is bounded by depth and threads,
- * not by names. Tells progress as phase "names".
+ * but of subdirectories, which are opened below their parent, by no path: names of any length and depth; and of entries
+ * whose type the directory does not say. Follows no symbolic link, goes through no mountpoint, of the same filesystem
+ * neither (5.8), and opens nothing that could mount one. Memory is bounded by depth and threads, not by names. Tells
+ * progress as phase "names".
+ *
+ * In a tree that changes meanwhile it meets once each name that nobody touches, if nobody moves a directory that the
+ * name is below; one that is made, removed or renamed meanwhile, or below what is moved, it may meet once, twice (under
+ * two paths) or not at all. What leads back up is found again; where it is not, that is said ("tree-changed").
  *
  * Return: 0, what @meet returned, -ECANCELED (@complete is then false), -ENOMEM.
  */
