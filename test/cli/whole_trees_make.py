@@ -27,6 +27,7 @@ class Tree:
         self.block = block
         self.large = large
         self.held = []  # open files without a name
+        self.opened = []
         self.count = 0
         self.pool = rng.randbytes(1 << 16)
 
@@ -65,27 +66,30 @@ class Tree:
     def create(self):
         path = self.place()
         self.files.append(path)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        return self.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+
+    def open(self, path, flags):
+        """Closed when the step is done, whatever became of it."""
+        fd = os.open(path, flags, 0o644)
+        self.opened.append(fd)
+        return fd
 
     # ---- files of one kind each
 
     def plain(self):
         fd = self.create()
         os.pwrite(fd, self.data(self.rng.choice([0, 1, 511, 700, 4096, 5000, self.rng.randint(1, 60000)])), 0)
-        os.close(fd)
 
     def sparse(self):
         fd = self.create()
         for _ in range(self.rng.randint(1, 6)):
             os.pwrite(fd, self.data(self.rng.randint(1, 9000)), self.rng.randrange(1 << self.rng.randint(14, 30)))
-        os.close(fd)
 
     def far(self):
         """Behind each level of indirect blocks, of 1 kB and of 4 kB."""
         fd = self.create()
         for at in self.rng.sample([0, 12 << 10, 268 << 10, 65804 << 10, 12 << 12, 1036 << 12, 1049612 << 12], 4):
             os.pwrite(fd, self.data(self.rng.randint(1, 3 * self.block)), at + self.rng.randrange(3) * self.block)
-        os.close(fd)
 
     def unwritten(self):
         fd = self.create()
@@ -93,14 +97,12 @@ class Tree:
         fallocate(fd, 0, 0, size + self.rng.randint(0, 900))
         for _ in range(self.rng.randint(0, 4)):
             os.pwrite(fd, self.data(self.rng.randint(1, 5000)), self.rng.randrange(size))
-        os.close(fd)
 
     def past_end(self):
         fd = self.create()
         size = self.rng.randint(1, 20000)
         os.pwrite(fd, self.data(size), 0)
         fallocate(fd, KEEP_SIZE, size, self.rng.randint(1, 20) * self.block)
-        os.close(fd)
 
     def shuffled(self):
         """The order on the device is not the one in the file."""
@@ -110,7 +112,6 @@ class Tree:
         for block in order:
             os.pwrite(fd, self.data(self.block), block * self.block)
             os.fdatasync(fd)
-        os.close(fd)
 
     def inserted(self):
         fd = self.create()
@@ -119,7 +120,6 @@ class Tree:
             fallocate(fd, INSERT, self.rng.randrange(1, 12) * self.block, self.block)
             os.pwrite(fd, self.data(self.block), self.rng.randrange(15) * self.block)
         fallocate(fd, COLLAPSE, self.rng.randrange(8) * self.block, 2 * self.block)
-        os.close(fd)
 
     def alternate(self):
         """As many extents as blocks: a tree of them."""
@@ -127,7 +127,6 @@ class Tree:
         data = self.data(self.block)
         for block in range(0, 2 * self.rng.choice([20, 20, 60, 100, 100, 400, self.large]), 2):
             os.pwrite(fd, data, block * self.block)
-        os.close(fd)
 
     def punched(self):
         fd = self.create()
@@ -136,7 +135,6 @@ class Tree:
         os.fdatasync(fd)
         for block in range(self.rng.randrange(2), blocks, 2):
             fallocate(fd, KEEP_SIZE | PUNCH_HOLE, block * self.block, self.block)
-        os.close(fd)
 
     def interleaved(self):
         """Written block by block, by turns."""
@@ -145,8 +143,6 @@ class Tree:
             for fd in fds:
                 os.pwrite(fd, self.data(self.block), block * self.block)
                 os.fdatasync(fd)
-        for fd in fds:
-            os.close(fd)
 
     def reflinked(self):
         source = self.some(stat.S_ISREG)
@@ -162,7 +158,6 @@ class Tree:
                     fcntl.ioctl(fd, FICLONERANGE, argument)
         if self.rng.random() < 0.4:
             os.pwrite(fd, self.data(self.block), self.rng.randrange(4) * self.block)
-        os.close(fd)
 
     # ---- what is no file, or a file again
 
@@ -217,10 +212,9 @@ class Tree:
             os.setxattr(path, b"user.%d" % self.rng.randrange(3), value)
 
     def rewrite(self):
-        fd = os.open(self.some(stat.S_ISREG), os.O_RDWR)
+        fd = self.open(self.some(stat.S_ISREG), os.O_RDWR)
         size = os.fstat(fd).st_size
         os.pwrite(fd, self.data(self.rng.randint(1, 9000)), self.rng.randrange(min(size, 1 << 20) + 1))
-        os.close(fd)
 
     def cut(self):
         path = self.some(stat.S_ISREG)
@@ -261,6 +255,10 @@ class Tree:
             # not each filesystem does everything, and some become full
             if e.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSPC, errno.ENOENT, errno.EFBIG, errno.EMLINK):
                 raise
+        finally:
+            for fd in self.opened:
+                os.close(fd)
+            self.opened = []
 
     def change(self, steps):
         self.dirs, self.files = self.everything()
