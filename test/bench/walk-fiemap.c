@@ -3,7 +3,8 @@
  * What anybody would write: nftw, FIEMAP of every file, in one thread.
  *
  * walk-fiemap find DIR LIST: how many files have bytes that are in a list of "sector count" lines.
- * walk-fiemap pick DIR COUNT SEED: such a list, of one sector in each of COUNT extents of files chosen at random.
+ * walk-fiemap pick DIR COUNT LIST [COUNT LIST]...: makes such lists, of one sector in each of COUNT extents of files, chosen
+ * at random, the same ones each time.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -142,9 +143,11 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-static void pick(size_t count, uint64_t seed)
+static void pick(size_t count, const char *path)
 {
 	struct span *v = walk.spans.v;
+	uint64_t seed = count;
+	FILE *file;
 
 	if (count > walk.spans.n)
 		errx(1, "%zu extents are too few", walk.spans.n);
@@ -153,23 +156,29 @@ static void pick(size_t count, uint64_t seed)
 	for (size_t i = 0; i < count; i++) {
 		size_t other = i + next_random(&seed) % (walk.spans.n - i);
 		struct span chosen = v[other];
-		/* whole sectors: what straddles the end of a file is another matter */
-		uint64_t sectors = chosen.length < SECTOR ? 1 : chosen.length / SECTOR;
 
 		v[other] = v[i];
 		v[i] = chosen;
-		v[i].start = chosen.start / SECTOR + next_random(&seed) % sectors;
 	}
 	qsort(v, count, sizeof(v[0]), by_start);
-	for (size_t i = 0; i < count; i++)
-		printf("%llu 1\n", (unsigned long long)v[i].start);
+	file = fopen(path, "we");
+	for (size_t i = 0; file && i < count; i++) {
+		/* whole sectors: what straddles the end of a file is another matter */
+		uint64_t sectors = v[i].length < SECTOR ? 1 : v[i].length / SECTOR;
+
+		fprintf(file, "%llu 1\n",
+			(unsigned long long)(v[i].start / SECTOR + next_random(&seed) % sectors));
+	}
+	if (!file || fclose(file))
+		err(1, "%s", path);
 }
 
 int main(int argc, char **argv)
 {
-	walk.is_pick = argc == 5 && !strcmp(argv[1], "pick");
+	walk.is_pick = argc >= 5 && argc % 2 && !strcmp(argv[1], "pick");
 	if (!walk.is_pick && (argc != 4 || strcmp(argv[1], "find")))
-		errx(2, "usage: walk-fiemap find DIR LIST | walk-fiemap pick DIR COUNT SEED");
+		errx(2,
+		     "usage: walk-fiemap find DIR LIST | walk-fiemap pick DIR COUNT LIST [COUNT LIST]...");
 	if (!walk.is_pick)
 		read_list(argv[3]);
 	walk.map = calloc(1, sizeof(*walk.map) + BATCH * sizeof(walk.map->fm_extents[0]));
@@ -177,9 +186,9 @@ int main(int argc, char **argv)
 		err(1, "memory");
 	if (nftw(argv[2], meet, 64, FTW_PHYS | FTW_MOUNT))
 		err(1, "%s", argv[2]);
-	if (walk.is_pick)
-		pick(strtoul(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
-	else
+	for (int i = 3; walk.is_pick && i < argc; i += 2)
+		pick(strtoul(argv[i], NULL, 10), argv[i + 1]);
+	if (!walk.is_pick)
 		printf("%lu\n", walk.found);
 	free(walk.spans.v);
 	free(walk.map);
