@@ -12,6 +12,7 @@
 struct bulk_request {
 	uint64_t *inode;
 	int32_t n;
+	int32_t unused; /* the kernel is given no byte that nobody set */
 	void *answer;
 	int32_t *answered;
 };
