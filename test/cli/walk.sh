@@ -84,10 +84,37 @@ forbidden() {
 	json 'len(d["files"]) == 2'
 }
 
+# XFS names the inode, and the tree that was asked about has a name for it that may only be read.
+listed() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$PMEM_RECOVER" || return 0
+	mkdir -p "$mnt/tree/listed"
+	tools write "$mnt/tree/listed/lost" 4
+	settle "$mnt"
+	bad "$mnt/tree/listed/lost" >"$work/bad"
+	chmod 744 "$mnt/tree/listed"
+	chmod 755 "$work" "$mnt" $state
+	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+sys_admin --ambient-caps=+sys_admin \
+		"$PMEM_RECOVER" scan --badblocks="$work/bad" "$mnt/tree" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	chmod 700 $state
+	[ $status -eq 8 ] || fail "as nobody: status $status"
+	json '"cannot-stat" in codes' 'not d["complete"]'
+	says "$mnt/tree/listed/lost: "
+}
+
 for type in ext4 xfs; do
 	mnt=$work/$type
 	filesystem $type "$mnt"
 	deep
 	forbidden
+	[ $type = ext4 ] || listed
 	unmounted "$mnt"
 done
+
+# whose directories do not say what their entries are
+mnt=$work/untyped
+loop 64M
+mkfs.ext4 -q -F -b 4096 -O ^filetype "$loop" || fail mkfs
+mounted "$loop" "$mnt"
+forbidden
+unmounted "$mnt"
