@@ -120,13 +120,13 @@ static bool leads_to(const char *path, int fd)
 int pmr_root_open(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, const char *path,
 		  struct pmr_root *root)
 {
-	const char *mountpoint = filesystem->mountpoint;
+	const char *mountpoint = filesystem->mountpoint, *directory = path ? path : mountpoint;
 	int ret;
 
 	*root = (struct pmr_root){ .fd = -1, .kept = -1, .tree = -1 };
-	if (!path && !mountpoint)
+	if (!directory)
 		return -ENODEV;
-	ret = open_all(ctx, filesystem, path ? path : mountpoint, root);
+	ret = open_all(ctx, filesystem, directory, root);
 	if (!ret && mountpoint && (!path || leads_to(mountpoint, root->kept)))
 		ret = find_part(root->kept, &root->part);
 	if (ret)
