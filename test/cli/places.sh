@@ -236,6 +236,7 @@ elsewhere() {
 	tools write "$mnt/file" 4
 	settle "$mnt"
 	bad "$mnt/file"
+	# shellcheck disable=SC2016 # for the shell there
 	held unshare --mount bash -c 'umount "$1" && mkdir -p "$2" && mount "$0" "$2" && echo ready && exec sleep 3600' \
 		"$loop" "$mnt" "$work/there"
 	umount "$mnt" || fail umount
