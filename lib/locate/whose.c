@@ -127,6 +127,25 @@ static int take_part(void *data, const struct pmr_owner_claim *claim, const stru
 	return ret ? ret : pmr_places_add(&a->l->places, &place);
 }
 
+/* Of files that were not met, also where they share it with one that was. */
+static int add_unmet(struct asking *a, struct pmr_ranges *claimed)
+{
+	const struct pmr_claims *claims = &a->view->claims;
+	int ret = 0;
+
+	for (size_t i = 0; i < claims->n && !ret; i++) {
+		const struct pmr_owner_claim *claim = &claims->v[i];
+
+		if ((claim->owner != PMR_OWNER_FILE && claim->owner != PMR_OWNER_UNWRITTEN) ||
+		    !claim->inode || pmr_scanner_file(&a->l->scanner, a->filesystem, claim->inode))
+			continue;
+		ret = take_part(a, claim, &claim->range);
+		if (!ret)
+			ret = pmr_ranges_add(claimed, claim->range.offset, claim->range.length);
+	}
+	return ret;
+}
+
 static int collect(struct asking *a)
 {
 	const struct pmr_scan *scan = a->l->scanner.scan;
@@ -138,6 +157,8 @@ static int collect(struct asking *a)
 		if (scan->files[i]->filesystem == a->filesystem)
 			ret = add_file_places(a, scan->files[i], &claimed);
 	}
+	if (!ret)
+		ret = add_unmet(a, &claimed);
 	pmr_ranges_normalize(&claimed);
 	if (!ret)
 		ret = pmr_ranges_subtract(&rest, &a->view->wide, &claimed);

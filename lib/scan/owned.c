@@ -164,6 +164,20 @@ static int take_part(void *data, const struct pmr_owner_claim *claim, const stru
 	return name && !added->path ? -ENOMEM : 0;
 }
 
+/* Files that share with one that was met what it lost, and were not met themselves. */
+static void say_unmet(struct owning *o, const struct pmr_ranges *data)
+{
+	for (size_t i = 0; i < o->view->claims.n; i++) {
+		const struct pmr_owner_claim *claim = &o->view->claims.v[i];
+		uint64_t offset = o->view->filesystem->start + claim->range.offset;
+
+		if (claim->owner == PMR_OWNER_FILE &&
+		    !pmr_scanner_file(o->scanner, o->view->filesystem, claim->inode) &&
+		    pmr_ranges_overlap(data, offset, claim->range.length))
+			take_file(o, claim, offset);
+	}
+}
+
 static int ask_filesystem(struct owning *o, uint64_t from, uint64_t to)
 {
 	const struct pmr_range range = { from - o->view->filesystem->start, to - from };
@@ -319,6 +333,11 @@ static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 		ret = give(&o, &rest, &unused, PMR_OWNER_UNWRITTEN);
 	for (i = 0; i < rest.n && !ret; i++)
 		ret = ask_rest(&o, &rest.v[i]);
+	for (i = 0; i < scanner->n_views && !ret; i++) {
+		o.view = scanner->views[i];
+		if (o.view->is_whole && o.view->filesystem->device == device)
+			say_unmet(&o, &data);
+	}
 	if (!ret) {
 		sort_and_merge(&o);
 		ret = pmr_owned_say(scanner, device, o.first, o.is_whole);

@@ -232,6 +232,31 @@ in_part() {
 	unmounted "$work/part"
 }
 
+# A block has two owners, and only one of them can be met.
+shared() {
+	tools write "$mnt/outside" 4
+	mkdir -p "$mnt/part"
+	cp --reflink=always "$mnt/outside" "$mnt/part/inside" || fail reflink
+	settle "$mnt"
+	bad "$mnt/outside"
+	local inode
+
+	inode=$(stat -c %i "$mnt/outside")
+	mounted "$mnt/part" "$work/part" --bind
+	run 4 scan --badblocks="$work/bad" "$loop"
+	json "set(losses(d)) == {'$mnt/part/inside', '$mnt/outside'}" 'codes == []'
+	umount "$mnt" || fail umount
+	forget
+	run 12 scan --badblocks="$work/bad" "$loop"
+	json "set(losses(d)) == {'$work/part/inside'}" '"unnamed-file" in codes' 'not d["complete"]'
+	says "inode $inode "
+	run 8 locate "$loop" $(($(sed -n 's/ .*//; $p' "$work/bad") * 512))
+	says "inode $inode "
+	prints '/part/inside"'
+	mount "$loop" "$mnt" || fail mount
+	unmounted "$work/part"
+}
+
 elsewhere() {
 	tools write "$mnt/file" 4
 	settle "$mnt"
@@ -421,6 +446,10 @@ for type in ext4 xfs; do
 		unmounted "$mnt"
 	done
 done
+echo "xfs: shared"
+filesystem xfs "$mnt"
+shared
+unmounted "$mnt"
 mnt=$work/plain
 for part in opened hidden; do
 	echo "XFS without rmapbt: $part"
