@@ -23,7 +23,7 @@ struct named {
 	uint64_t inode;
 	uint32_t generation;
 	uint64_t met; /* names */
-	uint64_t links; /* names there are, once one was met */
+	bool are_all_met; /* as many names as there were then */
 	bool is_looked_at; /* what the live inode has is known */
 	bool has_metadata; /* among the claims is some of its metadata */
 	char *path; /* the first in the alphabet of its names */
@@ -102,12 +102,11 @@ static bool wants(void *data, uint64_t inode, unsigned char type)
 
 static void count_name(struct naming *n, struct named *named, uint64_t links)
 {
-	bool was_done = named->links && named->met >= named->links;
-
 	named->met++;
-	named->links = links;
-	if (!was_done && named->met >= named->links)
-		n->left--;
+	if (named->are_all_met || named->met < links)
+		return;
+	named->are_all_met = true;
+	n->left--;
 }
 
 /* Of several names the first in the alphabet: threads meet them in any order. */
@@ -129,16 +128,26 @@ static int meet_locked(struct naming *n, struct named *named, const struct pmr_w
 {
 	struct pmr_finding *f = n->f;
 	struct stat st;
+	bool is_ours;
 	int ret;
 
+	if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)) {
+		if (errno == ENOENT)
+			return 0;
+		ret = -errno;
+		/* Of all of a filesystem it may yet be opened by its number. */
+		if (!f->is_whole)
+			pmr_look_failed(f->scanner, entry->path, ret);
+		return keep_path(named, entry->path);
+	}
+	is_ours = st.st_dev == f->view->filesystem->devno;
+	/* Gone and made anew: the name is another's. */
+	if (is_ours && st.st_ino != named->inode)
+		return 0;
 	ret = keep_path(named, entry->path);
-	if (ret)
+	/* Hidden below a mount: the inode itself may yet be opened by its number. */
+	if (ret || !is_ours)
 		return ret;
-	if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT))
-		return 0;
-	/* Gone and made anew, or hidden below a mount: the inode itself may yet be opened by its number. */
-	if (st.st_dev != f->view->filesystem->devno || st.st_ino != named->inode)
-		return 0;
 	count_name(n, named, S_ISDIR(st.st_mode) ? 1 : st.st_nlink);
 	if (!S_ISREG(st.st_mode)) {
 		named->is_looked_at = true;
