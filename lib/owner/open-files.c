@@ -171,7 +171,7 @@ static int look_at_process(struct search *search, int proc, const char *number)
 static int look_at_loop(struct search *search, const char *name)
 {
 	struct pmr_open_file file = { 0 };
-	struct loop_info64 info;
+	struct loop_info64 info = { 0 };
 	char path[64];
 	int fd, ret;
 
