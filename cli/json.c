@@ -162,21 +162,25 @@ struct json_object *json_new_flat_list(struct json *json, json_next_fn *next, co
 	return array;
 }
 
-/* As it would look within the document. */
+/* As it would look within the document. A long list has many lines: nothing is formatted for them. */
 static bool write_element(struct json_object *element, const struct json_list *list, FILE *out)
 {
+	static const char spaces[] = "                                ";
 	const char *text = json_object_to_json_string_ext(
 		element, list->flat ? STYLE : STYLE | JSON_C_TO_STRING_PRETTY);
-	int indent = (list->level + 1) * INDENT;
-	size_t length;
+	size_t indent = ((size_t)list->level + 1) * INDENT;
+	const char *end;
 
+	if (indent >= sizeof(spaces))
+		indent = sizeof(spaces) - 1;
 	while (text) {
-		length = strcspn(text, "\n");
-		fprintf(out, "\n%*s", indent, "");
-		fwrite(text, 1, length, out);
-		if (!text[length])
+		end = strchrnul(text, '\n');
+		fputc('\n', out);
+		fwrite(spaces, 1, indent, out);
+		fwrite(text, 1, (size_t)(end - text), out);
+		if (!*end)
 			return true;
-		text += length + 1;
+		text = end + 1;
 	}
 	return false;
 }
