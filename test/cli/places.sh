@@ -338,7 +338,7 @@ calls_of() {
 	local directory=$1
 
 	shift
-	strace -o "$work/trace" -e "trace=$stops" "$(program)" scan --threads=1 "$@" --badblocks="$work/bad" "$directory" >/dev/null 2>&1
+	ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 strace -o "$work/trace" -e "trace=$stops" "$(program)" scan --threads=1 "$@" --badblocks="$work/bad" "$directory" >/dev/null 2>&1
 	awk -v opened="openat(AT_FDCWD, \"$directory\"" -v looked="\"$directory\"" '
 		{ name = $0; sub(/\(.*/, "", name); n[name]++ }
 		index($0, looked) && !begun++ { print name, n[name] }
@@ -354,7 +354,7 @@ disturbed() {
 
 	shift 4
 	rm -f "$work/trace"
-	strace -D -o "$work/trace" -e "trace=$stops" -e "inject=$name:signal=SIGSTOP:when=$number" \
+	ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 strace -D -o "$work/trace" -e "trace=$stops" -e "inject=$name:signal=SIGSTOP:when=$number" \
 		"$(program)" scan --threads=1 "$@" --badblocks="$work/bad" "$mnt" >"$work/out" 2>"$work/err" </dev/null &
 	pid=$!
 	holders=("$pid")
