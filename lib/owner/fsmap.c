@@ -212,8 +212,10 @@ static int ask_groups(struct question *q)
 	uint64_t group_size;
 	int ret = 0;
 
-	if (!q->shared.n || q->shows_earlier || !pmr_xfs_geometry(q->fd, &geometry))
+	if (!q->shared.n || q->shows_earlier)
 		return 0;
+	if (!pmr_xfs_geometry(q->fd, &geometry))
+		return -EOPNOTSUPP;
 	group_size = (uint64_t)geometry.group_blocks * geometry.block_size;
 	/* each answer tells of what is shared anew */
 	ret = pmr_ranges_copy(&shared, &q->shared);
@@ -229,6 +231,20 @@ static int ask_groups(struct question *q)
 	}
 	pmr_ranges_release(&shared);
 	return ret;
+}
+
+/* Where it did not answer to its end, a shared block may have more owners than were told: then nobody was. */
+static void forget_shared(struct question *q, size_t first)
+{
+	struct pmr_claims *claims = q->claims;
+	size_t kept = first;
+
+	pmr_ranges_normalize(&q->shared);
+	for (size_t i = first; i < claims->n; i++)
+		if (!pmr_ranges_overlap(&q->shared, claims->v[i].range.offset,
+					claims->v[i].range.length))
+			claims->v[kept++] = claims->v[i];
+	claims->n = kept;
 }
 
 /* The blocks of directories and long symbolic links are owned by inodes too. Told by XFS alone, and to root. */
@@ -276,8 +292,10 @@ int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wante
 	if (!ret)
 		ret = ask_groups(&q);
 	/* Whatever else went wrong: what has no answer is unknown. */
-	if (ret != -ENOMEM && ret != -ECANCELED)
+	if (ret && ret != -ENOMEM && ret != -ECANCELED) {
+		forget_shared(&q, first);
 		ret = 0;
+	}
 	if (!ret)
 		tell_inodes(&q, first);
 	pmr_ranges_release(&q.covered);

@@ -102,12 +102,37 @@ listed() {
 	says "$mnt/tree/listed/lost: "
 }
 
+# The reverse map ends in the middle of a block's owners: every file is asked.
+broken() {
+	local calls=$work/calls call
+
+	tools write "$mnt/one" 4
+	/usr/bin/python3 -c 'import fcntl, sys
+with open(sys.argv[1], "rb") as one:
+    for i in range(1500):
+        with open(f"{sys.argv[1]}{i}", "wb") as copy:
+            fcntl.ioctl(copy.fileno(), 0x40049409, one.fileno())' "$mnt/one" || fail reflink
+	settle "$mnt"
+	bad "$mnt/one" >"$work/bad"
+	strace -o "$calls" -e trace=ioctl "$(program)" scan --badblocks="$work/bad" "$mnt" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	json 'len(d["files"]) == 1501' 'd["devices"][0]["filesystem"]["lookup"] == "reverse-map"'
+	for call in $(grep -n GETFSMAP "$calls" | cut -d: -f1); do
+		strace -o "$work/trace" -e trace=ioctl -e inject=ioctl:error=EIO:when="$call" \
+			"$(program)" scan --badblocks="$work/bad" "$mnt" >"$work/out" 2>"$work/err" </dev/null
+		status=$?
+		grep -q 'GETFSMAP.*INJECTED' "$work/trace" || fail "call $call is another"
+		json 'len(d["files"]) == 1501' 'd["devices"][0]["filesystem"]["lookup"] == "walk"'
+	done
+}
+
 for type in ext4 xfs; do
 	mnt=$work/$type
 	filesystem $type "$mnt"
 	deep
 	forbidden
 	[ $type = ext4 ] || listed
+	[ $type = ext4 ] || broken
 	unmounted "$mnt"
 done
 
