@@ -122,6 +122,7 @@ static struct json_object *new_file(struct json *json, const struct pmr_file *fi
 	json_put(json, object, "change_time", new_change_time(json, &file->change_time));
 	json_put_text(json, object, "filesystem_uuid", file->filesystem->uuid);
 	json_put_bool(json, object, "dax", file->dax);
+	json_put_bool(json, object, "hidden", file->hidden);
 	json_put_bool(json, object, "complete", file->complete);
 	json_put_text(json, object, "error", file->error ? strerror(-file->error) : NULL);
 	for (size_t i = 0; i < file->n_losses; i++)
