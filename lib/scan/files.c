@@ -42,7 +42,7 @@ static bool may_be_hit(const struct pmr_finding *f, int fd)
 	union {
 		struct fiemap map;
 		char room[sizeof(struct fiemap) + BATCH * sizeof(struct fiemap_extent)];
-	} answer;
+	} answer = { .room = { 0 } }; /* zeros: valgrind does not know all that the kernel fills */
 	const struct pmr_sieve *sieve = &f->view->sieve;
 	uint64_t position = 0;
 
@@ -168,8 +168,15 @@ static int look(struct search *s, const struct pmr_walk_entry *entry)
 	struct stat st;
 	int ret;
 
-	if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT))
-		return errno == ENOENT ? 0 : pmr_look_failed(s->f->scanner, entry->path, -errno);
+	if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)) {
+		ret = -errno;
+		if (ret == -ENOENT)
+			return 0;
+		pthread_rwlock_wrlock(&s->f->lock);
+		ret = pmr_look_failed(s->f->scanner, entry->path, ret);
+		pthread_rwlock_unlock(&s->f->lock);
+		return ret;
+	}
 	/* A file of another filesystem may be mounted on this name. */
 	if (st.st_dev != s->f->view->filesystem->devno)
 		return 0;
