@@ -117,13 +117,13 @@ with open(sys.argv[1], "rb") as one:
 	strace -o "$calls" -e trace=ioctl "$(program)" scan --badblocks="$work/bad" "$mnt" >"$work/out" 2>"$work/err" </dev/null
 	status=$?
 	json 'len(d["files"]) == 1501' 'd["devices"][0]["filesystem"]["lookup"] == "reverse-map"'
-	for call in $(grep -n GETFSMAP "$calls" | cut -d: -f1); do
+	while read -r call; do
 		strace -o "$work/trace" -e trace=ioctl -e inject=ioctl:error=EIO:when="$call" \
 			"$(program)" scan --badblocks="$work/bad" "$mnt" >"$work/out" 2>"$work/err" </dev/null
 		status=$?
 		grep -q 'GETFSMAP.*INJECTED' "$work/trace" || fail "call $call is another"
 		json 'len(d["files"]) == 1501' 'd["devices"][0]["filesystem"]["lookup"] == "walk"'
-	done
+	done < <(grep -n GETFSMAP "$calls" | cut -d: -f1)
 }
 
 for type in ext4 xfs; do
