@@ -116,7 +116,9 @@ int pmr_view_add_name(struct pmr_view *view, uint64_t inode, const char *path)
 	copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;
-	view->names[view->n_names++] = (struct pmr_inode_name){ inode, copy };
+	view->names[view->n_names].inode = inode;
+	view->names[view->n_names].path = copy;
+	view->n_names++;
 	return 0;
 }
 
