@@ -300,6 +300,7 @@ static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const ch
 {
 	struct pmr_root root;
 	struct stat st;
+	bool is_whole;
 	int ret;
 
 	ret = pmr_root_open(scanner->ctx, view->filesystem, path, &root);
@@ -310,11 +311,12 @@ static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const ch
 		return ret == -ENOMEM ? ret : give_up(scanner);
 	}
 	say_beside(scanner, view);
-	if (is_root_of(&st, view->filesystem))
-		view->is_whole = true;
-	if (view->wide.n && !view->is_found)
-		ret = pmr_find(scanner, view, &root, view->is_whole);
-	view->is_found |= !ret && view->is_whole;
+	is_whole = is_root_of(&st, view->filesystem);
+	view->is_whole |= is_whole;
+	if (view->wide.n && !view->is_found) {
+		ret = pmr_find(scanner, view, &root, is_whole);
+		view->is_found = !ret && is_whole;
+	}
 	pmr_root_close(&root);
 	return ret;
 }
