@@ -99,7 +99,12 @@ int pmr_new(struct pmr_ctx **ctx);
 /** pmr_unref() - release a context; takes NULL. Everything made from it must be gone. */
 void pmr_unref(struct pmr_ctx *ctx);
 
-/** pmr_set_message_fn() - who hears messages; NULL for nobody (the default) */
+/**
+ * pmr_set_message_fn() - who hears messages; NULL for nobody (the default)
+ *
+ * Like the one for progress it is called by one thread at a time, which may be one of the library's own, with all signals
+ * blocked. Others wait meanwhile, so it is not to ask the library for anything.
+ */
 void pmr_set_message_fn(struct pmr_ctx *ctx, pmr_message_fn fn, void *data);
 
 /** pmr_set_progress_fn() - who is told of progress; NULL for nobody (the default) */
