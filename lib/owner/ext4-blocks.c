@@ -5,16 +5,18 @@
 #include <errno.h>
 #include <linux/fiemap.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ext4.h"
 
 /* Logical blocks have 32 bits. */
 #define LOGICAL_END (UINT64_C(1) << 32)
 
-/* What is claimed for an inode; @data goes without a part where it is a file's. */
+/* What is claimed for an inode; @data goes without a part where it is a file's. @generation: as the disk has it */
 struct owner {
 	struct pmr_ext4_worker *worker;
 	uint32_t number;
+	uint32_t generation;
 	struct pmr_owner_claim data;
 	struct pmr_owner_claim tree;
 	struct pmr_owner_claim attributes;
@@ -105,6 +107,24 @@ static bool is_fatal(int ret, int *first)
 
 /* ---- extents */
 
+/* libext2fs's own reads the inode for each node, through caches that threads must not share, and that grow old. */
+static bool is_node_whole(const struct owner *owner, const struct ext3_extent_header *header)
+{
+	const size_t length =
+		sizeof(*header) + le16toh(header->eh_max) * sizeof(struct ext3_extent);
+	const ext2_filsys fs = owner->worker->ext4->fs;
+	const uint32_t number = htole32(owner->number);
+	uint32_t sum, told;
+
+	if (!ext2fs_has_feature_metadata_csum(fs->super))
+		return true;
+	memcpy(&told, (const char *)header + length, sizeof(told));
+	sum = ext2fs_crc32c_le(fs->csum_seed, (const void *)&number, sizeof(number));
+	sum = ext2fs_crc32c_le(sum, (const void *)&owner->generation, sizeof(owner->generation));
+	sum = ext2fs_crc32c_le(sum, (const void *)header, length);
+	return sum == le32toh(told);
+}
+
 static int look_at_node(struct owner *owner, const unsigned char *node, size_t size,
 			unsigned int depth, uint64_t low, uint64_t high);
 
@@ -186,9 +206,7 @@ static int look_at_node(struct owner *owner, const unsigned char *node, size_t s
 	else
 		ret = look_at_index(owner, first, entries, depth, low, high);
 	/* the root's sum is the inode's */
-	if (ret != -ENOMEM && size != sizeof(((struct ext2_inode *)0)->i_block) &&
-	    !ext2fs_extent_block_csum_verify(owner->worker->ext4->fs, owner->number,
-					     (void *)header))
+	if (size != sizeof(((struct ext2_inode *)0)->i_block) && !is_node_whole(owner, header))
 		ret = ret ? ret : -EUCLEAN;
 	return ret;
 }
@@ -326,7 +344,9 @@ uint64_t pmr_ext4_attributes_at(const struct pmr_ext4 *ext4, const struct ext2_i
 int pmr_ext4_blocks(struct pmr_ext4_worker *worker, uint32_t number,
 		    const struct ext2_inode_large *raw)
 {
-	struct owner owner = { .worker = worker, .number = number };
+	struct owner owner = { .worker = worker,
+			       .number = number,
+			       .generation = raw->i_generation };
 	const struct pmr_ext4 *ext4 = worker->ext4;
 	uint64_t attributes = pmr_ext4_attributes_at(ext4, raw);
 	int ret, first = 0;
@@ -358,6 +378,7 @@ int pmr_ext4_claim_inode(struct pmr_ext4_worker *worker, uint32_t number, uint64
 	} else if (!pmr_ext4_is_special(worker->ext4, number)) {
 		like.part = PMR_PART_INODE;
 		like.inode = number;
+		like.is_unreadable = !raw;
 		if (raw)
 			like.generation = le32toh(raw->i_generation);
 	}

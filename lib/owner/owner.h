@@ -29,6 +29,8 @@
  * @part: of metadata, what of @inode it is
  * @inode: of a file's data, and of metadata that is one inode's; 0 for none
  * @generation: of @inode, as FS_IOC_GETVERSION gives it
+ * @is_unreadable: of PMR_PART_INODE: @inode could not be read. Whoever makes the kernel try, by stat(2) even, may have the
+ *                 filesystem remounted read-only, or the machine stopped (ext4's errors=remount-ro, errors=panic)
  */
 struct pmr_owner_claim {
 	struct pmr_range range;
@@ -36,6 +38,7 @@ struct pmr_owner_claim {
 	enum pmr_part part;
 	uint64_t inode;
 	uint32_t generation;
+	bool is_unreadable;
 };
 
 /** struct pmr_claims - a growing list of claims; zero-initialise, free() its v */

@@ -31,6 +31,7 @@ struct search {
 	uint64_t total; /* about so many files; 0 where that is not known */
 	uint64_t names; /* that files found have, and were not met */
 	struct pmr_claims directories;
+	struct pmr_claims unreadable; /* inodes that are not to be touched */
 	atomic_uint_fast64_t seen;
 };
 
@@ -192,6 +193,14 @@ static int look(struct search *s, const struct pmr_walk_entry *entry)
 	return ret;
 }
 
+static bool is_unreadable(const struct search *s, uint64_t inode)
+{
+	for (size_t i = 0; i < s->unreadable.n; i++)
+		if (s->unreadable.v[i].inode == inode)
+			return true;
+	return false;
+}
+
 /* XFS does not tell where a directory lies. */
 static bool wants_files(void *data, uint64_t inode, unsigned char type)
 {
@@ -202,9 +211,8 @@ static bool wants_files(void *data, uint64_t inode, unsigned char type)
 
 static bool wants(void *data, uint64_t inode, unsigned char type)
 {
-	(void)data;
-	(void)inode;
-	return type == DT_REG || type == DT_DIR || type == DT_UNKNOWN;
+	return (type == DT_REG || type == DT_DIR || type == DT_UNKNOWN) &&
+	       !is_unreadable(data, inode);
 }
 
 static int meet(void *data, const struct pmr_walk_entry *entry)
@@ -214,6 +222,17 @@ static int meet(void *data, const struct pmr_walk_entry *entry)
 	if (entry->type == DT_REG && !needs_look(s, entry))
 		return 0;
 	return look(s, entry);
+}
+
+static int collect_unreadable(struct search *s)
+{
+	const struct pmr_claims *claims = &s->f->view->claims;
+	int ret = 0;
+
+	for (size_t i = 0; i < claims->n && !ret; i++)
+		if (claims->v[i].is_unreadable)
+			ret = pmr_claims_add(&s->unreadable, &claims->v[i]);
+	return ret;
 }
 
 static int keep_directories(struct search *s)
@@ -253,6 +272,8 @@ int pmr_find_in_files(struct pmr_finding *finding, const struct pmr_ranges *unkn
 	s.wanted = pmr_ranges_bytes(unknown);
 	ret = pmr_ranges_copy(&s.left, unknown);
 	if (!ret)
+		ret = collect_unreadable(&s);
+	if (!ret)
 		ret = pmr_walk(finding->scanner->ctx, finding->root->fd, finding->root->path, 0,
 			       &walker, &complete);
 	if (!complete || (finding->is_whole && finding->root->part))
@@ -261,5 +282,6 @@ int pmr_find_in_files(struct pmr_finding *finding, const struct pmr_ranges *unkn
 	err = keep_directories(&s);
 	pmr_ranges_release(&s.left);
 	free(s.directories.v);
+	free(s.unreadable.v);
 	return ret == ALL_FOUND || !ret ? err : ret;
 }

@@ -128,6 +128,10 @@ static int run_walk(struct pmr_finding *f)
 		ret = pmr_find_opened(f);
 	if (!ret && f->is_whole) {
 		ret = pmr_ranges_copy(&met, &f->view->met);
+		/* directories that it met */
+		for (size_t i = 0; i < f->view->claims.n && !ret; i++)
+			ret = pmr_ranges_add(&met, f->view->claims.v[i].range.offset,
+					     f->view->claims.v[i].range.length);
 		pmr_ranges_normalize(&met);
 		if (!ret)
 			ret = ask_filesystem(f, &met);
@@ -135,6 +139,37 @@ static int run_walk(struct pmr_finding *f)
 	f->view->filesystem->way = PMR_WAY_WALK;
 	pmr_ranges_release(&met);
 	return ret;
+}
+
+/* Whether another file, or another place of the same, has the begin of what a loss says is shared. */
+static bool is_met_twice(const struct pmr_scan *scan, const struct pmr_loss *shared)
+{
+	for (size_t i = 0; i < scan->n_files; i++)
+		for (size_t j = 0; j < scan->files[i]->n_losses; j++) {
+			const struct pmr_loss *loss = &scan->files[i]->losses[j];
+
+			if (loss != shared && loss->shared &&
+			    loss->device_offset <= shared->device_offset &&
+			    shared->device_offset - loss->device_offset < loss->length)
+				return true;
+		}
+	return false;
+}
+
+/* Where no map tells of all owners, one that was met alone is not all. */
+static void say_alone(struct pmr_finding *f, const struct pmr_file *file)
+{
+	struct pmr_scan *scan = f->scanner->scan;
+
+	for (size_t i = 0; i < file->n_losses; i++) {
+		if (!file->losses[i].shared || is_met_twice(scan, &file->losses[i]))
+			continue;
+		scan->complete = false;
+		pmr_say(f->scanner->ctx, PMR_ERROR, "unmet-owner", file->path,
+			"shares lost blocks with a file that was not met: it is deleted and still open, or below another "
+			"mount");
+		return;
+	}
 }
 
 static int compare_names(const void *a, const void *b)
@@ -223,8 +258,12 @@ int pmr_find(struct pmr_scanner *scanner, struct pmr_view *view, const struct pm
 		scan->complete = false;
 	for (size_t i = first; i < scan->n_files; i++)
 		sort_names(scan->files[i]);
-	for (size_t i = first; i < scan->n_files && !ret; i++)
+	for (size_t i = first; i < scan->n_files && !ret; i++) {
 		ret = say_hidden(&f, scan->files[i]);
+		if (is_whole && view->filesystem->way == PMR_WAY_WALK &&
+		    !pmr_scanner_interrupted(scanner))
+			say_alone(&f, scan->files[i]);
+	}
 	if (scan->n_files > first)
 		qsort(scan->files + first, scan->n_files - first, sizeof(scan->files[0]),
 		      compare_files);

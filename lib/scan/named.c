@@ -26,6 +26,7 @@ struct named {
 	bool are_all_met; /* as many names as there were then */
 	bool is_looked_at; /* what the live inode has is known */
 	bool has_metadata; /* among the claims is some of its metadata */
+	bool is_unreadable; /* so that a name is all that may be asked for */
 	char *path; /* the first in the alphabet of its names */
 };
 
@@ -65,15 +66,18 @@ static int collect(struct naming *n, const struct pmr_claims *claims)
 				.inode = claims->v[i].inode,
 				.generation = claims->v[i].generation,
 				.has_metadata = claims->v[i].owner == PMR_OWNER_METADATA,
+				.is_unreadable = claims->v[i].is_unreadable,
 			};
 	if (!n->n)
 		return 0;
 	qsort(n->v, n->n, sizeof(n->v[0]), compare_named);
 	for (size_t i = 1; i < n->n; i++) {
-		if (n->v[i].inode != n->v[kept].inode)
+		if (n->v[i].inode != n->v[kept].inode) {
 			n->v[++kept] = n->v[i];
-		else
-			n->v[kept].has_metadata |= n->v[i].has_metadata;
+			continue;
+		}
+		n->v[kept].has_metadata |= n->v[i].has_metadata;
+		n->v[kept].is_unreadable |= n->v[i].is_unreadable;
 	}
 	n->n = kept + 1;
 	n->left = n->n;
@@ -131,6 +135,8 @@ static int meet_locked(struct naming *n, struct named *named, const struct pmr_w
 	bool is_ours;
 	int ret;
 
+	if (named->is_unreadable)
+		return keep_path(named, entry->path);
 	if (fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)) {
 		if (errno == ENOENT)
 			return 0;
@@ -241,7 +247,7 @@ static int look_by_numbers(struct naming *n)
 	int ret = 0;
 
 	for (size_t i = 0; i < n->n && !ret; i++)
-		if (!n->v[i].is_looked_at)
+		if (!n->v[i].is_looked_at && !n->v[i].is_unreadable)
 			ret = look_by_number(n, &n->v[i]);
 	return ret;
 }

@@ -101,6 +101,30 @@ fi
 healed "log: after that"
 
 unwritten
+
+# An inode that cannot be read is told of by its name alone: who looks at it has the filesystem remounted read-only.
+mkdir $mnt/many
+for i in $(seq 64); do
+	echo "$i" >$mnt/many/$i
+done
+inode=$(stat -c %i $mnt/many/40)
+umount $mnt
+tune2fs -e remount-ro "$PMEM" >/dev/null
+table=$(debugfs -R "imap <$inode>" "$PMEM" 2>/dev/null | sed -n 's/.*located at block \([0-9]*\).*/\1/p')
+check "the inode's place is known ($inode, ${table:-none})" [ "${table:-0}" -gt 0 ]
+poison "$PMEM" $((table * 8 + 1))
+mount_dax $fs "$PMEM" $mnt
+for lookup in auto walk; do
+	recover scan --lookup=$lookup $mnt
+	report "inode: what the place is ($lookup)" '[.devices[0].badblocks.ranges[] | [.owner, .part]] | unique == [["metadata", "inode"]]'
+	report "inode: its name is told ($lookup)" 'any(.messages[]; .code == "inode-lost" and .object == "'$mnt'/many/40")'
+	[ $lookup = walk ] ||
+		check "inode: the filesystem is as it was" eval 'touch $mnt/still-writable && ! dmesg | grep -q "EXT4-fs error"'
+done
+umount $mnt
+clear_all
+e2fsck -fy "$PMEM" >/tmp/fsck 2>&1
+mount_dax $fs "$PMEM" $mnt
 unmount
 
 # ---- XFS: the log and the heads of groups are known with a reverse map and without
