@@ -230,10 +230,45 @@ static void test_kinds(void **state)
 	}
 }
 
+/* What libext2fs keeps of inodes is neither for several threads nor for a filesystem that changes. */
+static void test_nothing_kept(void **state)
+{
+	struct pmr_ranges wanted = { 0 };
+	struct pmr_ext4 ext4 = { .ctx = ctx, .path = image, .pread = pread, .wanted = &wanted };
+	struct pmr_ext4_worker worker = { .ext4 = &ext4 };
+	ext2_ino_t number;
+
+	(void)state;
+	make_image("-t ext4 -b 1024 -O metadata_csum");
+	assert_false(pmr_ranges_add(&wanted, 0, 64 << 20));
+	pmr_sieve_init(&ext4.sieve, &wanted);
+	assert_int_equal(pmr_ext4_open(&ext4), 0);
+	worker.fd = open(image, O_RDONLY | O_CLOEXEC);
+	worker.inode = calloc(1, ext4.inode_size);
+	worker.bitmap = malloc(ext4.fs->blocksize);
+	assert_true(worker.fd >= 0 && worker.inode && worker.bitmap);
+	number = number_of(ext4.fs, "/pieces");
+	ext2fs_free_inode_cache(ext4.fs->icache);
+	ext4.fs->icache = NULL;
+	assert_int_equal(pmr_ext4_one(&worker, number), 0);
+	assert_true(worker.nodes[0] && worker.claims.n && !ext4.incomplete);
+	assert_null(ext4.fs->icache);
+	for (int i = 0; i < PMR_EXT4_DEPTH; i++)
+		free(worker.nodes[i]);
+	free(worker.claims.v);
+	free(worker.hits.v);
+	free(worker.inode);
+	free(worker.bitmap);
+	pmr_ranges_release(&wanted);
+	close(worker.fd);
+	pmr_ext4_close(&ext4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_nothing_kept),
 	};
 
 	return run_on_images(tests, N(tests));
