@@ -39,6 +39,23 @@ static int compare_claims(const void *a, const void *b)
 	return (x->part > y->part) - (x->part < y->part);
 }
 
+/* None of its own bytes is lost, but the kernel reads whole blocks. */
+static void say_unreadable(struct pmr_ctx *ctx, const struct pmr_view *view,
+			   const struct pmr_owner_claim *claim)
+{
+	const char *name = pmr_view_name(view, claim->inode);
+
+	if (name)
+		pmr_say(ctx, PMR_ERROR, "inode-lost", name,
+			"its inode cannot be read, for it is in one block with lost bytes: what has it open may still copy "
+			"it; restore it from a backup");
+	else if (view->is_whole)
+		pmr_say(ctx, PMR_ERROR, "inode-lost", view->filesystem->mountpoint,
+			"inode %" PRIu64
+			", for which no name was met, cannot be read, for it is in one block with lost bytes",
+			claim->inode);
+}
+
 static void say_part(struct pmr_ctx *ctx, const struct pmr_view *view,
 		     const struct pmr_owner_claim *claim, uint64_t bytes)
 {
@@ -82,6 +99,8 @@ int pmr_parts_say(struct pmr_ctx *ctx, const struct pmr_view *view)
 			continue;
 		if (bytes)
 			say_part(ctx, view, claim, bytes);
+		else if (claim->is_unreadable)
+			say_unreadable(ctx, view, claim);
 		bytes = 0;
 	}
 	free(parts.v);
