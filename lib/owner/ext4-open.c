@@ -99,6 +99,10 @@ static int check_geometry(struct pmr_ext4 *ext4)
 	    super->s_inodes_per_group > 8 * ext4->fs->blocksize || !super->s_inodes_count ||
 	    (super->s_inodes_count - 1) / super->s_inodes_per_group >= ext4->fs->group_desc_count)
 		return -EUCLEAN;
+	/* a group's bitmap is one block */
+	if (super->s_blocks_per_group >> ext4->fs->cluster_ratio_bits > 8 * ext4->fs->blocksize ||
+	    super->s_clusters_per_group > 8 * ext4->fs->blocksize)
+		return -EUCLEAN;
 	/* it may be another superblock than the one before */
 	if (__builtin_mul_overflow(ext4->blocks, ext4->fs->blocksize, &bytes) || bytes > INT64_MAX)
 		return -EUCLEAN;

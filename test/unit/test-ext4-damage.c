@@ -323,12 +323,32 @@ static void test_refused(void **state)
 	assert_int_equal(claims.n, 0);
 }
 
+/* libext2fs takes groups whose bitmap would be larger than the block that it has. */
+static void test_large_groups(void **state)
+{
+	struct pmr_range range = { 60 << 20, 1 << 20 };
+	const struct pmr_ranges wanted = { &range, 1, 1 };
+	struct pmr_claims claims = { 0 };
+	uint32_t inodes, sizes[3];
+
+	(void)state;
+	fresh_image(PLAIN ",^resize_inode");
+	get(&inodes, sizeof(inodes), 1024);
+	sizes[0] = sizes[1] = htole32(65528);
+	sizes[2] = htole32(le32toh(inodes) / 2);
+	put(image, sizes, sizeof(sizes), 1024 + 32);
+	ext2fs_free(open_image(0));
+	assert_int_equal(pmr_ext4_claims(ctx, image, &wanted, 1, &claims), -EUCLEAN);
+	assert_int_equal(pmr_ext4_free_claims(ctx, image, &wanted, &claims), 0);
+	assert_int_equal(claims.n, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damage),	cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_circles), cmocka_unit_test(test_unreadable),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_large_groups),
 	};
 
 	return run_on_images(tests, N(tests));
