@@ -357,6 +357,10 @@ int pmr_ext4_blocks(struct pmr_ext4_worker *worker, uint32_t number,
 		if (is_fatal(ret, &first))
 			return first;
 	}
+	/* the kernel does not mind the flag where no data is, and goes by the blocks */
+	if (le32toh(raw->i_flags) & EXT4_INLINE_DATA_FL &&
+	    !ext2fs_has_feature_inline_data(ext4->fs->super))
+		return -EUCLEAN;
 	if (has_blocks(&owner, raw)) {
 		ret = le32toh(raw->i_flags) & EXT4_EXTENTS_FL ? look_at_extents(&owner, raw)
 							      : look_at_pointers(&owner, raw);

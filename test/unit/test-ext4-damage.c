@@ -83,6 +83,7 @@ static void test_damage(void **state)
 		{ PLAIN, "/file-9", IN_INODE, 0, 0, 2, -EUCLEAN }, /* no type */
 		{ PLAIN, "/file-9", IN_INODE, 0, 0x3000, 2, -EUCLEAN },
 		{ PLAIN, "/file-9", IN_INODE, 0, 0, 128, -EUCLEAN }, /* gone, though in use */
+		{ PLAIN, "/file-9", IN_INODE, 32, 0x10080000, 4, -EUCLEAN }, /* inline data */
 		{ PLAIN, "/file-9", IN_INODE, 40, 0, 2, -EUCLEAN }, /* header: magic */
 		{ PLAIN, "/file-9", IN_INODE, 42, 5, 2, -EUCLEAN }, /* entries */
 		{ PLAIN, "/file-9", IN_INODE, 44, 300, 2, -EUCLEAN }, /* max */
