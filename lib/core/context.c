@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "private.h"
 
@@ -90,12 +91,15 @@ unsigned int pmr_ctx_threads(const struct pmr_ctx *ctx)
 {
 	unsigned int threads = ctx->threads;
 	cpu_set_t set;
+	long online;
 
-	if (!threads)
-		threads =
-			sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned int)CPU_COUNT(&set);
-	if (!threads)
-		return 1;
+	if (!threads && !sched_getaffinity(0, sizeof(set), &set))
+		threads = (unsigned int)CPU_COUNT(&set);
+	/* more processors than fit into the set */
+	if (!threads) {
+		online = sysconf(_SC_NPROCESSORS_ONLN);
+		threads = online > 0 ? (unsigned int)online : 1;
+	}
 	return threads < MAX_THREADS ? threads : MAX_THREADS;
 }
 

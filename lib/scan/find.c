@@ -58,6 +58,21 @@ static int add_new(const struct pmr_finding *f, const struct pmr_ranges *asked,
 	return ret;
 }
 
+/* A file whose extents were on the move may have slipped through the pass that read them. */
+static int add_unknown(const struct pmr_finding *f, struct pmr_ranges *open)
+{
+	const struct pmr_claims *claims = &f->view->claims;
+	int ret = 0;
+
+	if (f->view->filesystem->way != PMR_WAY_INODE_TABLE)
+		return 0;
+	for (size_t i = 0; i < claims->n && !ret; i++)
+		if (claims->v[i].owner == PMR_OWNER_UNKNOWN)
+			ret = pmr_ranges_add(open, claims->v[i].range.offset,
+					     claims->v[i].range.length);
+	return ret;
+}
+
 /* @asked: what needs no asking; gains what was asked */
 static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
 {
@@ -74,6 +89,8 @@ static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
 		open.n = 0;
 		for (size_t i = 0; i < moved.n && !ret; i++)
 			ret = pmr_ranges_add(&open, moved.v[i].offset, moved.v[i].length);
+		if (!ret && !round)
+			ret = add_unknown(f, &open);
 		if (!ret)
 			ret = add_new(f, asked, &open);
 	}
