@@ -89,19 +89,33 @@ void pmr_claims_settle(struct pmr_claims *claims)
 	qsort(claims->v, claims->n, sizeof(claims->v[0]), compare_place);
 }
 
-int pmr_claims_rest(const struct pmr_claims *claims, const struct pmr_ranges *wanted,
-		    struct pmr_ranges *rest)
+int pmr_claims_ranges(const struct pmr_claims *claims,
+		      bool (*takes)(const struct pmr_owner_claim *claim), struct pmr_ranges *ranges)
 {
-	struct pmr_ranges claimed = { 0 };
 	int ret = 0;
 
 	for (size_t i = 0; i < claims->n && !ret; i++) {
 		const struct pmr_owner_claim *claim = &claims->v[i];
 
-		if (claim->owner != PMR_OWNER_UNKNOWN)
-			ret = pmr_ranges_add(&claimed, claim->range.offset, claim->range.length);
+		if (!takes || takes(claim))
+			ret = pmr_ranges_add(ranges, claim->range.offset, claim->range.length);
 	}
-	pmr_ranges_normalize(&claimed);
+	pmr_ranges_normalize(ranges);
+	return ret;
+}
+
+static bool is_told(const struct pmr_owner_claim *claim)
+{
+	return claim->owner != PMR_OWNER_UNKNOWN;
+}
+
+int pmr_claims_rest(const struct pmr_claims *claims, const struct pmr_ranges *wanted,
+		    struct pmr_ranges *rest)
+{
+	struct pmr_ranges claimed = { 0 };
+	int ret;
+
+	ret = pmr_claims_ranges(claims, is_told, &claimed);
 	if (!ret)
 		ret = pmr_ranges_subtract(rest, wanted, &claimed);
 	pmr_ranges_release(&claimed);

@@ -65,6 +65,17 @@ int pmr_claims_add_parts(struct pmr_claims *claims, const struct pmr_ranges *wan
 void pmr_claims_settle(struct pmr_claims *claims);
 
 /**
+ * pmr_claims_ranges() - the ranges of claims
+ * @takes: of which ones; NULL for all
+ * @ranges: gains them, and is normal then
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_claims_ranges(const struct pmr_claims *claims,
+		      bool (*takes)(const struct pmr_owner_claim *claim),
+		      struct pmr_ranges *ranges);
+
+/**
  * pmr_claims_rest() - the parts of a list that no claim but PMR_OWNER_UNKNOWN has
  * @wanted: normal
  * @rest: gains them, normal

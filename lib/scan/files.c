@@ -238,12 +238,9 @@ static int collect_unreadable(struct search *s)
 static int keep_directories(struct search *s)
 {
 	struct pmr_ranges ranges = { 0 };
-	int ret = 0;
+	int ret;
 
-	for (size_t i = 0; i < s->directories.n && !ret; i++)
-		ret = pmr_ranges_add(&ranges, s->directories.v[i].range.offset,
-				     s->directories.v[i].range.length);
-	pmr_ranges_normalize(&ranges);
+	ret = pmr_claims_ranges(&s->directories, NULL, &ranges);
 	if (!ret)
 		ret = pmr_find_replace(s->f->view, &ranges, &s->directories);
 	pmr_ranges_release(&ranges);

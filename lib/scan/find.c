@@ -58,19 +58,15 @@ static int add_new(const struct pmr_finding *f, const struct pmr_ranges *asked,
 	return ret;
 }
 
-/* A file whose extents were on the move may have slipped through the pass that read them. */
-static int add_unknown(const struct pmr_finding *f, struct pmr_ranges *open)
+static bool is_unknown(const struct pmr_owner_claim *claim)
 {
-	const struct pmr_claims *claims = &f->view->claims;
-	int ret = 0;
+	return claim->owner == PMR_OWNER_UNKNOWN;
+}
 
-	if (f->view->filesystem->way != PMR_WAY_INODE_TABLE)
-		return 0;
-	for (size_t i = 0; i < claims->n && !ret; i++)
-		if (claims->v[i].owner == PMR_OWNER_UNKNOWN)
-			ret = pmr_ranges_add(open, claims->v[i].range.offset,
-					     claims->v[i].range.length);
-	return ret;
+/* Where every file is asked, it is also because inodes of some may make no sense: then what any says of itself is in doubt. */
+static bool is_in_doubt(const struct pmr_owner_claim *claim)
+{
+	return is_unknown(claim) || claim->inode;
 }
 
 /* @asked: what needs no asking; gains what was asked */
@@ -89,27 +85,14 @@ static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
 		open.n = 0;
 		for (size_t i = 0; i < moved.n && !ret; i++)
 			ret = pmr_ranges_add(&open, moved.v[i].offset, moved.v[i].length);
-		if (!ret && !round)
-			ret = add_unknown(f, &open);
+		/* a file whose extents were on the move may have slipped through the pass that read them */
+		if (!ret && !round && f->view->filesystem->way == PMR_WAY_INODE_TABLE)
+			ret = pmr_claims_ranges(&f->view->claims, is_unknown, &open);
 		if (!ret)
 			ret = add_new(f, asked, &open);
 	}
 	pmr_ranges_release(&open);
 	pmr_ranges_release(&moved);
-	return ret;
-}
-
-/* Where every file is asked, it is also because inodes of some may make no sense: then what any says of itself is in doubt. */
-static int find_unknown(const struct pmr_finding *f, struct pmr_ranges *unknown)
-{
-	const struct pmr_claims *claims = &f->view->claims;
-	int ret = 0;
-
-	for (size_t i = 0; i < claims->n && !ret; i++)
-		if (claims->v[i].owner == PMR_OWNER_UNKNOWN || claims->v[i].inode)
-			ret = pmr_ranges_add(unknown, claims->v[i].range.offset,
-					     claims->v[i].range.length);
-	pmr_ranges_normalize(unknown);
 	return ret;
 }
 
@@ -124,7 +107,7 @@ static int run_auto(struct pmr_finding *f)
 		return pmr_find_in_files(f, &f->view->wide);
 	ret = ask_filesystem(f, &asked);
 	if (!ret && f->view->filesystem->way == PMR_WAY_WALK)
-		ret = find_unknown(f, &unknown);
+		ret = pmr_claims_ranges(&f->view->claims, is_in_doubt, &unknown);
 	if (!ret && unknown.n)
 		ret = pmr_find_in_files(f, &unknown);
 	if (!ret && unknown.n && f->is_whole)
@@ -146,10 +129,8 @@ static int run_walk(struct pmr_finding *f)
 	if (!ret && f->is_whole) {
 		ret = pmr_ranges_copy(&met, &f->view->met);
 		/* directories that it met */
-		for (size_t i = 0; i < f->view->claims.n && !ret; i++)
-			ret = pmr_ranges_add(&met, f->view->claims.v[i].range.offset,
-					     f->view->claims.v[i].range.length);
-		pmr_ranges_normalize(&met);
+		if (!ret)
+			ret = pmr_claims_ranges(&f->view->claims, NULL, &met);
 		if (!ret)
 			ret = ask_filesystem(f, &met);
 	}
