@@ -430,6 +430,12 @@ bool pmr_media_is_error(int error);
 /** pmr_media_block() - the device's logical block size in bytes */
 unsigned int pmr_media_block(const struct pmr_media *media);
 
+/** pmr_media_size() - the device's bytes when it was opened */
+uint64_t pmr_media_size(const struct pmr_media *media);
+
+/** pmr_media_has_shrunk() - whether the device has fewer bytes than when it was opened, or none any more */
+bool pmr_media_has_shrunk(const struct pmr_media *media);
+
 /** enum pmr_page_state - what pmr_media_page_state() finds */
 enum pmr_page_state {
 	PMR_PAGE_OK, /* unlisted sectors read */

@@ -101,6 +101,18 @@ unsigned int pmr_media_block(const struct pmr_media *media)
 	return media->block;
 }
 
+uint64_t pmr_media_size(const struct pmr_media *media)
+{
+	return media->size;
+}
+
+bool pmr_media_has_shrunk(const struct pmr_media *media)
+{
+	uint64_t size;
+
+	return ioctl(media->fd, BLKGETSIZE64, &size) < 0 || size < media->size;
+}
+
 int pmr_media_read_block(struct pmr_media *media, uint64_t offset, void *buffer, size_t length)
 {
 	size_t got = 0;
