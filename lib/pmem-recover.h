@@ -589,6 +589,8 @@ struct pmr_loss {
  * @complete: false when a part could not be known (an extent without a trustworthy address, an error)
  * @error: negative errno that made it incomplete, or 0
  * @hidden: another mount hides it: @path is where it lies in its filesystem, and leads nobody to it
+ * @whole_device: it is no file but a device-dax, all of it: @path is its node, offsets are the device's, and @filesystem one
+ *                of no type
  */
 struct pmr_file {
 	char *path;
@@ -605,6 +607,7 @@ struct pmr_file {
 	bool complete;
 	int error;
 	bool hidden;
+	bool whole_device;
 };
 
 /** enum pmr_owner - what a bad range of a device belongs to */
@@ -616,6 +619,7 @@ enum pmr_owner {
 	PMR_OWNER_METADATA,
 	PMR_OWNER_LOG,
 	PMR_OWNER_NAMESPACE, /* info block, page map, partition table */
+	PMR_OWNER_DEVICE, /* data of a device-dax: of the program that uses it */
 	PMR_OWNER_UNKNOWN,
 };
 /** pmr_owner_name() - the report's word; NULL for PMR_OWNER_NOT_ASKED */
@@ -678,14 +682,15 @@ struct pmr_scan {
 /**
  * pmr_scan_new() - find what poison took from the targets
  * @topology: made with PMR_TOPOLOGY_FILESYSTEMS
- * @targets: files, directories, mountpoints, block devices or namespace names
+ * @targets: files, directories, mountpoints, block devices, device-dax or namespace names
  * @n_targets: 0 for every mounted filesystem on PMEM
  * @badblocks: a --badblocks file for the one device all targets lie on, or NULL
  * @badblocks_path: its name for messages and the report
  * @scan: result; release with pmr_scan_free()
  *
  * A target that does not exist, is not on PMEM or lies on a stack that is not understood is said through the
- * context and leaves the scan incomplete; the other targets are still scanned. Directories are walked within one
+ * context and leaves the scan incomplete; the other targets are still scanned. A device-dax with badblocks is one of the
+ * files, as a whole. Directories are walked within one
  * filesystem, and only when their device has badblocks. Listed sectors are never read; unlisted sectors of the
  * same page are, to recognise pages that were offlined.
  *
@@ -775,7 +780,8 @@ enum pmr_base {
  * @region_offset: offset in the region, or PMR_NO_ADDRESS
  * @address: physical address, or PMR_NO_ADDRESS
  * @filesystem: what lies there, or NULL
- * @owner: PMR_OWNER_FILE: see @file; PMR_OWNER_NAMESPACE: info block, page map or partition table;
+ * @owner: PMR_OWNER_FILE: see @file; PMR_OWNER_NAMESPACE: info block, page map or partition table; PMR_OWNER_DEVICE: data of
+ *         a device-dax;
  *         PMR_OWNER_NOT_ASKED: outside every namespace or filesystem
  * @part: of PMR_OWNER_METADATA, what of @inode
  * @inode: of the file, 0 where it is not known; known without @file for a file that no walk can meet

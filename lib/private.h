@@ -147,6 +147,16 @@ int pmr_grow(void *array, size_t n, size_t *alloc, size_t size);
 
 /** pmr_region_badblocks() is read by device.c alone; the rest of the library sees struct pmr_device. */
 
+/** pmr_device_is_dax() - whether a device is a device-dax: its bytes are mapped, and no read or write of it gives them */
+bool pmr_device_is_dax(const struct pmr_device *device);
+
+/**
+ * pmr_dax_check() - whether a device-dax is still what the topology says
+ *
+ * Return: 0; -ENODEV: it is gone; -ESTALE: its namespace, size, number or place is another; -ENOMEM.
+ */
+int pmr_dax_check(const struct pmr_device *device);
+
 /** pmr_topology_device() - the device of a whole block device's number, added as PMR_MODE_NONE when new */
 int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			struct pmr_device **device);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statfs.h>
-#include <sys/sysmacros.h>
 
 #include <daxctl/libdaxctl.h>
 #include <linux/magic.h>
@@ -286,16 +285,29 @@ static int use_dax_device(struct pmr_device *device, struct ndctl_dax *dax)
 {
 	struct daxctl_region *region = ndctl_dax_get_daxctl_region(dax);
 	struct daxctl_dev *dev = region ? daxctl_dev_get_first(region) : NULL;
+	int err;
 
 	/* One device spans a namespace; only volatile memory can be cut into several. */
 	if (!dev)
 		return 0;
-	device->enabled = true;
-	device->size = daxctl_dev_get_size(dev);
-	device->own->character = makedev(daxctl_dev_get_major(dev), daxctl_dev_get_minor(dev));
 	device->name = strdup(daxctl_dev_get_devname(dev));
 	device->path = pmr_block_path(daxctl_dev_get_devname(dev));
-	return device->name && device->path ? 0 : -ENOMEM;
+	if (!device->name || !device->path)
+		return -ENOMEM;
+	err = pmr_dax_find(device);
+	if (err) {
+		/* It went away since libdaxctl looked: as good as disabled. */
+		free(device->name);
+		free(device->path);
+		device->name = device->path = NULL;
+		return err == -ENOMEM ? err : 0;
+	}
+	/* kernels before 5.10 have it of the region alone */
+	if (!device->own->dax.align)
+		device->own->dax.align = daxctl_region_get_align(region);
+	device->enabled = true;
+	device->size = device->own->dax.size;
+	return 0;
 }
 
 static int use_device(struct pmr_device *device, const struct claim *claim)
@@ -328,12 +340,20 @@ static void layout_device(struct finder *finder, struct ndctl_region *ndregion,
 	};
 
 	if (device->enabled) {
+		const struct pmr_devdax *dax = &device->own->dax;
+		size_t i;
+
 		layout.is_mapped = claim->btt;
 		layout.has_info = claim->pfn || claim->dax;
 		if (claim->pfn)
 			layout.data_resource = ndctl_pfn_get_resource(claim->pfn);
-		else if (claim->dax)
+		else if (claim->dax && !dax->has_ranges)
 			layout.data_resource = ndctl_dax_get_resource(claim->dax);
+		/* what can be mapped, whatever the namespace says of itself; PMR_NO_ADDRESS where there is none */
+		for (i = 0; i < dax->n; i++) {
+			if (dax->ranges[i].address < layout.data_resource)
+				layout.data_resource = dax->ranges[i].address;
+		}
 	}
 	pmr_layout_device(&layout, device, &device->own->ns_offset);
 

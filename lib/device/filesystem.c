@@ -276,6 +276,33 @@ int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
 	return err ? err : add(ctx, topology, block, device, true, filesystem);
 }
 
+int pmr_filesystem_whole(struct pmr_topology *topology, struct pmr_device *device,
+			 struct pmr_filesystem **filesystem)
+{
+	struct pmr_filesystem *fs;
+	size_t i;
+	int err;
+
+	for (i = 0; i < topology->n_filesystems; i++) {
+		if (topology->filesystems[i]->device == device) {
+			*filesystem = topology->filesystems[i];
+			return 0;
+		}
+	}
+	fs = calloc(1, sizeof(*fs));
+	if (!fs)
+		return -ENOMEM;
+	fs->device = device;
+	fs->size = device->size;
+	fs->source = strdup(device->path);
+	err = fs->source ? append(topology, fs) : -ENOMEM;
+	if (err)
+		pmr_filesystem_free(fs);
+	else
+		*filesystem = fs;
+	return err;
+}
+
 /* ---- what is on every device */
 
 struct finder {

@@ -2,6 +2,7 @@
 /* Where a namespace's bytes lie in its region, and what of the region's list that is. Pure. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "private.h"
@@ -40,6 +41,9 @@ void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *devic
 		device->data_offset = distance(layout->ns_resource, layout->data_resource);
 		device->region_offset = pmr_layout_add(*ns_offset, device->data_offset);
 		device->resource = layout->data_resource;
+		/* the first of several places says nothing of the others */
+		if (pmr_dax_is_scattered(device))
+			device->region_offset = device->resource = PMR_NO_ADDRESS;
 	} else {
 		device->data_offset = 0;
 		device->region_offset = *ns_offset;
@@ -75,7 +79,115 @@ out:
 	return 0;
 }
 
-/* From the region's list, with its source. */
+/* ---- device-dax */
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct pmr_dax_range *x = a, *y = b;
+
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+bool pmr_dax_settle(struct pmr_devdax *dax)
+{
+	uint64_t end = 0;
+	size_t i;
+
+	if (!dax->n)
+		return true;
+	qsort(dax->ranges, dax->n, sizeof(*dax->ranges), compare_ranges);
+	for (i = 0; i < dax->n; i++) {
+		if (dax->ranges[i].offset != end || !dax->ranges[i].length ||
+		    __builtin_add_overflow(end, dax->ranges[i].length, &end))
+			return false;
+	}
+	return end == dax->size;
+}
+
+const struct pmr_dax_range *pmr_dax_lies(const struct pmr_devdax *dax, uint64_t offset)
+{
+	size_t i;
+
+	for (i = 0; i < dax->n; i++) {
+		if (offset >= dax->ranges[i].offset &&
+		    offset - dax->ranges[i].offset < dax->ranges[i].length)
+			return &dax->ranges[i];
+	}
+	return NULL;
+}
+
+const struct pmr_dax_range *pmr_dax_at(const struct pmr_devdax *dax, uint64_t address,
+				       uint64_t *until)
+{
+	size_t i;
+
+	for (i = 0; i < dax->n; i++) {
+		const struct pmr_dax_range *range = &dax->ranges[i];
+
+		if (address >= range->address && address - range->address < range->length)
+			return range;
+		if (range->address > address && range->address < *until)
+			*until = range->address;
+	}
+	return NULL;
+}
+
+/* Return: 0; -ERANGE: it is not known where in the region the range lies; -ENOMEM. */
+static int add_range(const struct pmr_badblocks *region, uint64_t resource,
+		     const struct pmr_dax_range *range, struct pmr_ranges *ranges)
+{
+	uint64_t offset = distance(resource, range->address);
+	size_t first = ranges->n, i;
+	int err;
+
+	if (offset == PMR_NO_ADDRESS)
+		return -ERANGE;
+	err = pmr_ranges_clip(ranges, &region->ranges, offset, range->length);
+	for (i = first; i < ranges->n && !err; i++)
+		ranges->v[i].offset += range->offset - offset;
+	return err;
+}
+
+int pmr_layout_scattered(const struct pmr_badblocks *region, uint64_t resource,
+			 const struct pmr_devdax *dax, struct pmr_badblocks *list)
+{
+	struct pmr_badblocks made = { .trust = region->trust, .reason = region->reason };
+	int err = 0;
+	size_t i;
+
+	for (i = 0; region->trust != PMR_LIST_UNKNOWN && i < dax->n && !err; i++)
+		err = add_range(region, resource, &dax->ranges[i], &made.ranges);
+	if (err == -ERANGE && region->ranges.n && region->trust == PMR_LIST_COMPLETE) {
+		made.trust = PMR_LIST_INCOMPLETE;
+		made.reason = "region-only";
+	}
+	if (err == -ENOMEM) {
+		pmr_ranges_release(&made.ranges);
+		return err;
+	}
+	pmr_ranges_normalize(&made.ranges);
+	*list = made;
+	return 0;
+}
+
+/* ---- lists */
+
+/* What was made of a region's list takes the place of the one before, with the region's source. */
+static int take_list(const struct pmr_region *region, struct pmr_badblocks *made,
+		     struct pmr_badblocks *list)
+{
+	if (region->badblocks.source) {
+		made->source = strdup(region->badblocks.source);
+		if (!made->source) {
+			pmr_badblocks_release(made);
+			return -ENOMEM;
+		}
+	}
+	pmr_badblocks_release(list);
+	*list = *made;
+	return 0;
+}
+
 static int layout_list(const struct pmr_region *region, uint64_t offset, uint64_t length,
 		       struct pmr_badblocks *list)
 {
@@ -83,18 +195,17 @@ static int layout_list(const struct pmr_region *region, uint64_t offset, uint64_
 	int err;
 
 	err = pmr_layout_badblocks(&region->badblocks, offset, length, &made);
-	if (err)
-		return err;
-	if (region->badblocks.source) {
-		made.source = strdup(region->badblocks.source);
-		if (!made.source) {
-			pmr_badblocks_release(&made);
-			return -ENOMEM;
-		}
-	}
-	pmr_badblocks_release(list);
-	*list = made;
-	return 0;
+	return err ? err : take_list(region, &made, list);
+}
+
+static int layout_scattered(struct pmr_device *device)
+{
+	const struct pmr_region *region = device->region;
+	struct pmr_badblocks made = { 0 };
+	int err;
+
+	err = pmr_layout_scattered(&region->badblocks, region->resource, &device->own->dax, &made);
+	return err ? err : take_list(region, &made, &device->badblocks);
 }
 
 /* Poison ahead of the device's first byte; all of it where a BTT hides which block it hit. */
@@ -137,6 +248,8 @@ int pmr_layout_lists(struct pmr_device *device)
 		return err;
 	if (device->enabled && device->mode == PMR_MODE_SECTOR)
 		return layout_sector(device);
+	if (pmr_dax_is_scattered(device))
+		return layout_scattered(device);
 	return layout_list(device->region, device->region_offset,
 			   device->enabled ? device->size : device->ns_size, &device->badblocks);
 }

@@ -81,8 +81,10 @@ void pmr_device_free(struct pmr_device *device)
 	free(device->ns_uuid);
 	pmr_badblocks_release(&device->badblocks);
 	pmr_badblocks_release(&device->metadata_badblocks);
-	if (device->own)
+	if (device->own) {
 		free(device->own->attribute);
+		pmr_dax_release(&device->own->dax);
+	}
 	free(device->own);
 	free(device);
 }
@@ -146,8 +148,8 @@ static bool is_node_of(const struct pmr_device *device, const struct stat *st)
 {
 	if (S_ISBLK(st->st_mode))
 		return device->devno && device->devno == st->st_rdev;
-	return S_ISCHR(st->st_mode) && device->own && device->own->character &&
-	       device->own->character == st->st_rdev;
+	return S_ISCHR(st->st_mode) && pmr_device_is_dax(device) &&
+	       device->own->dax.devno == st->st_rdev;
 }
 
 struct pmr_device *pmr_topology_find(const struct pmr_topology *topology, const char *name)
@@ -170,6 +172,11 @@ struct pmr_device *pmr_topology_find(const struct pmr_topology *topology, const 
 			return topology->devices[i];
 	}
 	return NULL;
+}
+
+bool pmr_device_is_dax(const struct pmr_device *device)
+{
+	return device->own && device->own->dax.devno;
 }
 
 static struct pmr_device *find_devno(const struct pmr_topology *topology, dev_t devno)

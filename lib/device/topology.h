@@ -35,11 +35,43 @@ struct pmr_topology_private {
 };
 
 /**
+ * struct pmr_dax_range - bytes of a device-dax instance that lie together in physical memory
+ * @offset: device offset
+ * @length: bytes
+ * @address: physical address
+ */
+struct pmr_dax_range {
+	uint64_t offset;
+	uint64_t length;
+	uint64_t address;
+};
+
+/**
+ * struct pmr_devdax - what sysfs tells of a device-dax instance
+ * @devno: of its character device
+ * @size: bytes
+ * @align: what is mapped of it begins and ends at multiples of this; 0 where that is not told
+ * @ranges: where its bytes lie, sorted, covering all of them; none where that could not be read
+ * @n: how many
+ * @has_ranges: the kernel tells them (5.10), to root
+ * @uuid: of its namespace, or NULL
+ */
+struct pmr_devdax {
+	dev_t devno;
+	uint64_t size;
+	uint64_t align;
+	struct pmr_dax_range *ranges;
+	size_t n;
+	bool has_ranges;
+	char *uuid;
+};
+
+/**
  * struct pmr_device_private - what a device of a namespace keeps to itself; other devices have none
  * @ndns: its namespace
  * @attribute: path of its own badblocks attribute; NULL where the region's list is all there is
  * @ns_offset: region offset of the namespace's first byte, or PMR_NO_ADDRESS
- * @character: number of its device-dax, or 0
+ * @dax: of a device-dax; its @devno is 0 for others
  * @error: negative errno of reading the list, or 0
  * @doubt: why the list was once incomplete, or NULL; static storage
  */
@@ -47,7 +79,7 @@ struct pmr_device_private {
 	struct ndctl_namespace *ndns;
 	char *attribute;
 	uint64_t ns_offset;
-	dev_t character;
+	struct pmr_devdax dax;
 	int error;
 	const char *doubt;
 };
@@ -97,6 +129,21 @@ int pmr_devices_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
 /** pmr_devices_forget() - release what device.c holds; after the devices */
 void pmr_devices_forget(struct pmr_topology *topology);
 
+/* ---- dax.c */
+
+/**
+ * pmr_dax_read() - what sysfs tells of a device-dax instance now
+ * @directory: "/sys/bus/dax/devices/dax0.0"
+ * @dax: result; release with pmr_dax_release()
+ *
+ * Return: 0; -ENOENT and the like: there is none; -ENOMEM.
+ */
+int pmr_dax_read(const char *directory, struct pmr_devdax *dax);
+/** pmr_dax_release() - takes a zeroed one too */
+void pmr_dax_release(struct pmr_devdax *dax);
+/** pmr_dax_find() - fill @own->dax of a device that has its name. Return: as pmr_dax_read(). */
+int pmr_dax_find(struct pmr_device *device);
+
 /* ---- layout.c: pure */
 
 /**
@@ -122,6 +169,25 @@ struct pmr_layout {
 /** pmr_layout_add() - a sum of addresses or offsets: PMR_NO_ADDRESS where either is, or where they do not fit */
 uint64_t pmr_layout_add(uint64_t a, uint64_t b);
 
+/** pmr_dax_settle() - sort the ranges. Return: whether they cover the device, each byte once; also where there are none. */
+bool pmr_dax_settle(struct pmr_devdax *dax);
+
+/** pmr_dax_lies() - the range of a device that has a byte of it, or NULL */
+const struct pmr_dax_range *pmr_dax_lies(const struct pmr_devdax *dax, uint64_t offset);
+
+/**
+ * pmr_dax_at() - the range of a device that has a physical address, or NULL
+ * @until: where there is none, lowered to where the next one begins
+ */
+const struct pmr_dax_range *pmr_dax_at(const struct pmr_devdax *dax, uint64_t address,
+				       uint64_t *until);
+
+/** pmr_dax_is_scattered() - whether a device lies in more than one place, so that no one offset leads to its region */
+static inline bool pmr_dax_is_scattered(const struct pmr_device *device)
+{
+	return device->own && device->own->dax.n > 1;
+}
+
 /** pmr_layout_device() - fill region_offset, data_offset and resource of @device; what cannot be known stays unknown */
 void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *device,
 		       uint64_t *ns_offset);
@@ -137,6 +203,16 @@ void pmr_layout_device(const struct pmr_layout *layout, struct pmr_device *devic
  */
 int pmr_layout_badblocks(const struct pmr_badblocks *region, uint64_t offset, uint64_t length,
 			 struct pmr_badblocks *list);
+
+/**
+ * pmr_layout_scattered() - the part of a region's list that lies under ranges of a device, moved to their offsets there
+ * @region: the region's list, normal
+ * @resource: physical address of the region, or PMR_NO_ADDRESS
+ *
+ * Return: as pmr_layout_badblocks().
+ */
+int pmr_layout_scattered(const struct pmr_badblocks *region, uint64_t resource,
+			 const struct pmr_devdax *dax, struct pmr_badblocks *list);
 
 /**
  * pmr_layout_lists() - fill a device's lists from its region's
@@ -228,6 +304,15 @@ int pmr_filesystems_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
 int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
 		       const struct pmr_block *block, struct pmr_device *device,
 		       struct pmr_filesystem **filesystem);
+
+/**
+ * pmr_filesystem_whole() - what stands for all of a device-dax, which holds no filesystem: one of no type, not mounted
+ * @filesystem: result; belongs to the topology. It has no number: no file lies on it
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_filesystem_whole(struct pmr_topology *topology, struct pmr_device *device,
+			 struct pmr_filesystem **filesystem);
 
 /** pmr_filesystem_free() - takes NULL */
 void pmr_filesystem_free(struct pmr_filesystem *filesystem);

@@ -73,6 +73,14 @@ int pmr_places_add(struct pmr_places *places, const struct pmr_place *place)
 	return ret;
 }
 
+static uint64_t region_offset(const struct pmr_device *device, uint64_t address)
+{
+	uint64_t resource = device->region->resource;
+
+	return resource == PMR_NO_ADDRESS || address < resource ? PMR_NO_ADDRESS
+								: address - resource;
+}
+
 int pmr_places_of_device(struct pmr_device *device, uint64_t offset, uint64_t length,
 			 struct pmr_places *places)
 {
@@ -87,7 +95,22 @@ int pmr_places_of_device(struct pmr_device *device, uint64_t offset, uint64_t le
 		.file_offset = PMR_NO_ADDRESS,
 	};
 
-	return pmr_places_add(places, &place);
+	uint64_t end = offset + length;
+	int ret = 0;
+
+	if (!pmr_dax_is_scattered(device))
+		return pmr_places_add(places, &place);
+	for (; offset < end && !ret; offset += place.length) {
+		const struct pmr_dax_range *range = pmr_dax_lies(&device->own->dax, offset);
+		uint64_t skip = offset - range->offset;
+
+		place.offset = offset;
+		place.length = min64(end - offset, range->length - skip);
+		place.address = range->address + skip;
+		place.region_offset = region_offset(device, place.address);
+		ret = pmr_places_add(places, &place);
+	}
+	return ret;
 }
 
 /* The namespace of a region that has a place of it; if none has, @until is cut where the next one begins. */
@@ -122,6 +145,22 @@ static struct pmr_device *find_namespace(const struct pmr_topology *topology,
 	return found;
 }
 
+/* The same of one whose device lies in more than one place: between them is nobody's. */
+static void place_in_ranges(struct pmr_place *place)
+{
+	uint64_t until = place->address + place->length;
+	const struct pmr_dax_range *range =
+		pmr_dax_at(&place->device->own->dax, place->address, &until);
+
+	place->owner = range ? PMR_OWNER_UNKNOWN : PMR_OWNER_NAMESPACE;
+	if (range) {
+		place->base = PMR_BASE_DEVICE;
+		place->offset = range->offset + (place->address - range->address);
+		until = min64(until, range->address + range->length);
+	}
+	place->length = until - place->address;
+}
+
 /* @place: of a namespace, and behind nothing but it; cut to what one part of the namespace has. */
 static void place_in_namespace(struct pmr_place *place)
 {
@@ -132,6 +171,10 @@ static void place_in_namespace(struct pmr_place *place)
 	/* Which of its blocks lies there only its own map tells: this one's is not known, or it has none yet. */
 	if (!device->enabled || device->mode == PMR_MODE_SECTOR || data == PMR_NO_ADDRESS) {
 		place->owner = PMR_OWNER_UNKNOWN;
+		return;
+	}
+	if (pmr_dax_is_scattered(device)) {
+		place_in_ranges(place);
 		return;
 	}
 	place->owner = PMR_OWNER_NAMESPACE;

@@ -279,7 +279,8 @@ static int add_outside(struct pmr_locator *l, struct pmr_place *place)
 		if (filesystem->device == device && filesystem->start)
 			place->owner = PMR_OWNER_NAMESPACE;
 	}
-	if (place->owner == PMR_OWNER_NOT_ASKED && device->mode == PMR_MODE_DEVDAX) {
+	if (pmr_device_is_dax(device)) {
+		place->owner = PMR_OWNER_DEVICE;
 		pmr_say(l->ctx, PMR_WARNING, "no-filesystem", object,
 			"is device-dax: only the program that uses it can tell whose these bytes are");
 	} else if (place->owner == PMR_OWNER_NOT_ASKED) {

@@ -360,12 +360,26 @@ static int prepare_wanted(struct prepare *p, struct pmr_claim *claim, struct pmr
 	return ret ? ret : prepare_claimed(p, claim, &policy, plan, &plan->refused);
 }
 
+/* Not supported is not the same as not safe: what is not known to be whole stays so. */
+static int refuse_whole(struct prepare *p, struct pmr_file_plan *plan)
+{
+	pmr_say(p->ctx, PMR_ERROR, "device-dax", plan->file->path,
+		"is device-dax, which is not repaired: copy what can be read with 'pmem-recover salvage', clear its poison with "
+		"'ndctl clear-errors' while nobody uses it, and have its program write it anew");
+	plan->refused = "device-dax";
+	pmr_plan_skip(plan->file, plan->refused);
+	p->plan->scan->complete = false;
+	return 0;
+}
+
 static int prepare_file(struct prepare *p, struct pmr_file_plan *plan)
 {
 	struct pmr_claim claim = { .fd = -1 };
 	struct pmr_file *file = plan->file;
 	int ret;
 
+	if (file->whole_device)
+		return refuse_whole(p, plan);
 	ret = pmr_plan_split_tail(file);
 	if (ret)
 		return ret;

@@ -328,7 +328,8 @@ static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 	if (!ret)
 		ret = collect(&o, &data, &unused);
 	if (!ret)
-		ret = give(&o, &rest, &data, PMR_OWNER_FILE);
+		ret = give(&o, &rest, &data,
+			   pmr_device_is_dax(device) ? PMR_OWNER_DEVICE : PMR_OWNER_FILE);
 	if (!ret)
 		ret = give(&o, &rest, &unused, PMR_OWNER_UNWRITTEN);
 	for (i = 0; i < rest.n && !ret; i++)

@@ -313,7 +313,8 @@ const char *pmr_owner_name(enum pmr_owner owner)
 		[PMR_OWNER_NOT_ASKED] = NULL,	     [PMR_OWNER_FILE] = "file",
 		[PMR_OWNER_UNWRITTEN] = "unwritten", [PMR_OWNER_FREE] = "free",
 		[PMR_OWNER_METADATA] = "metadata",   [PMR_OWNER_LOG] = "log",
-		[PMR_OWNER_NAMESPACE] = "namespace", [PMR_OWNER_UNKNOWN] = "unknown",
+		[PMR_OWNER_NAMESPACE] = "namespace", [PMR_OWNER_DEVICE] = "device",
+		[PMR_OWNER_UNKNOWN] = "unknown",
 	};
 
 	return (size_t)owner < sizeof(names) / sizeof(names[0]) ? names[owner] : "unknown";

@@ -10,6 +10,7 @@
  *   owned.c      the device's list minus what files claimed -> who owns the rest
  *   advise.c     what to do about what no file owns
  *   find.c       what has the bad bytes of a whole filesystem or tree, see find.h
+ *   whole.c      a device-dax, which has no filesystem
  *   scan.c       the order of all this, and the result
  */
 #ifndef PMR_SCAN_H
@@ -327,6 +328,11 @@ int pmr_targets_find(struct pmr_scanner *scanner, const char *const *names, size
 
 /** pmr_targets_run() - look at all of them, one after the other. Return: 0, -ENOMEM. */
 int pmr_targets_run(struct pmr_scanner *scanner);
+
+/* ---- whole.c */
+
+/** pmr_scan_whole() - add a device-dax as a whole to the files, where it has badblocks. Return: 0, -ENOMEM. */
+int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device);
 
 /* ---- owned.c */
 

@@ -362,6 +362,8 @@ static int run_device(struct pmr_scanner *scanner, const struct pmr_target *targ
 	size_t i;
 	int ret;
 
+	if (pmr_device_is_dax(device))
+		return pmr_scan_whole(scanner, device);
 	for (i = 0; i < topology->n_filesystems; i++) {
 		struct pmr_filesystem *filesystem = topology->filesystems[i];
 

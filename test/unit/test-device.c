@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -331,6 +333,215 @@ static void test_device_lists(void **state)
 	}
 }
 
+/* ---- device-dax */
+
+#define MAX_PARTS 3
+
+static void test_scattered(void **state)
+{
+	static const struct {
+		uint64_t size;
+		struct pmr_dax_range ranges[MAX_PARTS];
+		bool fits;
+		uint64_t resource;
+		enum pmr_trust trust;
+		const char *reason;
+		bool is_poisoned;
+		struct list_row out;
+	} rows[] = {
+		/* The first half of the device lies behind the second. Addresses are 1000 more than offsets in the region. */
+		{ 200,
+		  { { 0, 100, 1250 }, { 100, 100, 1050 } },
+		  true,
+		  1000,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  { COMPLETE, NULL, { { 50, 20 }, { 150, 10 } } } },
+		/* in the order of sysfs, which is none; poison across two parts that do not touch in the region is one */
+		{ 40,
+		  { { 15, 25, 1100 }, { 0, 15, 1305 } },
+		  true,
+		  1000,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  { COMPLETE, NULL, { { 0, 25 } } } },
+		/* beside it all; a list that is not whole */
+		{ 60,
+		  { { 0, 30, 1000 }, { 30, 30, 1200 } },
+		  true,
+		  1000,
+		  INCOMPLETE,
+		  "page-full",
+		  true,
+		  { INCOMPLETE, "page-full", { { 0 } } } },
+		{ 60,
+		  { { 0, 30, 1000 }, { 30, 30, 1200 } },
+		  true,
+		  1000,
+		  UNKNOWN,
+		  "cannot-open",
+		  false,
+		  { UNKNOWN, "cannot-open", { { 0 } } } },
+		/* where the region begins is not known, or behind it: only a clean one spares the device */
+		{ 60,
+		  { { 0, 30, 1100 }, { 30, 30, 1200 } },
+		  true,
+		  NO,
+		  COMPLETE,
+		  NULL,
+		  true,
+		  { INCOMPLETE, "region-only", { { 0 } } } },
+		{ 60,
+		  { { 0, 30, 1100 }, { 30, 30, 1200 } },
+		  true,
+		  5000,
+		  COMPLETE,
+		  NULL,
+		  false,
+		  { COMPLETE, NULL, { { 0 } } } },
+		/* gaps, overlaps, too little and too much are no device */
+		{ 60, { { 0, 30, 1100 }, { 40, 20, 1200 } }, .fits = false },
+		{ 60, { { 0, 30, 1100 }, { 20, 40, 1200 } }, .fits = false },
+		{ 70, { { 0, 30, 1100 }, { 30, 30, 1200 } }, .fits = false },
+		{ 50, { { 0, 30, 1100 }, { 30, 30, 1200 } }, .fits = false },
+		{ 60, { { 10, 30, 1100 }, { 40, 20, 1200 } }, .fits = false },
+		{ 60, { { 0, 60, 1100 }, { 60, UINT64_MAX, 1200 } }, .fits = false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		struct pmr_badblocks list, region = {
+			.trust = rows[i].trust,
+			.reason = rows[i].reason,
+			.ranges = { poison, rows[i].is_poisoned ? N(poison) : 0, N(poison) },
+		};
+		struct pmr_dax_range ranges[MAX_PARTS];
+		struct pmr_devdax dax = { .size = rows[i].size, .ranges = ranges };
+
+		memcpy(ranges, rows[i].ranges, sizeof(ranges));
+		while (dax.n < MAX_PARTS && ranges[dax.n].length)
+			dax.n++;
+		assert_int_equal(pmr_dax_settle(&dax), rows[i].fits);
+		if (!rows[i].fits)
+			continue;
+		assert_int_equal(pmr_layout_scattered(&region, rows[i].resource, &dax, &list), 0);
+		check_list(&list, &rows[i].out);
+		pmr_badblocks_release(&list);
+	}
+}
+
+/* Of the device [0, 100) at 1250 and [100, 200) at 1050. */
+static void test_dax_ranges(void **state)
+{
+	static const struct {
+		uint64_t address, until, offset, next;
+	} rows[] = {
+		{ 1000, 2000, NO, 1050 }, { 1049, 1050, NO, 1050 }, { 1050, 2000, 100, 0 },
+		{ 1149, 2000, 199, 0 },	  { 1150, 2000, NO, 1250 }, { 1150, 1200, NO, 1200 },
+		{ 1250, 2000, 0, 0 },	  { 1349, 2000, 99, 0 },    { 1350, 2000, NO, 2000 },
+	};
+	struct pmr_dax_range ranges[] = { { 0, 100, 1250 }, { 100, 100, 1050 } };
+	const struct pmr_devdax dax = { .size = 200, .ranges = ranges, .n = 2 };
+	const struct pmr_dax_range *range;
+	uint64_t until;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++) {
+		until = rows[i].until;
+		range = pmr_dax_at(&dax, rows[i].address, &until);
+		assert_int_equal(!range, rows[i].offset == NO);
+		if (range)
+			assert_int_equal(range->offset + (rows[i].address - range->address),
+					 rows[i].offset);
+		else
+			assert_int_equal(until, rows[i].next);
+	}
+	assert_ptr_equal(pmr_dax_lies(&dax, 0), &ranges[0]);
+	assert_ptr_equal(pmr_dax_lies(&dax, 99), &ranges[0]);
+	assert_ptr_equal(pmr_dax_lies(&dax, 100), &ranges[1]);
+	assert_null(pmr_dax_lies(&dax, 200));
+}
+
+static void write_attribute(const char *directory, const char *name, const char *text)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* As sysfs has it: directories of mappings among others, numbers in two ways, offsets in pages. */
+static void test_dax_read(void **state)
+{
+	static const char *const made[] = { "dax", "dax/mapping0", "dax/mapping1", "dax/mappings",
+					    "dax/power" };
+	char top[] = "/tmp/pmr-dax-XXXXXX", path[256], page[32], command[64];
+	const uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE);
+	struct pmr_devdax dax;
+	size_t i;
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	for (i = 0; i < N(made); i++) {
+		snprintf(path, sizeof(path), "%s/%s", top, made[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	snprintf(path, sizeof(path), "%s/dax", top);
+	assert_int_equal(pmr_dax_read(path, &dax), -ENOENT);
+	snprintf(page, sizeof(page), "%llu\n", 3ull * size);
+	write_attribute(path, "size", page);
+	write_attribute(path, "dev", "252:7\n");
+	assert_int_equal(pmr_dax_read(path, &dax), 0);
+	assert_int_equal(dax.n, 0);
+	assert_true(dax.has_ranges);
+	assert_int_equal(dax.size, 3 * size);
+	assert_int_equal(dax.devno, makedev(252, 7));
+	assert_int_equal(dax.align, 0);
+	assert_null(dax.uuid);
+	pmr_dax_release(&dax);
+
+	write_attribute(path, "align", "2097152\n");
+	write_attribute(top, "uuid", "a262a16f-af0d-4b35-88eb-45ee4624c350\n");
+	write_attribute(path, "mapping0/start", "0x100000\n");
+	snprintf(page, sizeof(page), "0x%llx\n", 0x100000 + 2ull * size - 1);
+	write_attribute(path, "mapping0/end", page);
+	write_attribute(path, "mapping0/page_offset", "0x1\n");
+	assert_int_equal(pmr_dax_read(path, &dax), 0);
+	assert_int_equal(dax.n, 0);
+	pmr_dax_release(&dax);
+	write_attribute(path, "mapping1/start", "0x400000\n");
+	snprintf(page, sizeof(page), "0x%llx\n", 0x400000 + 1ull * size - 1);
+	write_attribute(path, "mapping1/end", page);
+	write_attribute(path, "mapping1/page_offset", "0x0\n");
+	assert_int_equal(pmr_dax_read(path, &dax), 0);
+	assert_int_equal(dax.n, 2);
+	assert_int_equal(dax.align, 2097152);
+	assert_string_equal(dax.uuid, "a262a16f-af0d-4b35-88eb-45ee4624c350");
+	assert_int_equal(dax.ranges[0].address, 0x400000);
+	assert_int_equal(dax.ranges[0].offset, 0);
+	assert_int_equal(dax.ranges[0].length, size);
+	assert_int_equal(dax.ranges[1].address, 0x100000);
+	assert_int_equal(dax.ranges[1].offset, size);
+	assert_int_equal(dax.ranges[1].length, 2 * size);
+	pmr_dax_release(&dax);
+
+	/* what makes no sense is not known */
+	write_attribute(path, "mapping1/end", "0x3fffff\n");
+	assert_int_equal(pmr_dax_read(path, &dax), 0);
+	assert_int_equal(dax.n, 0);
+	pmr_dax_release(&dax);
+	snprintf(command, sizeof(command), "rm -r %s", top);
+	assert_int_equal(system(command), 0);
+}
+
 static void test_filesystem_window(void **state)
 {
 	static const struct {
@@ -449,7 +660,8 @@ int main(void)
 		cmocka_unit_test(test_layout),		 cmocka_unit_test(test_region_window),
 		cmocka_unit_test(test_device_lists),	 cmocka_unit_test(test_filesystem_window),
 		cmocka_unit_test(test_filesystem_check), cmocka_unit_test(test_lookups_say_why),
-		cmocka_unit_test(test_mode_names),
+		cmocka_unit_test(test_mode_names),	 cmocka_unit_test(test_scattered),
+		cmocka_unit_test(test_dax_ranges),	 cmocka_unit_test(test_dax_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

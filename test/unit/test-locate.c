@@ -217,6 +217,40 @@ static void test_devices(void **state)
 	}
 }
 
+/* A device-dax in two places: [0, 300) of it lies behind [300, 400), and what is between them is the namespace's own. */
+static void test_scattered(void **state)
+{
+	static const struct piece of_device[MAX_PIECES] = {
+		{ RAW, DEVICE, UNKNOWN, 250, 50, 4750, NO },
+		{ RAW, DEVICE, UNKNOWN, 300, 50, 4100, NO },
+	};
+	static const struct piece of_region[MAX_PIECES] = {
+		{ RAW, NAMESPACE, METADATA, 50, 50, 4050, 0 },
+		{ RAW, DEVICE, UNKNOWN, 300, 100, 4100, NO },
+		{ RAW, NAMESPACE, METADATA, 200, 300, 4200, 0 },
+		{ RAW, DEVICE, UNKNOWN, 0, 150, 4500, NO },
+	};
+	struct pmr_dax_range ranges[] = { { 0, 300, BASE + 4500 }, { 300, 100, BASE + 4100 } };
+	struct pmr_places places = { 0 };
+	bool certain = true;
+	struct world w;
+
+	(void)state;
+	set_up(&w);
+	w.own[RAW].dax = (struct pmr_devdax){ .devno = 1, .size = 400, .ranges = ranges, .n = 2 };
+	w.devices[RAW].mode = PMR_MODE_DEVDAX;
+	w.devices[RAW].size = 400;
+	w.devices[RAW].data_offset = 100;
+	w.devices[RAW].region_offset = w.devices[RAW].resource = NO;
+	assert_int_equal(pmr_places_of_device(&w.devices[RAW], 250, 100, &places), 0);
+	check(&w, &places, of_device, true);
+	places.n = 0;
+	assert_int_equal(pmr_places_of_region(&w.topology, &w.region, 4050, 600, &places, &certain),
+			 0);
+	check(&w, &places, of_region, true);
+	free(places.v);
+}
+
 /* What nobody may read stays unknown, however far one counts from there. */
 static void test_no_address(void **state)
 {
@@ -292,9 +326,9 @@ static void test_settle(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_regions), cmocka_unit_test(test_uncertain),
-		cmocka_unit_test(test_devices), cmocka_unit_test(test_no_address),
-		cmocka_unit_test(test_settle),
+		cmocka_unit_test(test_regions),	  cmocka_unit_test(test_uncertain),
+		cmocka_unit_test(test_devices),	  cmocka_unit_test(test_no_address),
+		cmocka_unit_test(test_scattered), cmocka_unit_test(test_settle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,8 @@
 #
 #	pmem_setup fsdax|raw		sets PMEM, the block device. fsdax: a namespace with a data offset, where the
 #					test module is there; the e820 device is always raw
+#	dax_setup [OPTION]...		sets DAX, the device-dax of a namespace in devdax mode, and dax_offset, where in the
+#					region it begins; options are ndctl create-namespace's (module only)
 #	pmem_again			sets PMEM to what pmem_setup made, after a reset, or once it was disabled
 #	poison DEVICE SECTOR [COUNT]	media errors that are known: 512-byte sectors of a PMEM disk or its partition
 #	machine_check DEVICE SECTOR	a media error that was consumed: the sector is listed, its page is gone (module only)
@@ -39,6 +41,16 @@ pmem_setup() {
 		esac
 	fi
 	[ -b "$PMEM" ] || lib_error "no $PMEM"
+}
+
+dax_setup() {
+	[ -d "$pmr_parameters" ] || lib_error "dax_setup needs --pmem=module" || return
+	ndctl create-namespace -f -e namespace0.0 -m devdax "$@" >/dev/null || return
+	modprobe device_dax || return
+	DAX=/dev/dax0.0
+	[ -c "$DAX" ] || lib_error "no $DAX" || return
+	# shellcheck disable=SC2034 # for tests
+	dax_offset=$(($(cat /sys/bus/dax/devices/dax0.0/resource) - $(cat /sys/bus/nd/devices/region0/resource)))
 }
 
 # Whatever is on the media comes back as it was: nothing is written.

@@ -79,7 +79,7 @@ if [ "$kind" = module ]; then
 	ndctl create-namespace -f -e namespace0.0 -m devdax >/dev/null
 	recover locate /dev/dax0.0 8192
 	status_is 0 "devdax: an offset"
-	report "devdax: nobody but the program that uses it" '.places[0] | .owner == null and .base == "device" and .device == "dax0.0" and .offset == 8192 and .region_offset > 8192'
+	report "devdax: nobody but the program that uses it" '.places[0] | .owner == "device" and .base == "device" and .device == "dax0.0" and .offset == 8192 and .region_offset > 8192'
 	address=$(jq '.places[0].address' $out)
 	locate_at "$address"
 	report "devdax: the address" '.places[0] | .device == "dax0.0" and .offset == 8192'

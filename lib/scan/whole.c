@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A device-dax, which holds no filesystem: all that is bad of it is lost, and it is one of the files as a whole. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scan.h"
+#include "device/topology.h"
+
+static int add_losses(struct pmr_file *file, const struct pmr_ranges *bad)
+{
+	file->losses = calloc(bad->n, sizeof(*file->losses));
+	if (!file->losses)
+		return -ENOMEM;
+	for (size_t i = 0; i < bad->n; i++)
+		file->losses[i] = (struct pmr_loss){
+			.offset = bad->v[i].offset,
+			.length = bad->v[i].length,
+			.device_offset = bad->v[i].offset,
+			.state = PMR_LOST,
+		};
+	file->n_losses = bad->n;
+	return 0;
+}
+
+static int make_file(struct pmr_scanner *scanner, struct pmr_device *device, struct pmr_file **file)
+{
+	struct pmr_file *made = calloc(1, sizeof(*made));
+	struct stat st;
+	int ret;
+
+	if (!made)
+		return -ENOMEM;
+	made->whole_device = true;
+	made->size = device->size;
+	made->dax = true;
+	made->complete = true;
+	/* of the node; of what it stands for the namespace's UUID tells */
+	if (!stat(device->path, &st))
+		made->inode = st.st_ino;
+	made->path = strdup(device->path);
+	ret = made->path ? pmr_filesystem_whole(scanner->scan->topology, device, &made->filesystem)
+			 : -ENOMEM;
+	if (!ret)
+		ret = add_losses(made, &device->badblocks.ranges);
+	if (ret) {
+		free(made->path);
+		free(made);
+	} else {
+		*file = made;
+	}
+	return ret;
+}
+
+int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device)
+{
+	const struct pmr_ranges *bad = &device->badblocks.ranges;
+	struct pmr_scan *scan = scanner->scan;
+	struct pmr_file *file;
+	int ret;
+
+	if (!bad->n)
+		return 0;
+	/* it may have been named twice */
+	for (size_t i = 0; i < scan->n_files; i++) {
+		if (scan->files[i]->whole_device && scan->files[i]->filesystem->device == device)
+			return 0;
+	}
+	ret = pmr_grow(&scan->files, scan->n_files, &scanner->alloc_files, sizeof(scan->files[0]));
+	if (!ret)
+		ret = make_file(scanner, device, &file);
+	if (ret)
+		return ret;
+	scan->files[scan->n_files++] = file;
+	pmr_say(scanner->ctx, PMR_WARNING, "device-data-lost", device->path,
+		"has %" PRIu64 " bad bytes, the first at %" PRIu64
+		": it is device-dax, and only the program that uses it can tell what was there; stop that, and copy what "
+		"can be read with 'pmem-recover salvage'",
+		pmr_ranges_bytes(bad), bad->v[0].offset);
+	return 0;
+}
