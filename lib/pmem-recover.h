@@ -14,13 +14,16 @@
  * plan       what to write where, and where the replacement bytes come from
  * repair     journal, write, read back, compare, list again
  *
+ * Beside it stands what a program needs that maps files itself: nofault, a copy that survives poison.
+ *
  * Conventions that hold for every function here:
  *
  * - Addresses and lengths are bytes in uint64_t; a range is half open, [offset, offset + length).
  * - Functions return 0 (or 1 where a "next" found something) or a negative errno. Results go through
  *   pointers and are untouched on failure.
- * - Nothing here prints, exits, forks or installs a signal handler. What a person should hear goes through
- *   the context's message function, once; the same thing is then not said again by an error's text.
+ * - Nothing here prints, exits, forks or installs a signal handler (but pmr_nofault_init(), which is for that). What a
+ *   person should hear goes through the context's message function, once; the same thing is then not said again by an
+ *   error's text.
  * - "Unknown" is a value. A list that could not be read is PMR_LIST_UNKNOWN, never an empty list.
  * - A context and all that was made from it belong to one thread at a time.
  */
@@ -1496,6 +1499,69 @@ int pmr_resume_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
  */
 int pmr_resume_join(struct pmr_scan *scan, struct pmr_plan *plan, struct pmr_scan *other_scan,
 		    struct pmr_plan *other_plan);
+
+/* ---- nofault: loads that may meet poison --------------------------------------------------------- */
+
+/**
+ * pmr_copy_nofault() - copy from a mapping that may have poison in it, without dying of SIGBUS
+ * @to: private memory; must not overlap @from
+ * @from: in a mapping: of a file on DAX, of a device-dax, or of any other file
+ * @length: bytes; nothing past it is touched
+ *
+ * As memcpy(), but at the first load that the kernel answers with SIGBUS (poison, a mapping that reaches past the end
+ * of its file, a page that cannot be read in) it stops. Needs a handler: pmr_nofault_init()'s, or one that calls
+ * pmr_nofault_handle(). Without one, and in a thread that has SIGBUS blocked, the kernel ends the process, as ever. Not
+ * for addresses that nothing is mapped at: those are SIGSEGV, and a fault of the program.
+ *
+ * What is returned is exact: @to holds that many bytes of @from, and the next one could not be read. How much of what
+ * follows could be, it does not say: the kernel withholds whole pages from a mapping, also where a sector of 512 bytes is
+ * bad; only poison that nobody knew of stops a load at its own cache line. To go on behind it, copy again from the next
+ * page; a byte that was returned is never read twice, nor is one that failed.
+ *
+ * A store that fails with SIGBUS, to a @to that is a mapping of a file itself, ends the copy as well. On aarch64 some bytes
+ * more than are counted may then have been stored.
+ *
+ * Any number of threads may copy at a time, signal handlers among them. Of x86-64 and aarch64; 0 elsewhere.
+ *
+ * Return: bytes copied; less than @length where it was stopped.
+ */
+size_t pmr_copy_nofault(void *to, const void *from, size_t length);
+
+/**
+ * pmr_nofault_init() - install the handler of SIGBUS that pmr_copy_nofault() needs
+ *
+ * Counted: each call that succeeds wants its pmr_nofault_release(). What is no fault of a copy goes to the handler that was
+ * there before, with its own mask, as if it were called by the kernel; where there was none, the process ends by SIGBUS.
+ * The handler runs on the stack for signals (sigaltstack(2)) unless the one before does not, takes no lock and allocates
+ * nothing. SIGBUS must not be blocked in threads that copy.
+ *
+ * A handler that is installed later takes the place of this one: it has to call pmr_nofault_handle() first, or to pass on
+ * to the one it replaced. Nothing else may change the handler of SIGBUS while this call or the last release runs.
+ *
+ * Return: 0; -EOPNOTSUPP: on this architecture there is no copy that can be stopped, and pmr_copy_nofault() returns 0;
+ * the errno of sigaction(2).
+ */
+int pmr_nofault_init(void);
+
+/**
+ * pmr_nofault_release() - with the last one the previous handler is back
+ *
+ * A handler that was installed above stays, and so does ours beneath it, since it may be called from there. The library
+ * must then remain loaded.
+ */
+void pmr_nofault_release(void);
+
+/**
+ * pmr_nofault_handle() - for an application's own handler of SIGBUS, installed with SA_SIGINFO: was it pmr_copy_nofault()?
+ * @signal, @info, @ucontext: as the handler got them
+ *
+ * Where it was, @ucontext is changed so that the copy ends when the handler returns, which it should do then. To be called
+ * first: what the handler does before it happens once for each bad page that is copied from. Needs no pmr_nofault_init().
+ * Async-signal-safe; any thread.
+ *
+ * Return: whether it was. False for SIGBUS that kill(2) sends, wherever the thread is at.
+ */
+bool pmr_nofault_handle(int signal, siginfo_t *info, void *ucontext);
 
 #ifdef __cplusplus
 }
