@@ -114,7 +114,8 @@ int cli_look(struct cli *cli, unsigned int flags)
 	    cli->options.n_args == 0 && !cli->file)
 		cli_note(cli, "no-pmem", "this machine",
 			 "has no persistent memory: no nvdimm region or namespace was found");
-	return 0;
+	return cli_step(cli, pmr_doubts_new(cli->ctx, report->topology, PMR_STATE_DIRECTORY,
+					    &report->doubts));
 }
 
 int cli_parse_range(struct cli *cli, const char *text, uint64_t *offset, uint64_t *length)
@@ -297,6 +298,12 @@ static int run_parsed(struct cli *cli, const volatile sig_atomic_t *cancel)
 		return STATUS_USAGE;
 	if (rc < 0)
 		fail(cli, rc);
+	/* lists may have been cut or full since they were read first, or have room again */
+	if (cli->report.doubts && rc != -ENOMEM) {
+		rc = pmr_doubts_update(cli->report.doubts);
+		if (rc < 0)
+			fail(cli, rc);
+	}
 	return finish(cli);
 }
 

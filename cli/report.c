@@ -63,6 +63,7 @@ void report_release(struct report *report)
 	pmr_map_free(report->map);
 	pmr_salvage_free(report->salvage);
 	pmr_memory_free(report->memory);
+	pmr_doubts_free(report->doubts);
 	pmr_zeroes_free(report->zeroes);
 	for (size_t i = 0; i < report->journals.n_lists; i++)
 		pmr_journals_free(report->journals.lists[i]);

@@ -71,6 +71,7 @@ struct report_journals {
  * @salvage: of salvage, or NULL; its scan became @scan
  * @salvage_options: what salvage was asked for
  * @memory: of health, or NULL
+ * @doubts: which of the topology's lists were once cut or full, or NULL
  * @zeroes: of scan, repair from a backup, and health, or NULL
  * @journals: of journal
  * @unfinished: a repair was interrupted, or it is not known whether one was
@@ -96,6 +97,7 @@ struct report {
 	struct pmr_salvage *salvage;
 	struct pmr_salvage_options salvage_options;
 	struct pmr_memory *memory;
+	struct pmr_doubts *doubts;
 	struct pmr_zeroes *zeroes;
 	struct report_journals journals;
 	bool unfinished;

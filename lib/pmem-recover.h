@@ -250,6 +250,7 @@ enum pmr_trust {
  * @trust: how far to believe @ranges
  * @source: where it was read: a sysfs path, or the file of --badblocks; NULL when unknown
  * @reason: why it is not complete: "no-attribute", "cannot-open", "page-full", "cut-line", "record-limit",
+ *          "was-full" (it was one of these three, see struct pmr_doubts),
  *          "region-only" (known only for the region, and not where on this device), "changing" (two ways of reading
  *          it never agreed), "malformed", "noted" (a file says so of itself); static storage, NULL when complete
  * @ranges: normal; offsets from the device's first byte; whole sectors
@@ -1013,6 +1014,39 @@ bool pmr_memory_is_kept(const struct pmr_memory *memory);
 int pmr_memory_acknowledge(struct pmr_memory *memory, const char *id);
 /** pmr_memory_free() - release; takes NULL */
 void pmr_memory_free(struct pmr_memory *memory);
+
+/* ---- lists that were cut or full ----------------------------------------------------------------- */
+
+/**
+ * struct pmr_doubts - which lists were once cut or full, in this run or an earlier one
+ *
+ * The kernel keeps 512 records of a device and drops what comes after; it shows what fits into a page. Of what was dropped
+ * an emptied list says nothing, so that it stays incomplete ("was-full") until something has gone over all of it: a scrub
+ * that ended after the list was seen with room again, the scrub of a later boot, or pmr_doubts_settle(). A bus that
+ * tells of no scrubs, as all but that of an NFIT, leaves only the last.
+ */
+struct pmr_doubts;
+
+/**
+ * pmr_doubts_new() - judge a topology's lists by what was seen earlier, and remember what is seen now
+ * @directory: the state directory; it is written to only where there is something new to remember
+ * @doubts: result; release with pmr_doubts_free() before the topology
+ *
+ * Namespaces are known as to pmr_memory_new(). Lists that were complete may become incomplete, which is said.
+ * Return: 0; -ENOMEM; the error of reading lists. What is wrong with the directory is said through the context.
+ */
+int pmr_doubts_new(struct pmr_ctx *ctx, const struct pmr_topology *topology, const char *directory,
+		   struct pmr_doubts **doubts);
+/** pmr_doubts_update() - the same once more, with the lists as they were read last: at the end, or after a scrub */
+int pmr_doubts_update(struct pmr_doubts *doubts);
+/**
+ * pmr_doubts_settle() - all of a device was read, and what is bad in it is known
+ *
+ * Its lists are read again, and its own counts as it is then. Return: as pmr_doubts_update().
+ */
+int pmr_doubts_settle(struct pmr_doubts *doubts, const struct pmr_device *device);
+/** pmr_doubts_free() - release; takes NULL */
+void pmr_doubts_free(struct pmr_doubts *doubts);
 
 /** enum pmr_zeroed_file - what became of a file in which a repair wrote zeros */
 enum pmr_zeroed_file {

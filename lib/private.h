@@ -157,6 +157,42 @@ bool pmr_device_is_dax(const struct pmr_device *device);
  */
 int pmr_dax_check(const struct pmr_device *device);
 
+/** pmr_badblocks_shows_all() - whether a list was read whole, whatever it had to leave out at another time */
+bool pmr_badblocks_shows_all(const struct pmr_badblocks *list);
+
+/**
+ * struct pmr_list_doubt - how a namespace's lists were seen
+ * @list: its own was cut or full, in this run or, as pmr_device_set_doubt() said, in an earlier one
+ * @region: its region's was, where that tells something of it
+ * @has_room: as they were read last, none of these was: all of them were complete
+ */
+struct pmr_list_doubt {
+	bool list;
+	bool region;
+	bool has_room;
+};
+
+/** pmr_device_get_doubt() - how a namespace's lists were seen; only of a namespace's device */
+void pmr_device_get_doubt(const struct pmr_device *device, struct pmr_list_doubt *doubt);
+
+/** pmr_device_set_doubt() - lists were once cut or full: they are incomplete ("was-full"), which is said where it is new */
+void pmr_device_set_doubt(struct pmr_ctx *ctx, struct pmr_device *device, bool list, bool region);
+
+/**
+ * pmr_device_settle() - what was cut or full counts no more: the lists are read again, and are what they are now
+ * @region: the region's too
+ */
+int pmr_device_settle(struct pmr_ctx *ctx, struct pmr_device *device, bool region);
+
+/** struct pmr_scrubs - what the kernel tells of a bus's scrubs; @count: how many have ended since it came up */
+struct pmr_scrubs {
+	unsigned int count;
+	bool is_running;
+};
+
+/** pmr_device_scrubs() - of a device's bus. Return: 0; -EOPNOTSUPP: it tells of none, as every bus but that of NFIT. */
+int pmr_device_scrubs(const struct pmr_device *device, struct pmr_scrubs *scrubs);
+
 /** pmr_topology_device() - the device of a whole block device's number, added as PMR_MODE_NONE when new */
 int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			struct pmr_device **device);

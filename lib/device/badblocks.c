@@ -335,6 +335,32 @@ int pmr_badblocks_unite(struct pmr_badblocks *list, const struct pmr_ranges *rec
 	return err;
 }
 
+void pmr_badblocks_doubt(struct pmr_badblocks *list, const char *reason)
+{
+	if (!reason || list->trust != PMR_LIST_COMPLETE)
+		return;
+	list->trust = PMR_LIST_INCOMPLETE;
+	list->reason = reason;
+}
+
+bool pmr_badblocks_is_short(const char *reason)
+{
+	static const char *const reasons[] = { "page-full", "cut-line", "record-limit",
+					       "was-full" };
+
+	for (size_t i = 0; reason && i < sizeof(reasons) / sizeof(*reasons); i++)
+		if (strcmp(reason, reasons[i]) == 0)
+			return true;
+	return false;
+}
+
+bool pmr_badblocks_shows_all(const struct pmr_badblocks *list)
+{
+	return list->trust == PMR_LIST_COMPLETE ||
+	       (list->trust == PMR_LIST_INCOMPLETE && list->reason &&
+		strcmp(list->reason, "was-full") == 0);
+}
+
 void pmr_badblocks_release(struct pmr_badblocks *list)
 {
 	free(list->source);
@@ -489,6 +515,9 @@ static const struct {
 	{ "page-full", true, "fills the page the kernel shows it in: there may be more" },
 	{ "cut-line", true, "ends in the middle of a line: there may be more" },
 	{ "record-limit", true, "is as long as the kernel keeps: there may be more" },
+	{ "was-full", true,
+	  "once had, or may have had, more than the kernel keeps or shows, and nothing has gone over the whole device "
+	  "since: there may be more" },
 	{ "region-only", false,
 	  "cannot be told from its region's, which has poison: read the whole device to find what is lost" },
 	{ "noted", true, "says of itself that it is incomplete: there may be more" },

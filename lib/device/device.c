@@ -105,7 +105,9 @@ static int read_list(const struct source *source, struct pmr_badblocks *list, in
 	return 0;
 }
 
-static int read_region_list(struct ndctl_region *ndregion, struct pmr_region *region, int *error)
+/* @latest: what is wrong with the list as it was read now, or NULL */
+static int read_region_list(struct ndctl_region *ndregion, struct pmr_region *region, int *error,
+			    const char **latest)
 {
 	struct source source = { .ndregion = ndregion };
 	const char *doubt = NULL;
@@ -119,11 +121,11 @@ static int read_region_list(struct ndctl_region *ndregion, struct pmr_region *re
 	source.path = path;
 	err = read_list(&source, &region->badblocks, error);
 	free(path);
-	if (!err && doubt && region->badblocks.trust == PMR_LIST_COMPLETE) {
-		region->badblocks.trust = PMR_LIST_INCOMPLETE;
-		region->badblocks.reason = doubt;
-	}
-	return err;
+	if (err)
+		return err;
+	*latest = region->badblocks.reason;
+	pmr_badblocks_doubt(&region->badblocks, doubt);
+	return 0;
 }
 
 /* After the region's list. */
@@ -135,18 +137,20 @@ static int read_device_lists(struct pmr_device *device)
 	int err;
 
 	err = pmr_layout_lists(device);
-	if (err || device->from_file)
+	if (err)
 		return err;
+	pmr_badblocks_doubt(&device->metadata_badblocks, own->region_doubt);
+	if (device->from_file)
+		return 0;
 	if (own->attribute)
 		err = read_list(&source, list, &own->error);
 	if (err)
 		return err;
-	if (list->trust == PMR_LIST_INCOMPLETE && !own->doubt) {
+	/* one that is the region's has what was ever in doubt there */
+	own->latest = own->attribute ? list->reason : own->region_latest;
+	if (list->trust == PMR_LIST_INCOMPLETE && !own->doubt)
 		own->doubt = list->reason;
-	} else if (list->trust == PMR_LIST_COMPLETE && own->doubt) {
-		list->trust = PMR_LIST_INCOMPLETE;
-		list->reason = own->doubt;
-	}
+	pmr_badblocks_doubt(list, own->doubt);
 	return 0;
 }
 
@@ -155,11 +159,11 @@ int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device)
 	enum pmr_trust before = device->badblocks.trust;
 	int err;
 
-	if (!device->own)
+	if (!device->own || !device->own->ndns)
 		return 0;
 	device->own->error = 0;
 	err = read_region_list(ndctl_namespace_get_region(device->own->ndns), device->region,
-			       &device->own->error);
+			       &device->own->error, &device->own->region_latest);
 	if (!err)
 		err = read_device_lists(device);
 	if (!err && device->badblocks.trust < before)
@@ -411,7 +415,7 @@ static int fill_device(struct finder *finder, struct ndctl_namespace *ndns,
 }
 
 static int add_namespace(struct finder *finder, struct ndctl_namespace *ndns,
-			 struct pmr_region *region, int region_error)
+			 struct pmr_region *region, int region_error, const char *region_latest)
 {
 	struct pmr_device *device;
 	int err;
@@ -427,6 +431,7 @@ static int add_namespace(struct finder *finder, struct ndctl_namespace *ndns,
 	err = device->own ? 0 : -ENOMEM;
 	if (!err) {
 		device->own->error = region_error;
+		device->own->region_latest = region_latest;
 		err = fill_device(finder, ndns, device);
 	}
 	if (!err)
@@ -445,6 +450,7 @@ static int add_region(struct finder *finder, struct ndctl_region *ndregion, stru
 	struct pmr_topology *topology = finder->topology;
 	struct ndctl_namespace *ndns;
 	struct pmr_region *region;
+	const char *latest = NULL;
 	int err, error = 0;
 
 	if (ndctl_region_get_type(ndregion) != ND_DEVICE_REGION_PMEM)
@@ -464,12 +470,12 @@ static int add_region(struct finder *finder, struct ndctl_region *ndregion, stru
 	region->name = strdup(ndctl_region_get_devname(ndregion));
 	if (!region->name)
 		return -ENOMEM;
-	err = read_region_list(ndregion, region, &error);
+	err = read_region_list(ndregion, region, &error, &latest);
 	if (err)
 		return err;
 	for (ndns = ndctl_namespace_get_first(ndregion); ndns;
 	     ndns = ndctl_namespace_get_next(ndns)) {
-		err = add_namespace(finder, ndns, region, error);
+		err = add_namespace(finder, ndns, region, error, latest);
 		if (err)
 			return err;
 	}

@@ -73,7 +73,10 @@ struct pmr_devdax {
  * @ns_offset: region offset of the namespace's first byte, or PMR_NO_ADDRESS
  * @dax: of a device-dax; its @devno is 0 for others
  * @error: negative errno of reading the list, or 0
- * @doubt: why the list was once incomplete, or NULL; static storage
+ * @doubt: why the list was once incomplete, or NULL; static storage, as those that follow
+ * @latest: why it was incomplete or unknown as it was read last, whatever was before; NULL where it was complete
+ * @region_doubt: why the region's list was once incomplete, from before this topology was made; or NULL
+ * @region_latest: as @latest, of the region's list
  */
 struct pmr_device_private {
 	struct ndctl_namespace *ndns;
@@ -82,6 +85,9 @@ struct pmr_device_private {
 	struct pmr_devdax dax;
 	int error;
 	const char *doubt;
+	const char *latest;
+	const char *region_doubt;
+	const char *region_latest;
 };
 
 /* ---- badblocks.c */
@@ -116,6 +122,12 @@ bool pmr_badblocks_agree(const struct pmr_badblocks *list, const struct pmr_rang
 
 /** pmr_badblocks_unite() - add records that never agreed; the list is then incomplete. Return: 0, -ENOMEM. */
 int pmr_badblocks_unite(struct pmr_badblocks *list, const struct pmr_ranges *records);
+
+/** pmr_badblocks_doubt() - a list that is complete is not any more, for this reason; NULL for none */
+void pmr_badblocks_doubt(struct pmr_badblocks *list, const char *reason);
+
+/** pmr_badblocks_is_short() - whether a reason says that there was more than could be kept or shown; NULL is none */
+bool pmr_badblocks_is_short(const char *reason);
 
 /** pmr_badblocks_say() - tell the user where a namespace's list is not to be believed, and what to do */
 void pmr_badblocks_say(struct pmr_ctx *ctx, const struct pmr_device *device);

@@ -329,7 +329,7 @@ static int add_entries(struct pmr_memory *memory, const struct pmr_topology *top
 static bool is_seen_again(const struct entry *entry)
 {
 	return !entry->changed && !entry->error &&
-	       entry->device->badblocks.trust == PMR_LIST_COMPLETE &&
+	       pmr_badblocks_shows_all(&entry->device->badblocks) &&
 	       (entry->remembered.data.listed.n || entry->remembered.metadata.listed.n);
 }
 

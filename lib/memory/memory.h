@@ -62,7 +62,7 @@ void pmr_recall_sort(struct pmr_recall *recall);
 
 /**
  * pmr_recall_missing() - append to @out what a list had and has no more
- * @list: as it is now. Where it is not complete nothing is missing.
+ * @list: as it is now. Where it does not show all nothing is missing.
  *
  * Return: 0, -ENOMEM.
  */

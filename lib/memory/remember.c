@@ -41,7 +41,7 @@ bool pmr_remembered_is_of(const struct pmr_remembered *remembered, const struct 
 int pmr_recall_missing(const struct pmr_recall *recall, const struct pmr_badblocks *list,
 		       struct pmr_ranges *out)
 {
-	if (list->trust != PMR_LIST_COMPLETE)
+	if (!pmr_badblocks_shows_all(list))
 		return 0;
 	return pmr_ranges_subtract(out, &recall->listed, &list->ranges);
 }

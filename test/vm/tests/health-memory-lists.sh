@@ -63,10 +63,13 @@ report "full: what is remembered is incomplete as well" '.devices[0].badblocks.t
 before=$(badblocks "$PMEM" | wc -l)
 clear_all
 recover health
+report "full: that it was is not forgotten" '.devices[0].badblocks | .complete == false and .reason == "was-full"'
 left=$(jq .devices[0].badblocks.count $out)
-report "full: what vanished is what was cleared" '.devices[0].badblocks.complete and ([.vanished[].length] | add) <= 512 * '"$before"' and ([.vanished[].length] | add) > 512 * 400'
+report "full: what vanished is what was cleared" '([.vanished[].length] | add) <= 512 * '"$before"' and ([.vanished[].length] | add) > 512 * 400'
 check "full: others were listed then ($left)" [ "$left" -gt 0 ]
 clear_all
+# Nothing here has gone over all of it; somebody knows better.
+rm -r $journals/doubts
 recover health --acknowledge="$disk"
 check "full: acknowledged ($status)" [ $((status & 8)) = 0 ]
 umount $mnt

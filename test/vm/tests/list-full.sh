@@ -36,8 +36,18 @@ check "scan of the file: exit status has 8 ($status)" [ $((status & 8)) = 8 ]
 repair --from-backup=$backup $mnt
 check "repair: exit status has 8 ($status)" [ $((status & 8)) = 8 ]
 report "repair: what was listed is repaired" '([.files[].ranges[] | select(.state == "repaired")] | length) > 400'
+recover scan $mnt
+report "later: the list is not full any more, and still in doubt" '.complete == false and .devices[0].badblocks.complete == false'
 umount $mnt
 while [ -n "$(badblocks "$PMEM")" ]; do
 	clear_all
 done
+
+# The kernel may have dropped some: an empty list is no news of them, to no command.
+recover health
+status_is 8 "empty: health"
+report "empty: and why" '.devices[0].badblocks | .trust == "incomplete" and .reason == "was-full" and .count == 0'
+says "empty: what to do" 'once had, or may have had, more than the kernel keeps'
+recover list
+status_is 8 "empty: list"
 finish

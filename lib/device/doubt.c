@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is in doubt of a device's lists since they were seen cut or full. */
+
+#include "private.h"
+#include "topology.h"
+
+/* Whether its region's list tells anything of it. */
+static bool needs_region(const struct pmr_device *device)
+{
+	return device->data_offset || !device->own->attribute;
+}
+
+void pmr_device_get_doubt(const struct pmr_device *device, struct pmr_list_doubt *doubt)
+{
+	const struct pmr_device_private *own = device->own;
+	bool region = needs_region(device);
+
+	*doubt = (struct pmr_list_doubt){
+		.list = pmr_badblocks_is_short(own->doubt),
+		.region = region && (pmr_badblocks_is_short(own->region_doubt) ||
+				     pmr_badblocks_is_short(device->region->badblocks.reason)),
+		.has_room = !own->latest && (!region || !own->region_latest),
+	};
+}
+
+void pmr_device_set_doubt(struct pmr_ctx *ctx, struct pmr_device *device, bool list, bool region)
+{
+	struct pmr_device_private *own = device->own;
+	enum pmr_trust before = device->badblocks.trust;
+	enum pmr_trust metadata_before = device->metadata_badblocks.trust;
+
+	if (list && !own->doubt)
+		own->doubt = "was-full";
+	if (region && needs_region(device) && !own->region_doubt)
+		own->region_doubt = "was-full";
+	pmr_badblocks_doubt(&device->badblocks, own->doubt);
+	pmr_badblocks_doubt(&device->metadata_badblocks, own->region_doubt);
+	if (device->badblocks.trust < before || device->metadata_badblocks.trust < metadata_before)
+		pmr_badblocks_say(ctx, device);
+}
+
+int pmr_device_settle(struct pmr_ctx *ctx, struct pmr_device *device, bool region)
+{
+	struct pmr_device_private *own = device->own;
+
+	if (pmr_badblocks_is_short(own->doubt))
+		own->doubt = NULL;
+	if (region) {
+		own->region_doubt = NULL;
+		pmr_badblocks_release(&device->region->badblocks);
+	}
+	/* it is read again, and nothing but that counts */
+	return pmr_device_refresh(ctx, device);
+}

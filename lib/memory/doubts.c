@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Remembers which lists were once cut or full, until something has gone over all that they speak of. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "doubt.h"
+#include "memory.h"
+#include "core/state.h"
+
+#define DOUBTS "doubts"
+#define FILE_LIMIT 4096
+
+struct entry {
+	struct pmr_device *device;
+	char *name;
+	struct pmr_doubt doubt;
+};
+
+struct pmr_doubts {
+	struct pmr_ctx *ctx;
+	char *directory;
+	char *boot; /* NULL where it cannot be known */
+	struct entry *entries;
+	size_t n_entries;
+	int fd; /* -1 while there is no directory */
+	bool told; /* that it cannot be read, or not be kept */
+};
+
+/* Who has no right to it runs without, and that is no news. */
+static enum pmr_level level_of(int error)
+{
+	return error == -EACCES || error == -EPERM || error == -EROFS ? PMR_INFO : PMR_WARNING;
+}
+
+static void say_unreadable(struct pmr_doubts *doubts, int error)
+{
+	if (!doubts->told)
+		pmr_say(doubts->ctx, level_of(error), "memory-unreadable", doubts->directory,
+			"which lists of badblocks were once cut or full cannot be read: %s",
+			strerror(-error));
+	doubts->told = true;
+}
+
+static void say_not_kept(struct pmr_doubts *doubts, int error)
+{
+	if (!doubts->told)
+		pmr_say(doubts->ctx, level_of(error), "memory-not-kept", doubts->directory,
+			"which lists of badblocks were cut or full cannot be remembered: %s; later runs will not know that "
+			"there may be more",
+			strerror(-error));
+	doubts->told = true;
+}
+
+/* ---- one namespace */
+
+static void get_now(const struct pmr_doubts *doubts, const struct entry *entry,
+		    struct pmr_list_doubt *lists, struct pmr_doubt_now *now)
+{
+	pmr_device_get_doubt(entry->device, lists);
+	*now = (struct pmr_doubt_now){
+		.boot = doubts->boot ? doubts->boot : "",
+		.has_room = lists->has_room,
+	};
+	now->can_scrub = !pmr_device_scrubs(entry->device, &now->scrubs);
+}
+
+/* What cannot be known may be. */
+static struct pmr_doubt assume(const struct pmr_doubts *doubts)
+{
+	struct pmr_doubt doubt = { .list = true, .region = true };
+
+	snprintf(doubt.boot, sizeof(doubt.boot), "%s", doubts->boot ? doubts->boot : "");
+	return doubt;
+}
+
+/* What is damaged says of nothing that it is not in doubt. Return: 0, -ENOMEM; what is unreadable was said. */
+static int load(struct pmr_doubts *doubts, const struct entry *entry, struct pmr_doubt *doubt)
+{
+	size_t length = 0;
+	char *text = NULL;
+	int err;
+
+	if (doubts->fd < 0)
+		return 0;
+	err = pmr_state_read(doubts->fd, entry->name, FILE_LIMIT, &text, &length, NULL);
+	if (!err)
+		err = pmr_doubt_parse(text, length, doubt);
+	free(text);
+	if (!err || err == -ENOENT || err == -ENOMEM)
+		return err == -ENOMEM ? err : 0;
+	if (err != -EBADMSG)
+		say_unreadable(doubts, err);
+	if (level_of(err) == PMR_WARNING)
+		*doubt = assume(doubts);
+	return 0;
+}
+
+/* Return: 0; why it could not be kept; -ENOMEM. */
+static int store(struct pmr_doubts *doubts, const struct entry *entry)
+{
+	char *text = NULL;
+	int err = 0;
+
+	if (!pmr_doubt_is(&entry->doubt))
+		return doubts->fd < 0 ? 0 : pmr_state_remove(doubts->fd, entry->name);
+	text = pmr_doubt_format(&entry->doubt, entry->device->name);
+	if (!text)
+		return -ENOMEM;
+	if (doubts->fd < 0)
+		err = pmr_state_open(doubts->directory, DOUBTS, true, &doubts->fd);
+	if (!err)
+		err = pmr_state_replace(doubts->fd, entry->name, text, strlen(text), time(NULL));
+	free(text);
+	return err;
+}
+
+static int keep(struct pmr_doubts *doubts, const struct entry *entry)
+{
+	int err = store(doubts, entry);
+
+	if (err && err != -ENOMEM) {
+		say_not_kept(doubts, err);
+		err = 0;
+	}
+	return err;
+}
+
+/* The lists as they are now, after what settled it. */
+static int settle(struct pmr_doubts *doubts, struct entry *entry, bool region)
+{
+	struct pmr_list_doubt lists;
+	int err = pmr_device_settle(doubts->ctx, entry->device, region);
+
+	if (err)
+		return err;
+	pmr_device_get_doubt(entry->device, &lists);
+	entry->doubt.list = lists.list;
+	entry->doubt.region = lists.region || (!region && entry->doubt.region);
+	if (!entry->doubt.list && !entry->doubt.region)
+		entry->doubt = (struct pmr_doubt){ 0 };
+	return keep(doubts, entry);
+}
+
+static int update(struct pmr_doubts *doubts, struct entry *entry)
+{
+	struct pmr_doubt was = { 0 };
+	struct pmr_list_doubt lists;
+	struct pmr_doubt_now now;
+	bool changed;
+	int err;
+
+	err = load(doubts, entry, &was);
+	if (err)
+		return err;
+	if (pmr_doubt_is(&was))
+		entry->doubt = was;
+	get_now(doubts, entry, &lists, &now);
+	if (pmr_doubt_is(&entry->doubt) && pmr_doubt_is_settled(&entry->doubt, &now))
+		return settle(doubts, entry, true);
+	changed = (lists.list && !entry->doubt.list) || (lists.region && !entry->doubt.region);
+	entry->doubt.list |= lists.list;
+	entry->doubt.region |= lists.region;
+	if (!pmr_doubt_is(&entry->doubt))
+		return 0;
+	changed |= pmr_doubt_see(&entry->doubt, &now);
+	pmr_device_set_doubt(doubts->ctx, entry->device, entry->doubt.list, entry->doubt.region);
+	return changed || !pmr_doubt_is(&was) ? keep(doubts, entry) : 0;
+}
+
+/* ---- the whole */
+
+static int add_entries(struct pmr_doubts *doubts, const struct pmr_topology *topology)
+{
+	doubts->entries = calloc(topology->n_devices + 1, sizeof(*doubts->entries));
+	if (!doubts->entries)
+		return -ENOMEM;
+	for (size_t i = 0; i < topology->n_devices; i++) {
+		struct entry *entry = &doubts->entries[doubts->n_entries];
+		struct pmr_device *device = topology->devices[i];
+
+		/* a disabled namespace shows neither its UUID nor its own list */
+		if (!device->own || !device->enabled)
+			continue;
+		entry->device = device;
+		entry->name = pmr_memory_name(device);
+		if (!entry->name)
+			return -ENOMEM;
+		doubts->n_entries++;
+	}
+	return 0;
+}
+
+static int open_doubts(struct pmr_doubts *doubts)
+{
+	int err = pmr_state_open(doubts->directory, DOUBTS, false, &doubts->fd);
+
+	if (!err || err == -ENOENT)
+		return 0;
+	say_unreadable(doubts, err);
+	for (size_t i = 0; i < doubts->n_entries && level_of(err) == PMR_WARNING; i++)
+		doubts->entries[i].doubt = assume(doubts);
+	return 0;
+}
+
+int pmr_doubts_new(struct pmr_ctx *ctx, const struct pmr_topology *topology, const char *directory,
+		   struct pmr_doubts **doubts)
+{
+	struct pmr_doubts *made = calloc(1, sizeof(*made));
+	int err;
+
+	if (!made)
+		return -ENOMEM;
+	made->ctx = ctx;
+	made->fd = -1;
+	made->boot = pmr_read_boot_id();
+	made->directory = strdup(directory);
+	err = made->directory ? add_entries(made, topology) : -ENOMEM;
+	if (!err && made->n_entries)
+		err = open_doubts(made);
+	if (!err)
+		err = pmr_doubts_update(made);
+	if (err) {
+		pmr_doubts_free(made);
+		return err;
+	}
+	*doubts = made;
+	return 0;
+}
+
+int pmr_doubts_update(struct pmr_doubts *doubts)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < doubts->n_entries && !err; i++)
+		if (!doubts->entries[i].device->from_file)
+			err = update(doubts, &doubts->entries[i]);
+	return err;
+}
+
+int pmr_doubts_settle(struct pmr_doubts *doubts, const struct pmr_device *device)
+{
+	for (size_t i = 0; i < doubts->n_entries; i++)
+		if (doubts->entries[i].device == device && pmr_doubt_is(&doubts->entries[i].doubt))
+			return settle(doubts, &doubts->entries[i], false);
+	return 0;
+}
+
+void pmr_doubts_free(struct pmr_doubts *doubts)
+{
+	if (!doubts)
+		return;
+	for (size_t i = 0; i < doubts->n_entries; i++)
+		free(doubts->entries[i].name);
+	free(doubts->entries);
+	free(doubts->directory);
+	free(doubts->boot);
+	if (doubts->fd >= 0)
+		close(doubts->fd);
+	free(doubts);
+}
