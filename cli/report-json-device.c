@@ -109,6 +109,10 @@ static struct json_object *new_filesystem(struct json *json,
 	json_put_bool(json, object, "read_only", filesystem->read_only);
 	json_put_number(json, object, "start", filesystem->start);
 	json_put_known(json, object, "size", filesystem->size, 0);
+	if (filesystem->role != PMR_ROLE_DATA) {
+		json_put_text(json, object, "role", pmr_role_name(filesystem->role));
+		json_put_path(json, object, "belongs_to", filesystem->of_source);
+	}
 	if (pmr_way_name(filesystem->way))
 		json_put_text(json, object, "lookup", pmr_way_name(filesystem->way));
 	return object;

@@ -421,34 +421,50 @@ enum pmr_way {
 /** pmr_way_name() - the report's word; NULL for PMR_WAY_NONE */
 const char *pmr_way_name(enum pmr_way way);
 
+/** enum pmr_role - what a block device is to its filesystem */
+enum pmr_role {
+	PMR_ROLE_DATA, /* its superblock, its metadata and its files: all there is of most filesystems */
+	PMR_ROLE_LOG, /* the log of an XFS (logdev=) and nothing else */
+};
+/** pmr_role_name() - the report's word: "data", "log" */
+const char *pmr_role_name(enum pmr_role role);
+
 /**
- * struct pmr_filesystem - a filesystem on one device
- * @type: libblkid's or, mounted, the kernel's word: "xfs", "ext4", ...
+ * struct pmr_filesystem - a filesystem on one device, or what of it lies on a device of its own
+ * @role: what @source is to it
+ * @type: libblkid's or, mounted, the kernel's word: "xfs", "ext4", ...; of a log "xfs_external_log"
  * @uuid: or NULL
  * @label: or NULL
  * @source: its block device: "/dev/pmem0p1"
- * @devno: st_dev of its files
+ * @devno: st_dev of its files; of a log its own number
+ * @of: of a log: st_dev of the files of the filesystem, 0 where that is not mounted here
+ * @of_source: of a log: the block device that the filesystem was mounted from, or NULL
  * @mountpoint: first place it is mounted at in this mount namespace, or NULL
  * @dax: how it is mounted
  * @read_only: mounted read-only
  * @realtime: an XFS mounted with a realtime device (rtdev=), where some of its files lie
  * @external_log: an XFS mounted with its log on another device (logdev=)
+ * @log: number of that device, 0 where it is not known
  * @device: the device below
  * @start: offset of its byte 0 on @device (a partition's start)
  * @size: bytes of its block device
  * @way: how a scan of all of it, or a location, found owners the last time
  */
 struct pmr_filesystem {
+	enum pmr_role role;
 	char *type;
 	char *uuid;
 	char *label;
 	char *source;
 	dev_t devno;
+	dev_t of;
+	char *of_source;
 	char *mountpoint;
 	enum pmr_dax dax;
 	bool read_only;
 	bool realtime;
 	bool external_log;
+	dev_t log;
 	struct pmr_device *device;
 	uint64_t start;
 	uint64_t size;

@@ -197,6 +197,9 @@ int pmr_device_scrubs(const struct pmr_device *device, struct pmr_scrubs *scrubs
 int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			struct pmr_device **device);
 
+/** pmr_device_is_named() - whether "# device NAME" in a list means a device */
+bool pmr_device_is_named(const struct pmr_device *device, const char *name);
+
 /**
  * pmr_filesystem_badblocks() - a device's bad ranges as a filesystem on it sees them
  * @bad: result: normal, in offsets from the filesystem's byte 0, clipped to it

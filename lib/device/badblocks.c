@@ -442,7 +442,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static bool is_named(const struct pmr_device *device, const char *name)
+bool pmr_device_is_named(const struct pmr_device *device, const char *name)
 {
 	struct stat st;
 
@@ -459,7 +459,7 @@ static int check_file(struct pmr_ctx *ctx, const struct pmr_device *device, cons
 	const struct pmr_ranges *ranges = &file->list.ranges;
 	const struct pmr_range *last = ranges->n ? &ranges->v[ranges->n - 1] : NULL;
 
-	if (file->device && !is_named(device, file->device)) {
+	if (file->device && !pmr_device_is_named(device, file->device)) {
 		pmr_say(ctx, PMR_ERROR, "badblocks-other-device", path,
 			"was taken from %s, but the target lies on %s", file->device, device->name);
 		return -EXDEV;

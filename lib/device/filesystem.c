@@ -5,10 +5,14 @@
 #include <libmount.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "private.h"
 #include "topology.h"
+
+/* libblkid's word for the log of an XFS on a device of its own */
+#define EXTERNAL_LOG "xfs_external_log"
 
 /* ---- what is mounted */
 
@@ -125,6 +129,44 @@ static bool has_option(const char *options, const char *name)
 	return options && mnt_optstr_get_option(options, name, NULL, NULL) == 0;
 }
 
+/* Return: the number of the block device that a mount option names, or 0. */
+static dev_t get_device(const char *options, const char *name)
+{
+	size_t length = 0;
+	char *value = NULL, *path;
+	struct stat st;
+	bool found;
+
+	if (!options || mnt_optstr_get_option(options, name, &value, &length) != 0 || !value)
+		return 0;
+	path = strndup(value, length);
+	found = path && !stat(path, &st) && S_ISBLK(st.st_mode);
+	free(path);
+	return found ? st.st_rdev : 0;
+}
+
+/* The mount of an XFS that keeps its log on a block device. */
+static struct libmnt_fs *find_mount_beside(struct libmnt_table *mounts, dev_t devno)
+{
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_fs *mount, *best = NULL;
+	unsigned int best_rank = 0;
+
+	while (iter && mnt_table_next_fs(mounts, iter, &mount) == 0) {
+		const char *type = mnt_fs_get_fstype(mount);
+		bool is_it = type && !strcmp(type, "xfs") &&
+			     get_device(mnt_fs_get_fs_options(mount), "logdev") == devno;
+		unsigned int rank = is_it ? rank_mount(mounts, mount) : 0;
+
+		if (rank > best_rank) {
+			best_rank = rank;
+			best = mount;
+		}
+	}
+	mnt_free_iter(iter);
+	return best;
+}
+
 static enum pmr_dax get_dax(struct libmnt_fs *mount, bool device_has_dax)
 {
 	const char *type = mnt_fs_get_fstype(mount);
@@ -182,6 +224,41 @@ static void say_unprobed(struct pmr_ctx *ctx, struct pmr_topology *topology,
 	}
 }
 
+static int fill_mounted(struct pmr_filesystem *fs, struct libmnt_fs *mount, bool has_dax)
+{
+	const char *options = mnt_fs_get_fs_options(mount);
+	int err;
+
+	/* The kernel's word counts: an ext3 may be mounted as ext4. */
+	err = pmr_replace(&fs->type, mnt_fs_get_fstype(mount));
+	if (!err)
+		err = pmr_replace(&fs->mountpoint, mnt_fs_get_target(mount));
+	fs->devno = mnt_fs_get_devno(mount);
+	fs->dax = get_dax(mount, has_dax);
+	fs->read_only =
+		has_option(mnt_fs_get_vfs_options(mount), "ro") || has_option(options, "ro");
+	fs->realtime = has_option(options, "rtdev");
+	fs->external_log = has_option(options, "logdev");
+	fs->log = get_device(options, "logdev");
+	return err;
+}
+
+/* A log in use has no signature where its first record was written over, so the mount tells, too. */
+static int fill_log(struct pmr_filesystem *fs, struct libmnt_fs *mount)
+{
+	int err;
+
+	fs->role = PMR_ROLE_LOG;
+	if (!mount)
+		return 0;
+	fs->of = mnt_fs_get_devno(mount);
+	fs->read_only = has_option(mnt_fs_get_fs_options(mount), "ro");
+	err = pmr_replace(&fs->type, EXTERNAL_LOG);
+	if (!err)
+		err = pmr_replace(&fs->of_source, mnt_fs_get_srcpath(mount));
+	return err ? err : pmr_replace(&fs->mountpoint, mnt_fs_get_target(mount));
+}
+
 static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
 			   const struct pmr_block *block, struct pmr_filesystem *fs)
 {
@@ -196,18 +273,11 @@ static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
 		return err;
 	mount = find_mount(topology->own->mounts, block->devno, fs->source);
 	if (mount) {
-		const char *options = mnt_fs_get_fs_options(mount);
-
-		/* The kernel's word counts: an ext3 may be mounted as ext4. */
-		err = pmr_replace(&fs->type, mnt_fs_get_fstype(mount));
-		if (!err)
-			err = pmr_replace(&fs->mountpoint, mnt_fs_get_target(mount));
-		fs->devno = mnt_fs_get_devno(mount);
-		fs->dax = get_dax(mount, block->dax);
-		fs->read_only = has_option(mnt_fs_get_vfs_options(mount), "ro") ||
-				has_option(options, "ro");
-		fs->realtime = has_option(options, "rtdev");
-		fs->external_log = has_option(options, "logdev");
+		err = fill_mounted(fs, mount, block->dax);
+	} else if (!fs->type || !strcmp(fs->type, EXTERNAL_LOG)) {
+		mount = find_mount_beside(topology->own->mounts, block->devno);
+		if (mount || fs->type)
+			err = fill_log(fs, mount);
 	}
 	if (!err)
 		say_unprobed(ctx, topology, fs, why);
@@ -222,6 +292,7 @@ void pmr_filesystem_free(struct pmr_filesystem *fs)
 	free(fs->uuid);
 	free(fs->label);
 	free(fs->source);
+	free(fs->of_source);
 	free(fs->mountpoint);
 	free(fs);
 }
@@ -400,7 +471,8 @@ int pmr_filesystem_check(struct pmr_ctx *ctx, const struct pmr_filesystem *fs, c
 	static const char *const trusted[] = { "ext4", "xfs", "ext3", "ext2" };
 	size_t i;
 
-	if (!fs->type)
+	/* A log has no extents. */
+	if (!fs->type || fs->role == PMR_ROLE_LOG)
 		return 0;
 	for (i = 0; i < sizeof(trusted) / sizeof(*trusted); i++) {
 		if (strcmp(trusted[i], fs->type) == 0)

@@ -20,6 +20,16 @@ const char *pmr_mode_name(enum pmr_mode mode)
 	return names[mode];
 }
 
+const char *pmr_role_name(enum pmr_role role)
+{
+	static const char *const names[] = {
+		[PMR_ROLE_DATA] = "data",
+		[PMR_ROLE_LOG] = "log",
+	};
+
+	return names[role];
+}
+
 static int compare_buses(const void *a, const void *b)
 {
 	return strverscmp((*(struct pmr_bus *const *)a)->name, (*(struct pmr_bus *const *)b)->name);

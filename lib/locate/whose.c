@@ -239,6 +239,25 @@ static int open_mountpoint(struct pmr_ctx *ctx, const struct pmr_filesystem *fil
 	return -ENODEV;
 }
 
+/* What holds the log of an XFS. */
+static int add_log(struct asking *a)
+{
+	const struct pmr_range range = { a->piece->offset - a->filesystem->start,
+					 a->piece->length };
+	struct pmr_claims claims = { 0 };
+	size_t cursor = 0;
+	int ret;
+
+	ret = pmr_log_claims(a->l->ctx, a->filesystem, &claims);
+	if (ret == -ENODEV) {
+		a->l->complete = false;
+		ret = add_place(a, a->piece->offset, a->piece->length, PMR_OWNER_UNKNOWN);
+	} else if (!ret)
+		ret = pmr_claims_each(&claims, &cursor, &range, take_part, a);
+	free(claims.v);
+	return ret;
+}
+
 static int ask_filesystem(struct pmr_locator *l, struct pmr_filesystem *filesystem,
 			  const struct pmr_place *piece)
 {
@@ -250,6 +269,8 @@ static int ask_filesystem(struct pmr_locator *l, struct pmr_filesystem *filesyst
 	size_t first = l->places.n;
 	int ret;
 
+	if (filesystem->role == PMR_ROLE_LOG)
+		return add_log(&a);
 	ret = open_mountpoint(l->ctx, filesystem, &a.root);
 	if (!ret)
 		ret = ask_mounted(&a);

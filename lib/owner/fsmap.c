@@ -271,6 +271,24 @@ static void tell_inodes(struct question *q, size_t first)
 	}
 }
 
+int pmr_fsmap_has_device(int fd, dev_t device)
+{
+	struct fsmap_head head = { 0 };
+
+	/* Without room for records, their number is all the answer. */
+	head.fmh_keys[0].fmr_device = encode_device(device);
+	head.fmh_keys[1] = (struct fsmap){
+		.fmr_device = encode_device(device),
+		.fmr_flags = UINT32_MAX,
+		.fmr_physical = ALIGN,
+		.fmr_owner = UINT64_MAX,
+		.fmr_offset = UINT64_MAX,
+	};
+	if (!ioctl(fd, FS_IOC_GETFSMAP, &head))
+		return 1;
+	return errno == EINVAL ? 0 : -errno;
+}
+
 int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wanted,
 		     struct pmr_claims *claims)
 {

@@ -7,6 +7,7 @@
  *   ext4.c     one pass over ext4's inode table, and ext4-free.c: its block bitmaps
  *   lookup.c   both behind one table, by type of filesystem
  *   xfs.c      what an XFS tells of itself
+ *   log.c      a device that holds an XFS's log
  *   handle.c   an inode opened by its number
  *   open-files.c  who has files open that have no name (open-files.h)
  *   root.c     all of a filesystem, and what of it other mounts hide
@@ -124,6 +125,14 @@ int pmr_claims_each(const struct pmr_claims *claims, size_t *cursor, const struc
 int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wanted,
 		     struct pmr_claims *claims);
 
+/**
+ * pmr_fsmap_has_device() - whether a filesystem says that a block device is one of its own
+ * @fd: any open file or directory of it
+ *
+ * Return: 1; 0: it says that it is not; a negative errno: it does not say.
+ */
+int pmr_fsmap_has_device(int fd, dev_t device);
+
 /* ---- ext4.c */
 
 /**
@@ -160,6 +169,19 @@ int pmr_ext4_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_rang
  */
 int pmr_ext4_free_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
 			 struct pmr_claims *claims);
+
+/* ---- log.c */
+
+/**
+ * pmr_log_claims() - what of a device that holds the log of an XFS is log
+ * @filesystem: in the role of a log; @mountpoint and @of tell whose, where that is mounted
+ * @claims: gains LOG, and FREE for what lies behind the end of a log that is shorter than its device. Where nobody tells how
+ *          long it is, all of it is LOG
+ *
+ * Return: 0; -ENODEV: its filesystem has its log elsewhere, which is said; -ENOMEM.
+ */
+int pmr_log_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
+		   struct pmr_claims *claims);
 
 /* ---- lookup.c */
 

@@ -85,6 +85,37 @@ static void say_log(const struct advice *a, const struct pmr_filesystem *fs)
 				   : "tune2fs -O ^has_journal, e2fsck -f, tune2fs -j");
 }
 
+/* Writes that the log goes on with clear what is in their way; it is its filesystem's start after a crash that reads it. */
+static void say_external_log(const struct advice *a, const struct pmr_filesystem *fs)
+{
+	const char *data = fs->of_source ? fs->of_source : "DATA-DEVICE";
+	uint64_t first, bytes = count(a, fs, PMR_OWNER_LOG, &first);
+
+	if (bytes && fs->mountpoint)
+		pmr_say(a->scanner->ctx, PMR_ERROR, "log-lost", fs->mountpoint,
+			"%" PRIu64
+			" bytes of its log on %s are lost, the first at device offset %" PRIu64
+			": unmount it cleanly, so that nothing needs the log any more, and have it written anew (xfs_repair -L "
+			"-l %s %s; where that cannot read the end of the log, see \"POISON THAT IS NOT IN A FILE\" in "
+			"pmem-recover(7)); after a crash it may not be mounted, and the same costs what only the log has; then scan "
+			"again",
+			bytes, fs->source, first, fs->source, data);
+	else if (bytes)
+		pmr_say(a->scanner->ctx, PMR_ERROR, "log-lost", fs->source,
+			"holds the log of an XFS that is not mounted here, and %" PRIu64
+			" bytes of it are lost, the first at device offset %" PRIu64
+			": if it was unmounted cleanly, nothing needs them: have the log written anew (xfs_repair -L -l %s "
+			"%s); if not, try to mount it first, and unmount it; where it cannot be mounted, save its files from "
+			"-o ro,norecovery before, for the same costs what only the log has",
+			bytes, first, fs->source, data);
+	bytes = count(a, fs, PMR_OWNER_FREE, &first);
+	if (bytes)
+		pmr_say(a->scanner->ctx, PMR_WARNING, "poison-in-free-space", fs->source,
+			"%" PRIu64 " bad bytes, the first at device offset %" PRIu64
+			", are behind the end of the log that it holds: nothing is lost, and nobody reads or writes there",
+			bytes, first);
+}
+
 static void say_unknown(const struct advice *a, const struct pmr_filesystem *fs)
 {
 	uint64_t first, bytes = count(a, fs, PMR_OWNER_UNKNOWN, &first);
@@ -101,13 +132,27 @@ static void say_unknown(const struct advice *a, const struct pmr_filesystem *fs)
 
 /* ---- what is in use by nobody */
 
+/* What was said of logs already. */
+static uint64_t count_behind_logs(const struct advice *a)
+{
+	uint64_t first, bytes = 0;
+
+	for (size_t i = 0; i < a->scanner->n_views; i++) {
+		const struct pmr_filesystem *fs = a->scanner->views[i]->filesystem;
+
+		if (fs->device == a->device && fs->role == PMR_ROLE_LOG)
+			bytes += count(a, fs, PMR_OWNER_FREE, &first);
+	}
+	return bytes;
+}
+
 static void say_unused(const struct advice *a)
 {
 	const struct pmr_device *device = a->device;
 	const char *object = device->path ? device->path : device->name;
 	uint64_t bytes, first;
 
-	bytes = count(a, NULL, PMR_OWNER_FREE, &first);
+	bytes = count(a, NULL, PMR_OWNER_FREE, &first) - count_behind_logs(a);
 	if (bytes)
 		pmr_say(a->scanner->ctx, PMR_WARNING, "poison-in-free-space", object,
 			"%" PRIu64
@@ -184,6 +229,10 @@ int pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, 
 
 		if (view->filesystem->device != device)
 			continue;
+		if (view->filesystem->role == PMR_ROLE_LOG) {
+			say_external_log(&a, view->filesystem);
+			continue;
+		}
 		ret = pmr_parts_say(scanner->ctx, view);
 		if (!view->is_whole || !view->filesystem->mountpoint)
 			continue;

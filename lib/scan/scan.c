@@ -185,23 +185,32 @@ bool pmr_scanner_interrupted(struct pmr_scanner *scanner)
 
 /* ---- the whole */
 
-/* A list speaks of one device. */
+/* A list speaks of one device. One that says of which may be that of a device which a target has a part on. */
 static int use_badblocks(struct pmr_scanner *scanner, const struct pmr_badblocks_file *badblocks,
 			 const char *path)
 {
+	const struct pmr_target *chosen = scanner->targets;
 	size_t i;
 
 	for (i = 1; i < scanner->n_targets; i++) {
-		if (scanner->targets[i].device == scanner->targets[0].device)
+		const struct pmr_target *target = &scanner->targets[i];
+
+		if (target->device == scanner->targets[0].device)
 			continue;
+		if (target->is_beside) {
+			if (badblocks->device &&
+			    pmr_device_is_named(target->device, badblocks->device))
+				chosen = target;
+			continue;
+		}
 		pmr_say(scanner->ctx, PMR_ERROR, "several-devices", path,
 			"is the list of one device, but the targets lie on %s and %s",
-			scanner->targets[0].device->name, scanner->targets[i].device->name);
+			scanner->targets[0].device->name, target->device->name);
 		return -EINVAL;
 	}
 	if (!scanner->n_targets)
 		return 0;
-	return pmr_device_use_file(scanner->ctx, scanner->targets[0].device, path, badblocks);
+	return pmr_device_use_file(scanner->ctx, chosen->device, path, badblocks);
 }
 
 static void keep_inode(void *file)

@@ -141,7 +141,7 @@ struct pmr_inode_name {
  * @names: of inodes of @claims, in the order met
  * @is_whole: all of it was asked for
  * @is_found: pmr_find() did all of it
- * @told_beside: what of it lies on other devices was said
+ * @told_realtime: that files of it lie on another device was said
  */
 struct pmr_view {
 	struct pmr_filesystem *filesystem;
@@ -155,7 +155,7 @@ struct pmr_view {
 	size_t alloc_names;
 	bool is_whole;
 	bool is_found;
-	bool told_beside;
+	bool told_realtime;
 };
 
 /** enum pmr_target_kind - what the user named */
@@ -174,6 +174,7 @@ enum pmr_target_kind {
  * @device: where it lies
  * @filesystem: NULL for a device
  * @is_implied: no target was named: a device with nothing on it and nothing in its list needs no word
+ * @is_beside: it was not named: what was named has a part of it there
  */
 struct pmr_target {
 	enum pmr_target_kind kind;
@@ -182,6 +183,7 @@ struct pmr_target {
 	struct pmr_device *device;
 	struct pmr_filesystem *filesystem;
 	bool is_implied;
+	bool is_beside;
 };
 
 /**

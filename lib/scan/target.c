@@ -106,6 +106,47 @@ static char *find_real(const char *name, const struct stat *st)
 	return NULL;
 }
 
+static bool is_root_of(const struct stat *st, const struct pmr_filesystem *filesystem)
+{
+	struct stat root;
+
+	return filesystem->mountpoint && !stat(filesystem->mountpoint, &root) &&
+	       root.st_dev == st->st_dev && root.st_ino == st->st_ino;
+}
+
+static void say_no_log(struct pmr_scanner *scanner, const char *name)
+{
+	scanner->scan->complete = false;
+	pmr_say(scanner->ctx, PMR_ERROR, "external-log", name,
+		"is an XFS with its log on another device, which cannot be looked up: what its mount options call logdev is "
+		"no block device here");
+}
+
+/* Of all of a filesystem that keeps its log elsewhere, that is a part. */
+static int find_log(struct pmr_scanner *scanner, const struct pmr_filesystem *filesystem,
+		    const char *name)
+{
+	struct pmr_filesystem *log;
+	int ret;
+
+	if (!filesystem->log) {
+		say_no_log(scanner, name);
+		return 0;
+	}
+	ret = pmr_topology_resolve(scanner->ctx, scanner->scan->topology, filesystem->log, name,
+				   &log);
+	if (ret)
+		return ret == -ENOMEM ? ret : give_up(scanner);
+	if (log->role != PMR_ROLE_LOG || log->of != filesystem->devno) {
+		say_no_log(scanner, name);
+		return 0;
+	}
+	ret = add_target(scanner, PMR_TARGET_FILESYSTEM, name, NULL, log->device, log);
+	if (!ret)
+		scanner->targets[scanner->n_targets - 1].is_beside = true;
+	return ret;
+}
+
 static int find_path(struct pmr_scanner *scanner, const char *name, const struct stat *st)
 {
 	enum pmr_target_kind kind = S_ISREG(st->st_mode) ? PMR_TARGET_FILE : PMR_TARGET_TREE;
@@ -119,8 +160,12 @@ static int find_path(struct pmr_scanner *scanner, const char *name, const struct
 		ret = pmr_filesystem_require(scanner->ctx, filesystem, name);
 	if (ret)
 		return ret == -ENOMEM ? ret : give_up(scanner);
-	if (kind == PMR_TARGET_TREE)
-		return add_target(scanner, kind, name, NULL, filesystem->device, filesystem);
+	if (kind == PMR_TARGET_TREE) {
+		ret = add_target(scanner, kind, name, NULL, filesystem->device, filesystem);
+		if (!ret && filesystem->external_log && is_root_of(st, filesystem))
+			ret = find_log(scanner, filesystem, name);
+		return ret;
+	}
 	path = find_real(name, st);
 	if (!path && errno == ENOMEM)
 		return -ENOMEM;
@@ -270,30 +315,30 @@ static int run_file(struct pmr_scanner *scanner, struct pmr_view *view,
 }
 
 /* Whatever the device's list says, it does not speak of all that was asked about. */
-static void say_beside(struct pmr_scanner *scanner, struct pmr_view *view)
+static void say_realtime(struct pmr_scanner *scanner, struct pmr_view *view)
 {
 	const struct pmr_filesystem *fs = view->filesystem;
-	const char *object = fs->mountpoint ? fs->mountpoint : fs->source;
 
-	if (view->told_beside || (!fs->realtime && !fs->external_log))
+	if (view->told_realtime || !fs->realtime)
 		return;
-	view->told_beside = true;
+	view->told_realtime = true;
 	scanner->scan->complete = false;
-	if (fs->realtime)
-		pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", object,
-			"is an XFS with a realtime device: files that lie there cannot be followed yet, and its list "
-			"was not looked at");
-	if (fs->external_log)
-		pmr_say(scanner->ctx, PMR_WARNING, "external-log", object,
-			"is an XFS with its log on another device, whose list was not looked at");
+	pmr_say(scanner->ctx, PMR_ERROR, "realtime-file",
+		fs->mountpoint ? fs->mountpoint : fs->source,
+		"is an XFS with a realtime device: files that lie there cannot be followed yet, and its list "
+		"was not looked at");
 }
 
-static bool is_root_of(const struct stat *st, const struct pmr_filesystem *filesystem)
+/* Also of one whose list is empty it has to be shown that it is the right device. */
+static int run_log(struct pmr_scanner *scanner, struct pmr_view *view)
 {
-	struct stat root;
+	int ret;
 
-	return filesystem->mountpoint && !stat(filesystem->mountpoint, &root) &&
-	       root.st_dev == st->st_dev && root.st_ino == st->st_ino;
+	if (view->claims.n)
+		return 0;
+	ret = pmr_log_claims(scanner->ctx, view->filesystem, &view->claims);
+	pmr_claims_settle(&view->claims);
+	return ret == -ENODEV ? give_up(scanner) : ret;
 }
 
 static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const char *path)
@@ -310,7 +355,7 @@ static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const ch
 		pmr_root_close(&root);
 		return ret == -ENOMEM ? ret : give_up(scanner);
 	}
-	say_beside(scanner, view);
+	say_realtime(scanner, view);
 	is_whole = is_root_of(&st, view->filesystem);
 	view->is_whole |= is_whole;
 	if (view->wide.n && !view->is_found) {
@@ -331,7 +376,9 @@ static int run_filesystem(struct pmr_scanner *scanner, struct pmr_filesystem *fi
 	if (ret)
 		return ret;
 	view->is_whole = true;
-	say_beside(scanner, view);
+	say_realtime(scanner, view);
+	if (filesystem->role == PMR_ROLE_LOG)
+		return run_log(scanner, view);
 	if (!view->wide.n)
 		return 0;
 	/* Named by its device, it has not been asked yet whether its extents mean anything. */

@@ -260,8 +260,8 @@ static void test_other_devices_of_xfs(void **state)
 	} rows[] = {
 		{ false, false, "" },
 		{ true, false, "realtime-file " },
-		{ false, true, "external-log " },
-		{ true, true, "realtime-file external-log " },
+		{ false, true, "" },
+		{ true, true, "realtime-file " },
 	};
 	struct world w;
 	size_t i;
