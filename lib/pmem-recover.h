@@ -14,7 +14,8 @@
  * plan       what to write where, and where the replacement bytes come from
  * repair     journal, write, read back, compare, list again
  *
- * Beside it stands what a program needs that maps files itself: nofault, a copy that survives poison.
+ * Beside it stands what a program needs that maps files itself: nofault, a copy that survives poison, and recover, from the
+ * address of a fault to the bytes that can still be read there.
  *
  * Conventions that hold for every function here:
  *
@@ -1612,6 +1613,66 @@ void pmr_nofault_release(void);
  * Return: whether it was. False for SIGBUS that kill(2) sends, wherever the thread is at.
  */
 bool pmr_nofault_handle(int signal, siginfo_t *info, void *ucontext);
+
+/* ---- recover: from the address of a fault to bytes ----------------------------------------------- */
+
+/**
+ * struct pmr_recovered - what could be had of the bytes around a fault
+ * @path: the file, as the kernel names it in /proc/self/maps: " (deleted)" follows where it has no name any more
+ * @filesystem: where it lies; belongs to the topology
+ * @fault: offset in the file of the address
+ * @offset: first byte of the range that was read
+ * @length: its bytes
+ * @bytes: these, with zeros where they are lost or not known, and in holes
+ * @losses: what of the range is not in @bytes, sorted by offset: PMR_LOST, with device offset and reason as in a scan, and
+ *          PMR_UNKNOWN, what was not come to. None: everything was read
+ * @n_losses: how many
+ * @lost: bytes that could not be read
+ * @no_device: more may be had as root: a page with poison is all lost because the device may not be read: a negative
+ *             errno; or 0
+ * @error: why not all was tried, or does not belong together: -EIO: the filesystem fails, -ENODEV: the device does, both of
+ *         which is no sign of poison; -ESTALE: the file changed meanwhile; -EAGAIN: the device's list grew each time;
+ *         -ECANCELED; or 0
+ */
+struct pmr_recovered {
+	char *path;
+	struct pmr_filesystem *filesystem;
+	uint64_t fault;
+	uint64_t offset;
+	uint64_t length;
+	void *bytes;
+	struct pmr_loss *losses;
+	size_t n_losses;
+	uint64_t lost;
+	int no_device;
+	int error;
+};
+
+/**
+ * pmr_recover_at() - read what a mapping of a file refused to give
+ * @topology: made with PMR_TOPOLOGY_FILESYSTEMS; the device's list is read again
+ * @address: si_addr of the SIGBUS, or where pmr_copy_nofault() stopped: @from and what it returned
+ * @lsb: si_addr_lsb of a SIGBUS that is BUS_MCEERR_AR; 0 where nobody said: Linux before 6.5 has BUS_ADRERR for poison that
+ *       is listed
+ * @recovered: result; release with pmr_recovered_free() before the topology
+ *
+ * Finds the file that this process has mapped there, and reads the page around the address, or the 1 << @lsb bytes, as far
+ * as they are mapped and the file has them: through the file, past what is listed; of a page with poison each sector that
+ * the block device still gives (as root); without DAX what the page cache has, before all. Listed sectors are never read.
+ * Of a private mapping it reads the file, not what the program has changed. Writes nothing.
+ *
+ * Not async-signal-safe. A handler is to note the address and siglongjmp(3) out of what it interrupted, if that can be left
+ * like that, or to wake a thread that calls this; whoever reads by pmr_copy_nofault() calls it where that returns.
+ *
+ * Return: 0 (look at @losses and @error); -EFAULT: nothing is mapped there; -EINVAL: no regular file is, or no such @lsb;
+ * -ERANGE: the file ends before it, so the fault is none of poison; -ESTALE: its name is gone or leads to another file, and
+ * one needs to be root to open it without; -ENOMEM; another errno of opening it. -EOPNOTSUPP of a filesystem that is not
+ * understood, and what is wrong with its list, is said through the context.
+ */
+int pmr_recover_at(struct pmr_ctx *ctx, struct pmr_topology *topology, const void *address,
+		   unsigned int lsb, struct pmr_recovered **recovered);
+/** pmr_recovered_free() - release; takes NULL */
+void pmr_recovered_free(struct pmr_recovered *recovered);
 
 #ifdef __cplusplus
 }
