@@ -34,6 +34,8 @@ static void hear(void *data, const struct pmr_message *message)
 		cli->heard_error = true;
 	if (message->level <= PMR_WARNING)
 		cli->heard_warning = true;
+	if (cli->again && report_has_message(&cli->report, message))
+		return;
 	if (is_printed(cli, message->level))
 		print_message(cli, message->object, message->text);
 	/* debugging text is for eyes, unless it was asked for */

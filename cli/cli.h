@@ -50,6 +50,7 @@ struct command {
  * @badblocks: the file of --badblocks, once loaded
  * @file: @badblocks, or NULL where there is none
  * @heard_warning: a warning or an error was said
+ * @again: work that was done before is done again, and what was said of it stands
  * @heard_error: an error was said since the last step that succeeded, see cli_step()
  */
 struct cli {
@@ -61,6 +62,7 @@ struct cli {
 	struct pmr_badblocks_file badblocks;
 	struct pmr_badblocks_file *file;
 	bool heard_warning;
+	bool again;
 	bool heard_error;
 };
 
@@ -123,8 +125,24 @@ char *cli_device_path(const struct cli *cli, const char *name);
  */
 char *cli_listed_path(const struct cli *cli);
 
-/** cli_confirm() - whether a person, or --yes, said yes to writing so many bytes; off a terminal nobody can */
-bool cli_confirm(struct cli *cli, uint64_t bytes);
+/**
+ * cli_confirm() - whether a person, or --yes, said yes to writing so many bytes; off a terminal nobody can
+ * @more: and to what the lists may show when that is done, see cli_repair()
+ */
+bool cli_confirm(struct cli *cli, uint64_t bytes, bool more);
+
+/* ---- rounds.c */
+
+/** cli_may_have_more() - whether a list of the scan's devices could not show all at once, so that more may come */
+bool cli_may_have_more(const struct cli *cli);
+
+/**
+ * cli_repair() - carry out the report's plan, and where more may come, do all of it again while there is more
+ *
+ * Each round is a scan, a plan and a repair of its own, with its own journal, joined to the report. The last one is that after
+ * which the lists have nothing that they did not have, or that repaired nothing.
+ */
+int cli_repair(struct cli *cli, const struct pmr_repair_options *repair);
 
 /** cli_take_journals() - the journals that are the arguments into the report; without one, those of the directory */
 int cli_take_journals(struct cli *cli);

@@ -54,7 +54,7 @@ static bool wait_for_answer(struct cli *cli)
 	return ready && !pmr_is_cancelled(cli->ctx);
 }
 
-bool cli_confirm(struct cli *cli, uint64_t bytes)
+bool cli_confirm(struct cli *cli, uint64_t bytes, bool more)
 {
 	char answer[16] = "";
 
@@ -67,7 +67,8 @@ bool cli_confirm(struct cli *cli, uint64_t bytes)
 	}
 	fputs("Write ", stderr);
 	text_print_size(stderr, bytes);
-	fputs(" as shown? [y/N] ", stderr);
+	fputs(more ? " as shown, and then what else the list shows? [y/N] " : " as shown? [y/N] ",
+	      stderr);
 	fflush(stderr);
 	if (wait_for_answer(cli) && fgets(answer, sizeof(answer), stdin) &&
 	    tolower((unsigned char)answer[0]) == 'y')
@@ -102,6 +103,7 @@ static void say_nothing_to_do(struct cli *cli)
 static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
 {
 	struct report *report = &cli->report;
+	bool more;
 
 	progress_erase(&cli->progress);
 	if (report->plan->n_files && (!cli->options.quiet || !cli->options.yes))
@@ -110,16 +112,22 @@ static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
 		say_nothing_to_do(cli);
 		return 0;
 	}
+	more = cli_may_have_more(cli);
+	if (more)
+		cli_note(
+			cli, "more-may-come", "repair",
+			"the list cannot show all at once: what comes to light when this is repaired is repaired "
+			"in the same way, round by round");
 	if (cli->options.dry_run) {
 		cli_note(cli, "dry-run", "repair", "nothing was written: this was a dry run");
 		return 0;
 	}
 	/* what was interrupted comes first: its journal may have the only copy of what lies around */
-	if (report->unfinished || !cli_confirm(cli, report->plan->bytes)) {
+	if (report->unfinished || !cli_confirm(cli, report->plan->bytes, more)) {
 		report->failed = true;
 		return 0;
 	}
-	return pmr_repair_run(cli->ctx, report->plan, repair);
+	return cli_repair(cli, repair);
 }
 
 /* Without targets the files of the report are the targets. */

@@ -114,7 +114,7 @@ static int run(struct cli *cli, const struct pmr_repair_options *repair, struct 
 		cli_note(cli, "dry-run", "repair", "nothing was written: this was a dry run");
 		return 0;
 	}
-	if (pmr_is_cancelled(cli->ctx) || (bytes && !cli_confirm(cli, bytes))) {
+	if (pmr_is_cancelled(cli->ctx) || (bytes && !cli_confirm(cli, bytes, false))) {
 		cli->report.failed = true;
 		return 0;
 	}

@@ -53,6 +53,18 @@ lost:
 	return -ENOMEM;
 }
 
+bool report_has_message(const struct report *report, const struct pmr_message *message)
+{
+	for (size_t i = 0; i < report->n_messages; i++) {
+		const struct report_message *m = &report->messages[i];
+
+		if (!strcmp(m->code, message->code) && !strcmp(m->object, message->object) &&
+		    !strcmp(m->text, message->text))
+			return true;
+	}
+	return false;
+}
+
 void report_release(struct report *report)
 {
 	for (size_t i = 0; i < report->n_messages; i++)

@@ -114,6 +114,9 @@ struct report {
 /** report_add_message() - keep a copy of a message. Return: 0, -ENOMEM. */
 int report_add_message(struct report *report, const struct pmr_message *message);
 
+/** report_has_message() - whether the same was said before, word by word */
+bool report_has_message(const struct report *report, const struct pmr_message *message);
+
 /** report_finish() - nothing more will be added: choose the devices and compute the exit status */
 void report_finish(struct report *report);
 

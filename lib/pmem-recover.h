@@ -541,6 +541,9 @@ int pmr_topology_resolve(struct pmr_ctx *ctx, struct pmr_topology *topology, dev
  */
 int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device);
 
+/** pmr_device_was_full() - whether its list is, or once was, too long for the kernel to keep or show it all; not of a --badblocks file */
+bool pmr_device_was_full(const struct pmr_device *device);
+
 /**
  * pmr_device_use_file() - take a device's badblocks from a --badblocks file instead
  *
@@ -1335,6 +1338,17 @@ void pmr_plan_free(struct pmr_plan *plan);
  */
 int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		   const struct pmr_repair_options *options);
+
+/**
+ * pmr_repair_join() - make one report of two rounds of a repair, the later one made after the other was carried out
+ * @scan, @plan: of what came before; they take the files, losses, plans and sums of the later ones
+ * @later, @later_plan: released in any case; the plan may be NULL
+ *
+ * Where both tell of the same bytes of a file, the later one's word counts; what bad ranges belong to is the later one's.
+ * Return: 0, -ENOMEM: @scan is then not complete.
+ */
+int pmr_repair_join(struct pmr_scan *scan, struct pmr_plan *plan, struct pmr_scan *later,
+		    struct pmr_plan *later_plan);
 
 /* ---- journals ----------------------------------------------------------------------------------- */
 

@@ -23,6 +23,11 @@ void pmr_device_get_doubt(const struct pmr_device *device, struct pmr_list_doubt
 	};
 }
 
+bool pmr_device_was_full(const struct pmr_device *device)
+{
+	return !device->from_file && pmr_badblocks_is_short(device->badblocks.reason);
+}
+
 void pmr_device_set_doubt(struct pmr_ctx *ctx, struct pmr_device *device, bool list, bool region)
 {
 	struct pmr_device_private *own = device->own;
