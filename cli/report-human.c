@@ -95,7 +95,9 @@ static void cell_badblocks(FILE *out, const void *row)
 	const struct pmr_device *device = ((const struct device_row *)row)->device;
 
 	report_print_list(out, &device->badblocks, false);
-	report_print_metadata_list(out, device, "in its info block", false);
+	report_print_metadata_list(
+		out, device, device->mode == PMR_MODE_SECTOR ? "in its BTT" : "in its info block",
+		false);
 }
 
 static void cell_type(FILE *out, const void *row)

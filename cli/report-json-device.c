@@ -34,14 +34,45 @@ static struct json_object *new_range(struct json *json, const struct pmr_range *
 	return object;
 }
 
-static struct json_object *new_plain_list(struct json *json, const struct pmr_badblocks *list,
-					  const char *owner)
+static struct json_object *new_plain_list(struct json *json, const struct pmr_badblocks *list)
 {
 	struct json_object *object = json_new_object(json);
 	struct json_object *ranges = json_new_array(json);
 
 	for (size_t i = 0; i < list->ranges.n; i++)
-		json_append(json, ranges, new_range(json, &list->ranges.v[i], owner));
+		json_append(json, ranges, new_range(json, &list->ranges.v[i], NULL));
+	put_list(json, object, list, ranges);
+	return object;
+}
+
+/* The list of what is the namespace's own, cut where it is something else. */
+static struct json_object *new_metadata_list(struct json *json, const struct pmr_device *device)
+{
+	const struct pmr_badblocks *list = &device->metadata_badblocks;
+	struct json_object *object = json_new_object(json);
+	struct json_object *ranges = json_new_array(json);
+
+	for (size_t i = 0; i < list->ranges.n; i++) {
+		struct pmr_range left = list->ranges.v[i];
+
+		while (left.length) {
+			struct pmr_range range = left;
+			struct json_object *element;
+			enum pmr_part part;
+			uint64_t until;
+
+			part = pmr_namespace_part(device, left.offset, &until);
+			if (until - left.offset < range.length)
+				range.length = until - left.offset;
+			element =
+				new_range(json, &range, pmr_owner_name(pmr_namespace_owner(part)));
+			if (pmr_part_name(part))
+				json_put_text(json, element, "part", pmr_part_name(part));
+			json_append(json, ranges, element);
+			left.offset += range.length;
+			left.length -= range.length;
+		}
+	}
 	put_list(json, object, list, ranges);
 	return object;
 }
@@ -166,9 +197,7 @@ static struct json_object *new_device(struct json *json, const struct pmr_device
 	json_put_bool(json, object, "enabled", device->enabled);
 	json_put_bool(json, object, "read_only", device->read_only);
 	json_put(json, object, "badblocks", new_owned_list(json, device, report->scan));
-	json_put(json, object, "metadata_badblocks",
-		 new_plain_list(json, &device->metadata_badblocks,
-				pmr_owner_name(PMR_OWNER_NAMESPACE)));
+	json_put(json, object, "metadata_badblocks", new_metadata_list(json, device));
 	/* health looks at no filesystem, so that "none" would be a lie */
 	if (report->verb != VERB_HEALTH)
 		put_filesystems(json, object, device, report->topology);
@@ -204,7 +233,7 @@ static struct json_object *new_region(struct json *json, const struct pmr_region
 	json_put_number(json, object, "size", region->size);
 	json_put_known(json, object, "address", region->resource, PMR_NO_ADDRESS);
 	json_put_bool(json, object, "read_only", region->read_only);
-	json_put(json, object, "badblocks", new_plain_list(json, &region->badblocks, NULL));
+	json_put(json, object, "badblocks", new_plain_list(json, &region->badblocks));
 	return object;
 }
 

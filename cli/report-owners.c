@@ -19,6 +19,11 @@ static const struct part_words {
 	[PMR_PART_ATTRIBUTES] = { "attributes", " of " },
 	[PMR_PART_EXTENTS] = { "extent map", " of " },
 	[PMR_PART_INODE] = { "inode", " of " },
+	[PMR_PART_BTT_INFO] = { "info block of its BTT", " of " },
+	[PMR_PART_BTT_DATA] = { "a block of its BTT", " of " },
+	[PMR_PART_BTT_MAP] = { "map of its BTT", " of " },
+	[PMR_PART_BTT_LOG] = { "log of its BTT", " of " },
+	[PMR_PART_BTT_UNUSED] = { "unused by its BTT", " of " },
 };
 
 void report_print_part(FILE *out, enum pmr_part part, uint64_t inode, const char *path)

@@ -73,7 +73,10 @@ void report_write_health_line(const struct pmr_device *device, FILE *out)
 		write_namespace(device, out);
 	fputs(": ", out);
 	report_print_list(out, &device->badblocks, true);
-	report_print_metadata_list(out, device, "in the namespace's metadata", true);
+	report_print_metadata_list(out, device,
+				   device->mode == PMR_MODE_SECTOR ? "in the namespace's BTT"
+								   : "in the namespace's metadata",
+				   true);
 	fputc('\n', out);
 }
 

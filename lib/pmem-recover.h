@@ -649,7 +649,7 @@ enum pmr_owner {
 /** pmr_owner_name() - the report's word; NULL for PMR_OWNER_NOT_ASKED */
 const char *pmr_owner_name(enum pmr_owner owner);
 
-/** enum pmr_part - what of an inode lies in metadata */
+/** enum pmr_part - what of an inode lies in metadata, or what of a namespace */
 enum pmr_part {
 	PMR_PART_NONE, /* no inode's, or the filesystem does not tell */
 	PMR_PART_DIRECTORY, /* names in a directory */
@@ -657,9 +657,28 @@ enum pmr_part {
 	PMR_PART_ATTRIBUTES, /* extended attributes */
 	PMR_PART_EXTENTS, /* where its data lies: extent tree, indirect blocks */
 	PMR_PART_INODE, /* the inode itself, and data that lies in it */
+	/* of a namespace in sector mode */
+	PMR_PART_BTT_INFO, /* the info block of an arena, or its copy */
+	PMR_PART_BTT_DATA, /* a block: free, or of the device; which, only the map tells */
+	PMR_PART_BTT_MAP, /* where blocks of the device lie */
+	PMR_PART_BTT_LOG, /* what was moved last, and which blocks are free */
+	PMR_PART_BTT_UNUSED, /* nothing's */
 };
 /** pmr_part_name() - the report's word; NULL for PMR_PART_NONE */
 const char *pmr_part_name(enum pmr_part part);
+
+/**
+ * pmr_namespace_part() - what a byte of a namespace is of
+ * @device: of the namespace
+ * @offset: from the namespace's first byte, and inside it
+ * @until: result: where that ends, behind @offset
+ *
+ * Return: PMR_PART_NONE where that is not known.
+ */
+enum pmr_part pmr_namespace_part(const struct pmr_device *device, uint64_t offset, uint64_t *until);
+
+/** pmr_namespace_owner() - whose that part of a namespace is. Return: PMR_OWNER_NAMESPACE, _FREE or _UNKNOWN. */
+enum pmr_owner pmr_namespace_owner(enum pmr_part part);
 
 /**
  * struct pmr_owned - a bad range, or the part of one that has one kind of owner

@@ -360,6 +360,9 @@ static void layout_device(struct finder *finder, struct ndctl_region *ndregion,
 		}
 	}
 	pmr_layout_device(&layout, device, &device->own->ns_offset);
+	if (layout.is_mapped)
+		pmr_btt_init(&device->own->btt, device->ns_size,
+			     ndctl_btt_get_sector_size(claim->btt), device->size);
 
 	if (layout.ns_resource == PMR_NO_ADDRESS && !finder->topology->own->told_addresses) {
 		finder->topology->own->told_addresses = true;

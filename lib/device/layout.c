@@ -223,20 +223,63 @@ static int layout_metadata(struct pmr_device *device)
 			   &device->metadata_badblocks);
 }
 
-static int layout_sector(struct pmr_device *device)
+/* Whether poison in a namespace in sector mode may be a block of its device, which one only its map tells. */
+static bool is_any_block_bad(const struct pmr_device *device)
 {
 	const struct pmr_badblocks *inside = &device->metadata_badblocks;
+
+	if (inside->trust != PMR_LIST_COMPLETE)
+		return true;
+	for (size_t i = 0; i < inside->ranges.n; i++) {
+		uint64_t at = inside->ranges.v[i].offset, end = at + inside->ranges.v[i].length;
+		uint64_t until;
+
+		for (; at < end; at = until) {
+			enum pmr_part part = pmr_namespace_part(device, at, &until);
+
+			if (part == PMR_PART_NONE || part == PMR_PART_BTT_DATA)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Blocks that are bad themselves are not known; those that cannot be found are. */
+static int layout_sector(struct pmr_device *device)
+{
 	int err;
 
 	err = layout_list(device->region, 0, 0, &device->badblocks);
+	if (!err && device->own->btt.sector)
+		err = pmr_btt_unmapped(&device->own->btt, &device->metadata_badblocks.ranges,
+				       &device->badblocks.ranges);
 	if (err)
 		return err;
-	if (device->badblocks.trust == PMR_LIST_COMPLETE &&
-	    (inside->ranges.n || inside->trust != PMR_LIST_COMPLETE)) {
+	if (device->badblocks.trust == PMR_LIST_COMPLETE && is_any_block_bad(device)) {
 		device->badblocks.trust = PMR_LIST_INCOMPLETE;
 		device->badblocks.reason = "region-only";
 	}
 	return 0;
+}
+
+enum pmr_part pmr_namespace_part(const struct pmr_device *device, uint64_t offset, uint64_t *until)
+{
+	*until = device->ns_size;
+	if (device->own && device->own->btt.sector)
+		return pmr_btt_part(&device->own->btt, offset, until);
+	return PMR_PART_NONE;
+}
+
+enum pmr_owner pmr_namespace_owner(enum pmr_part part)
+{
+	switch (part) {
+	case PMR_PART_BTT_DATA:
+		return PMR_OWNER_UNKNOWN;
+	case PMR_PART_BTT_UNUSED:
+		return PMR_OWNER_FREE;
+	default:
+		return PMR_OWNER_NAMESPACE;
+	}
 }
 
 int pmr_layout_lists(struct pmr_device *device)

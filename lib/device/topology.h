@@ -35,6 +35,20 @@ struct pmr_topology_private {
 };
 
 /**
+ * struct pmr_btt - how a namespace in sector mode is laid out; see btt-layout.c
+ * @start: namespace offset of the first arena
+ * @ns_size: bytes of the namespace
+ * @block: bytes that a block takes on the medium
+ * @sector: bytes of a block as the device has it, 512 or 4096; 0: nothing is known
+ */
+struct pmr_btt {
+	uint64_t start;
+	uint64_t ns_size;
+	uint32_t block;
+	uint32_t sector;
+};
+
+/**
  * struct pmr_dax_range - bytes of a device-dax instance that lie together in physical memory
  * @offset: device offset
  * @length: bytes
@@ -72,6 +86,7 @@ struct pmr_devdax {
  * @attribute: path of its own badblocks attribute; NULL where the region's list is all there is
  * @ns_offset: region offset of the namespace's first byte, or PMR_NO_ADDRESS
  * @dax: of a device-dax; its @devno is 0 for others
+ * @btt: of an enabled namespace in sector mode, where what lies where in it; zeroed where that is not known
  * @error: negative errno of reading the list, or 0
  * @doubt: why the list was once incomplete, or NULL; static storage, as those that follow
  * @latest: why it was incomplete or unknown as it was read last, whatever was before; NULL where it was complete
@@ -83,6 +98,7 @@ struct pmr_device_private {
 	char *attribute;
 	uint64_t ns_offset;
 	struct pmr_devdax dax;
+	struct pmr_btt btt;
 	int error;
 	const char *doubt;
 	const char *latest;
@@ -234,6 +250,74 @@ int pmr_layout_scattered(const struct pmr_badblocks *region, uint64_t resource,
  * Return: 0, -ENOMEM.
  */
 int pmr_layout_lists(struct pmr_device *device);
+
+/* ---- btt-layout.c: pure */
+
+/**
+ * struct pmr_btt_arena - one of the parts of at most 512 GiB that have a map and a log each
+ *
+ * All but the last two are offsets from the namespace's first byte.
+ *
+ * @info: its info block, that the namespace is known by
+ * @data: its blocks, in the order of the medium
+ * @data_end: one past the last block
+ * @map: which block of the medium has which block of the device, four bytes each
+ * @map_end: one past the last entry
+ * @log: what each lane (of which each processor uses one) has moved last, and which free block it has
+ * @info2: a copy of the info block, which the kernel writes once and never reads
+ * @end: one past the copy
+ * @n_blocks: how many blocks of the device it has
+ * @device_offset: of the first of these
+ */
+struct pmr_btt_arena {
+	uint64_t info;
+	uint64_t data;
+	uint64_t data_end;
+	uint64_t map;
+	uint64_t map_end;
+	uint64_t log;
+	uint64_t info2;
+	uint64_t end;
+	uint64_t n_blocks;
+	uint64_t device_offset;
+};
+
+/**
+ * pmr_btt_init() - find out how a namespace in sector mode is laid out
+ * @ns_size: bytes of the namespace
+ * @lba_size: bytes of its sectors, data that goes with them included: 512, 520, 528, 4096, 4104, 4160 or 4224
+ * @size: bytes of its device
+ *
+ * The info block that has it in writing is out of reach while the namespace is in use. What Linux makes of these sizes is
+ * computed instead, and believed where a device of that size comes out.
+ *
+ * Return: whether it is known; @btt is zeroed where not.
+ */
+bool pmr_btt_init(struct pmr_btt *btt, uint64_t ns_size, unsigned int lba_size, uint64_t size);
+
+/** pmr_btt_arena() - the arena that has a byte of the namespace. Return: whether one has. */
+bool pmr_btt_arena(const struct pmr_btt *btt, uint64_t offset, struct pmr_btt_arena *arena);
+
+/** pmr_btt_part() - what a byte of the namespace is of; see pmr_namespace_part() */
+enum pmr_part pmr_btt_part(const struct pmr_btt *btt, uint64_t offset, uint64_t *until);
+
+/**
+ * pmr_btt_unmapped() - what of the device cannot be had since the map is lost
+ * @bad: normal; offsets from the namespace's first byte
+ * @lost: result, normal; offsets on the device: the blocks whose entry in a map has bad bytes
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_btt_unmapped(const struct pmr_btt *btt, const struct pmr_ranges *bad,
+		     struct pmr_ranges *lost);
+
+/**
+ * pmr_btt_refuses() - why a range of a device must not be written
+ * @device: any; of those that are no BTT none refuses
+ *
+ * Return: the report's word, static storage; NULL where it may.
+ */
+const char *pmr_btt_refuses(const struct pmr_device *device, uint64_t offset, uint64_t length);
 
 /* ---- stack.c */
 

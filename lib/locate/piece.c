@@ -161,6 +161,18 @@ static void place_in_ranges(struct pmr_place *place)
 	place->length = until - place->address;
 }
 
+/* Which block of the device lies in a block of the medium only the map tells. */
+static void place_in_btt(struct pmr_place *place)
+{
+	uint64_t until;
+
+	place->part = pmr_namespace_part(place->device, place->offset, &until);
+	if (place->part == PMR_PART_NONE)
+		return;
+	place->owner = pmr_namespace_owner(place->part);
+	place->length = min64(place->length, until - place->offset);
+}
+
 /* @place: of a namespace, and behind nothing but it; cut to what one part of the namespace has. */
 static void place_in_namespace(struct pmr_place *place)
 {
@@ -168,11 +180,11 @@ static void place_in_namespace(struct pmr_place *place)
 	uint64_t data = device->data_offset;
 
 	place->base = PMR_BASE_NAMESPACE;
-	/* Which of its blocks lies there only its own map tells: this one's is not known, or it has none yet. */
-	if (!device->enabled || device->mode == PMR_MODE_SECTOR || data == PMR_NO_ADDRESS) {
-		place->owner = PMR_OWNER_UNKNOWN;
+	place->owner = PMR_OWNER_UNKNOWN;
+	if (device->enabled && device->mode == PMR_MODE_SECTOR)
+		place_in_btt(place);
+	if (!device->enabled || device->mode == PMR_MODE_SECTOR || data == PMR_NO_ADDRESS)
 		return;
-	}
 	if (pmr_dax_is_scattered(device)) {
 		place_in_ranges(place);
 		return;
@@ -228,9 +240,10 @@ uint64_t pmr_place_bad(const struct pmr_place *place, const struct pmr_region *r
 {
 	const struct pmr_device *device = place->device;
 
-	/* A sector namespace's own list knows no places. */
+	/* A sector namespace's own list may know no places. */
 	if (device && (place->base == PMR_BASE_DEVICE || !device->enabled))
-		return device->enabled && device->mode == PMR_MODE_SECTOR && !device->from_file
+		return device->enabled && device->mode == PMR_MODE_SECTOR && !device->from_file &&
+				       device->badblocks.trust != PMR_LIST_COMPLETE
 			       ? PMR_NO_ADDRESS
 			       : count(&device->badblocks, place->offset, place->length);
 	if (!region || place->region_offset == PMR_NO_ADDRESS)

@@ -204,6 +204,75 @@ static const char *namespace_advice(const struct pmr_device *device)
 	       "it holds";
 }
 
+/*
+ * As Linux 6.1 and 6.12 do. An entry of the map or the log that is bad cannot be written either: such writes are atomic, and
+ * clear no poison. A log that was zeroed would have block 0 for free. The copy of the info block is ndctl's alone to read.
+ */
+static const struct btt_word {
+	enum pmr_part part;
+	const char *text;
+} btt_words[] = {
+	{ PMR_PART_BTT_INFO,
+	  "in the info block of its BTT, or the copy of that: it works until it is disabled, but without the info block it "
+	  "comes back as a raw device, or not at all, then or after a reboot; save its data first, and see \"SECTOR MODE\" in "
+	  "pmem-recover(7) for how the one is made from the other" },
+	{ PMR_PART_BTT_MAP,
+	  "in the map of its BTT: where some blocks lie is lost, which can be neither read nor written any more; save all "
+	  "other data, and make the namespace anew (ndctl create-namespace -f -e), which loses what it holds" },
+	{ PMR_PART_BTT_LOG,
+	  "in the log of its BTT: writes fail on some processors or on all, and once it is disabled it does not come up again; "
+	  "save its data now, and make the namespace anew (ndctl create-namespace -f -e), which loses what it holds" },
+};
+
+static uint64_t count_part(const struct pmr_device *device, enum pmr_part part)
+{
+	const struct pmr_ranges *bad = &device->metadata_badblocks.ranges;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < bad->n; i++) {
+		uint64_t at = bad->v[i].offset, end = at + bad->v[i].length, until;
+
+		for (; at < end; at = until) {
+			bool is_it = pmr_namespace_part(device, at, &until) == part;
+
+			if (until > end)
+				until = end;
+			if (is_it)
+				bytes += until - at;
+		}
+	}
+	return bytes;
+}
+
+static bool is_told_apart(const struct pmr_device *device)
+{
+	return device->mode == PMR_MODE_SECTOR && !count_part(device, PMR_PART_NONE);
+}
+
+/* What lies in its blocks was said with its list. */
+static void say_btt(const struct advice *a)
+{
+	const struct pmr_device *device = a->device;
+	struct pmr_ctx *ctx = a->scanner->ctx;
+	const char *object = device->ns_name;
+	uint64_t bytes;
+
+	for (size_t i = 0; i < sizeof(btt_words) / sizeof(btt_words[0]); i++) {
+		bytes = count_part(device, btt_words[i].part);
+		if (!bytes)
+			continue;
+		if (a->is_whole)
+			a->scanner->scan->metadata_lost = true;
+		pmr_say(ctx, a->is_whole ? PMR_ERROR : PMR_WARNING, "namespace-metadata", object,
+			"has %" PRIu64 " bad bytes %s", bytes, btt_words[i].text);
+	}
+	bytes = count_part(device, PMR_PART_BTT_UNUSED);
+	if (bytes)
+		pmr_say(ctx, PMR_WARNING, "poison-in-free-space", object,
+			"%" PRIu64 " bad bytes are where its BTT has nothing: nothing is lost",
+			bytes);
+}
+
 /* Who asked about a file or a tree alone is warned, and has lost nothing that was asked about. */
 static void say_namespace(const struct advice *a)
 {
@@ -211,6 +280,10 @@ static void say_namespace(const struct advice *a)
 
 	if (!device->metadata_badblocks.ranges.n)
 		return;
+	if (is_told_apart(device)) {
+		say_btt(a);
+		return;
+	}
 	if (a->is_whole)
 		a->scanner->scan->metadata_lost = true;
 	pmr_say(a->scanner->ctx, a->is_whole ? PMR_ERROR : PMR_WARNING, "namespace-metadata",

@@ -332,9 +332,17 @@ const char *pmr_owner_name(enum pmr_owner owner)
 const char *pmr_part_name(enum pmr_part part)
 {
 	static const char *const names[] = {
-		[PMR_PART_NONE] = NULL,		[PMR_PART_DIRECTORY] = "directory",
-		[PMR_PART_SYMLINK] = "symlink", [PMR_PART_ATTRIBUTES] = "attributes",
-		[PMR_PART_EXTENTS] = "extents", [PMR_PART_INODE] = "inode",
+		[PMR_PART_NONE] = NULL,
+		[PMR_PART_DIRECTORY] = "directory",
+		[PMR_PART_SYMLINK] = "symlink",
+		[PMR_PART_ATTRIBUTES] = "attributes",
+		[PMR_PART_EXTENTS] = "extents",
+		[PMR_PART_INODE] = "inode",
+		[PMR_PART_BTT_INFO] = "btt-info",
+		[PMR_PART_BTT_DATA] = "btt-data",
+		[PMR_PART_BTT_MAP] = "btt-map",
+		[PMR_PART_BTT_LOG] = "btt-log",
+		[PMR_PART_BTT_UNUSED] = "btt-unused",
 	};
 
 	return (size_t)part < sizeof(names) / sizeof(names[0]) ? names[part] : NULL;
