@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 
 #include "repair.h"
+#include "device/topology.h"
 #include "resume/resume.h"
 
 #define LOOP_MAJOR 7 /* linux/major.h */
@@ -247,6 +248,15 @@ static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
 		  "elsewhere" },
 		{ "journal-on-target",
 		  "lies on the filesystem of the journal, so it must not be frozen: name another place with --journal" },
+		{ "btt-map",
+		  "has blocks whose place is lost with the map of their BTT, so that they can be neither read nor written: save "
+		  "what else the namespace holds, make it anew (ndctl create-namespace -f -e), and restore it as a whole" },
+		{ "btt-log",
+		  "lies on a BTT whose log is damaged, so that writes may fail: save what the namespace holds, make it anew (ndctl "
+		  "create-namespace -f -e), and restore it as a whole" },
+		{ "btt-no-clear",
+		  "lies on a BTT whose bus cannot clear poison: with the block that a write leaves to be cleared, the kernel may "
+		  "hang; copy what can be read with pmem-recover salvage" },
 		{ "device-not-writable",
 		  "would have to be written through its device, which may not be opened for writing: run as root; a kernel built "
 		  "without CONFIG_BLK_DEV_WRITE_MOUNTED wants bdev_allow_write_mounted=1 at boot" },
@@ -293,6 +303,23 @@ static const char *refuse_device(struct prepare *p, const struct pmr_file *file,
 	return reason;
 }
 
+static void leave_btt(struct pmr_file *file)
+{
+	for (size_t i = 0; i < file->n_losses; i++) {
+		struct pmr_loss *loss = &file->losses[i];
+		const char *reason;
+
+		if (!pmr_plan_wants(file, loss))
+			continue;
+		reason = pmr_btt_refuses(file->filesystem->device, loss->device_offset,
+					 loss->length);
+		if (!reason)
+			continue;
+		loss->state = PMR_SKIPPED;
+		loss->reason = reason;
+	}
+}
+
 static void apply_policy(struct prepare *p, struct pmr_file *file, const struct pmr_claim *claim,
 			 struct pmr_policy *policy)
 {
@@ -304,6 +331,7 @@ static void apply_policy(struct prepare *p, struct pmr_file *file, const struct 
 		.in_use = claim->in_use,
 		.block = file->filesystem->device->logical_block,
 	};
+	leave_btt(file);
 	if (wants_by(file, policy, true))
 		policy->no_device = refuse_device(p, file, policy);
 	pmr_plan_policy(file, policy);
