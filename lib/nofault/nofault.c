@@ -31,15 +31,17 @@ bool pmr_nofault_handle(int signal, siginfo_t *info, void *ucontext)
 }
 
 /*
- * The kernel does not ignore a signal that it forces, and whoever wanted the default wanted its core. What was forced comes
- * again when the handler returns, and the core then shows the instruction that it was for.
+ * The kernel does not ignore a signal that it forces, and whoever wanted the default wanted its core. A fault comes again
+ * when the handler returns, and the core then shows the instruction that it was for. What a machine check found may have
+ * been found in a system call, and comes no more.
  */
 static void die(int signal, const siginfo_t *info)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
 
 	sigemptyset(&action.sa_mask);
-	if (sigaction(signal, &action, NULL) == 0 && !is_forced(info))
+	if (sigaction(signal, &action, NULL) == 0 &&
+	    (!is_forced(info) || info->si_code == BUS_MCEERR_AR))
 		(void)raise(signal);
 }
 

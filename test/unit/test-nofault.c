@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -317,9 +318,26 @@ struct ending {
 	const char *name;
 	void (*previous)(int);
 	int flags;
-	enum { FAULT, SENT, FAULT_TWICE } cause;
+	enum { FAULT, SENT, FAULT_TWICE, MACHINE_CHECK } cause;
 	int signal; /* that it ends by, 0 where it goes on */
 };
+
+/*
+ * What the kernel forces where it met poison in a system call: nothing is repeated when the handler returns. The handler is
+ * called as by the kernel, since valgrind and qemu-user take such a signal for a fault of their own.
+ */
+static void send_machine_check(void)
+{
+	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_MCEERR_AR };
+	struct sigaction now;
+	ucontext_t context;
+
+	info.si_addr = edge;
+	if (sigaction(SIGBUS, NULL, &now) || getcontext(&context))
+		_exit(4);
+	now.sa_sigaction(SIGBUS, &info, &context);
+	pthread_sigmask(SIG_SETMASK, &context.uc_sigmask, NULL);
+}
 
 static void run_ending(const struct ending *ending)
 {
@@ -338,6 +356,8 @@ static void run_ending(const struct ending *ending)
 	expect_copy();
 	if (ending->cause == SENT) {
 		raise(SIGBUS);
+	} else if (ending->cause == MACHINE_CHECK) {
+		send_machine_check();
 	} else if (sigsetjmp(seen.back, 1) == 0 || ending->cause == FAULT_TWICE) {
 		fault();
 		_exit(3);
@@ -353,6 +373,9 @@ static void test_endings(void **state)
 	static const struct ending endings[] = {
 		{ "default, fault", SIG_DFL, 0, FAULT, SIGBUS },
 		{ "default, sent", SIG_DFL, 0, SENT, SIGBUS },
+		{ "default, machine check", SIG_DFL, 0, MACHINE_CHECK, SIGBUS },
+		{ "ignored, machine check", SIG_IGN, 0, MACHINE_CHECK, SIGBUS },
+		{ "handled, machine check", counting_handler, 0, MACHINE_CHECK, 0 },
 		{ "ignored, fault", SIG_IGN, 0, FAULT, SIGBUS },
 		{ "ignored, sent", SIG_IGN, 0, SENT, 0 },
 		{ "handled, fault", plain_handler, 0, FAULT, 0 },
