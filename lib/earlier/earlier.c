@@ -15,10 +15,11 @@
 /* Far more than a machine has. Each is held against all others. */
 #define MAX_DEVICES 1024
 
-/* a device of the report, and what was listed on it */
+/* a device of the report, what was listed on it, and what of that only failed to be read */
 struct listed {
 	const char *device;
 	struct pmr_ranges ranges;
+	struct pmr_ranges found;
 };
 
 struct reader {
@@ -62,6 +63,12 @@ static int read_list(struct reader *reader, struct json_object *ranges, struct p
 	return 0;
 }
 
+static void release_listed(struct listed *listed)
+{
+	pmr_ranges_release(&listed->ranges);
+	pmr_ranges_release(&listed->found);
+}
+
 static const struct listed *find_listed(const struct reader *reader, const char *device)
 {
 	for (size_t i = 0; i < reader->n_listed; i++)
@@ -70,9 +77,20 @@ static const struct listed *find_listed(const struct reader *reader, const char 
 	return NULL;
 }
 
+/* What --read found is no record that could vanish: where it can be read now, it is right. */
+static int read_found(struct reader *reader, struct json_object *device, struct listed *listed)
+{
+	struct json_object *reading = pmr_document_member(device, "read", json_type_object);
+	struct json_object *ranges =
+		reading ? pmr_document_member(reading, "ranges", json_type_array) : NULL;
+
+	return ranges ? read_list(reader, ranges, &listed->found) : 0;
+}
+
 static int read_device(struct reader *reader, struct json_object *device)
 {
 	struct json_object *badblocks, *ranges;
+	struct listed *listed;
 	const char *name;
 	int ret;
 
@@ -91,8 +109,10 @@ static int read_device(struct reader *reader, struct json_object *device)
 		       sizeof(reader->listed[0]));
 	if (ret)
 		return ret;
-	reader->listed[reader->n_listed] = (struct listed){ .device = name };
-	return read_list(reader, ranges, &reader->listed[reader->n_listed++].ranges);
+	listed = &reader->listed[reader->n_listed++];
+	*listed = (struct listed){ .device = name };
+	ret = read_list(reader, ranges, &listed->ranges);
+	return ret ? ret : read_found(reader, device, listed);
 }
 
 /* ---- files */
@@ -125,13 +145,11 @@ static int find_state(const char *name, const struct state **found)
 }
 
 static int add_part(struct pmr_earlier_file *file, const struct pmr_earlier_range *whole,
-		    uint64_t offset, uint64_t length, bool is_listed)
+		    uint64_t offset, uint64_t length, bool is_listed, bool was_found)
 {
 	struct pmr_earlier_range part = *whole;
 	int ret;
 
-	if (!length)
-		return 0;
 	ret = pmr_grow(&file->ranges, file->n_ranges, &file->alloc_ranges, sizeof(part));
 	if (ret)
 		return ret;
@@ -139,29 +157,44 @@ static int add_part(struct pmr_earlier_file *file, const struct pmr_earlier_rang
 	part.device_offset += offset;
 	part.length = length;
 	part.is_listed = is_listed;
+	part.was_found = was_found;
 	file->ranges[file->n_ranges++] = part;
 	return 0;
 }
 
-/* A range, cut where it goes from listed to unlisted sectors. */
-static int add_parts(struct pmr_earlier_file *file, const struct pmr_earlier_range *whole,
-		     const struct pmr_ranges *listed)
+/* Whether a list has a byte. @until: lowered to where that changes. */
+static bool has_byte(const struct pmr_ranges *ranges, uint64_t offset, uint64_t *until)
 {
-	struct pmr_ranges parts = { 0 };
-	uint64_t at = 0, from;
-	int ret;
+	size_t i = pmr_ranges_first(ranges, offset);
+	const struct pmr_range *r;
+	uint64_t edge;
+	bool has;
 
-	ret = pmr_ranges_clip(&parts, listed, whole->device_offset, whole->length);
-	for (size_t i = 0; i < parts.n && !ret; i++) {
-		from = parts.v[i].offset - whole->device_offset;
-		ret = add_part(file, whole, at, from - at, false);
-		if (!ret)
-			ret = add_part(file, whole, from, parts.v[i].length, true);
-		at = from + parts.v[i].length;
+	if (i == ranges->n)
+		return false;
+	r = &ranges->v[i];
+	has = r->offset <= offset;
+	edge = has ? r->offset + r->length : r->offset;
+	if (edge < *until)
+		*until = edge;
+	return has;
+}
+
+/* A range, cut where it goes from listed to unlisted sectors, or to those that reading found. */
+static int add_parts(struct pmr_earlier_file *file, const struct pmr_earlier_range *whole,
+		     const struct listed *listed)
+{
+	uint64_t at = whole->device_offset, end = at + whole->length, until;
+	bool is_listed, was_found;
+	int ret = 0;
+
+	for (; !ret && at < end; at = until) {
+		until = end;
+		is_listed = has_byte(&listed->ranges, at, &until);
+		was_found = has_byte(&listed->found, at, &until);
+		ret = add_part(file, whole, at - whole->device_offset, until - at,
+			       is_listed && !was_found, was_found);
 	}
-	if (!ret)
-		ret = add_part(file, whole, at, whole->length - at, false);
-	pmr_ranges_release(&parts);
 	return ret;
 }
 
@@ -200,8 +233,8 @@ static int read_range(struct reader *reader, struct json_object *object,
 	range.may_be_cached = state->may_be_cached;
 	/* what an earlier report knew and the list did not any more */
 	if (state->is_written || pmr_document_is_true(object, "vanished"))
-		return add_part(file, &range, 0, range.length, true);
-	return add_parts(file, &range, &listed->ranges);
+		return add_part(file, &range, 0, range.length, true, false);
+	return add_parts(file, &range, listed);
 }
 
 static int read_identity(struct reader *reader, struct json_object *object,
@@ -418,7 +451,7 @@ static int take_document(struct reader *reader, struct json_object *document,
 	if (reader->earlier && reader->earlier->name)
 		ret = read_document(reader, document);
 	for (size_t i = 0; i < reader->n_listed; i++)
-		pmr_ranges_release(&reader->listed[i].ranges);
+		release_listed(&reader->listed[i]);
 	free(reader->listed);
 	free(reader->directory);
 	if (ret)

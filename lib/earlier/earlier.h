@@ -22,6 +22,7 @@
  *             file's. Else it only could not be read, as the siblings in a page that was taken offline: where it can be
  *             read again, it is right
  * @may_be_cached: it was not simply lost: without DAX the page cache may have had its bytes
+ * @was_found: it is not listed, and a scan that read the medium found that it cannot be read
  */
 struct pmr_earlier_range {
 	uint64_t offset;
@@ -30,6 +31,7 @@ struct pmr_earlier_range {
 	bool shared;
 	bool is_listed;
 	bool may_be_cached;
+	bool was_found;
 };
 
 /**

@@ -221,7 +221,7 @@ static bool is_cached(const struct subject *subject, const struct pmr_range *par
 
 /*
  * What was never listed and could not be read: siblings in a page that was taken offline, or in a logical block with
- * a listed sector. Where it can be read now it is right, and newer than any backup.
+ * a listed sector, or what --read found. Where it can be read now it is right, and newer than any backup.
  */
 static int add_failing(struct adder *adder, struct subject *subject,
 		       const struct pmr_earlier_range *range, const struct pmr_range *part)
@@ -245,7 +245,8 @@ static int add_failing(struct adder *adder, struct subject *subject,
 			lost.v[i].length,
 		};
 
-		ret = add_loss(subject, range, &file_part, "page-offlined");
+		ret = add_loss(subject, range, &file_part,
+			       range->was_found ? NULL : "page-offlined");
 	}
 	if (!ret && pmr_ranges_bytes(&lost) < part->length)
 		pmr_say(adder->ctx, PMR_WARNING, "readable", subject->was->path,

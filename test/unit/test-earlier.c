@@ -298,69 +298,84 @@ static const struct taken {
 	size_t n; /* ranges; 0: the file is not even named */
 	struct pmr_earlier_range ranges[3];
 } taken_rows[] = {
-	{ "\"scan\"", "\"repair\"", 1, { { 512, 512, 1024, false, true, false } } },
-	{ "[ 1, 0 ]", "[ 1, 7, \"new\" ]", 1, { { 512, 512, 1024, false, true, false } } },
+	{ "\"scan\"", "\"repair\"", 1, { { 512, 512, 1024, false, true, false, false } } },
+	{ "[ 1, 0 ]", "[ 1, 7, \"new\" ]", 1, { { 512, 512, 1024, false, true, false, false } } },
 	{ "\"summary\": {}",
 	  "\"summary\": [ { \"a:\\\"\": \"b:\\\\\" } ]",
 	  1,
-	  { { 512, 512, 1024, false, true, false } } },
-	{ "\"shared\": false", "\"shared\": true", 1, { { 512, 512, 1024, true, true, false } } },
+	  { { 512, 512, 1024, false, true, false, false } } },
+	{ "\"shared\": false",
+	  "\"shared\": true",
+	  1,
+	  { { 512, 512, 1024, true, true, false, false } } },
 	/* states */
 	{ "\"state\": \"lost\"",
 	  "\"state\": \"cached\"",
 	  1,
-	  { { 512, 512, 1024, false, true, true } } },
+	  { { 512, 512, 1024, false, true, true, false } } },
 	{ "\"state\": \"lost\"",
 	  "\"state\": \"skipped\"",
 	  1,
-	  { { 512, 512, 1024, false, true, true } } },
+	  { { 512, 512, 1024, false, true, true, false } } },
 	{ "\"state\": \"lost\"",
 	  "\"state\": \"conflict\"",
 	  1,
-	  { { 512, 512, 1024, false, true, true } } },
+	  { { 512, 512, 1024, false, true, true, false } } },
 	{ "\"state\": \"lost\"",
 	  "\"state\": \"failed\"",
 	  1,
-	  { { 512, 512, 1024, false, true, true } } },
+	  { { 512, 512, 1024, false, true, true, false } } },
 	{ "\"state\": \"lost\"",
 	  "\"state\": \"zeroed\"",
 	  1,
-	  { { 512, 512, 1024, false, true, false } } },
+	  { { 512, 512, 1024, false, true, false, false } } },
 	{ "\"state\": \"lost\"", "\"state\": \"repaired\"", 0, { { 0 } } },
 	{ "\"state\": \"lost\"", "\"state\": \"unwritten\"", 0, { { 0 } } },
 	{ "\"state\": \"lost\"", "\"state\": \"past_eof\"", 0, { { 0 } } },
 	{ "\"state\": \"lost\"", "\"state\": \"unknown\"", 0, { { 0 } } },
 	/* the end of the file */
-	{ "\"size\": 8000", "\"size\": 600", 1, { { 512, 88, 1024, false, true, false } } },
+	{ "\"size\": 8000", "\"size\": 600", 1, { { 512, 88, 1024, false, true, false, false } } },
 	{ "\"size\": 8000", "\"size\": 512", 0, { { 0 } } },
 	/* what was listed of it */
 	{ "\"offset\": 1024, \"length\": 512",
 	  "\"offset\": 0, \"length\": 99999",
 	  1,
-	  { { 512, 512, 1024, false, true, false } } },
+	  { { 512, 512, 1024, false, true, false, false } } },
 	{ "\"offset\": 1024, \"length\": 512",
 	  "\"offset\": 0, \"length\": 1024",
 	  1,
-	  { { 512, 512, 1024, false, false, false } } },
+	  { { 512, 512, 1024, false, false, false, false } } },
 	{ "\"offset\": 512, \"length\": 512",
 	  "\"offset\": 512, \"length\": 2048",
 	  2,
-	  { { 512, 512, 1024, false, true, false }, { 1024, 1536, 1536, false, false, false } } },
+	  { { 512, 512, 1024, false, true, false, false },
+	    { 1024, 1536, 1536, false, false, false, false } } },
 	{ "\"offset\": 512, \"length\": 512, \"device\": \"pmem0\", \"device_offset\": 1024",
 	  "\"offset\": 0, \"length\": 1536, \"device\": \"pmem0\", \"device_offset\": 512",
 	  3,
-	  { { 0, 512, 512, false, false, false },
-	    { 512, 512, 1024, false, true, false },
-	    { 1024, 512, 1536, false, false, false } } },
+	  { { 0, 512, 512, false, false, false, false },
+	    { 512, 512, 1024, false, true, false, false },
+	    { 1024, 512, 1536, false, false, false, false } } },
 	{ "{ \"offset\": 1024, \"length\": 512 }",
 	  "",
 	  1,
-	  { { 512, 512, 1024, false, false, false } } },
+	  { { 512, 512, 1024, false, false, false, false } } },
+	/* what only failed to be read may be read again, and is then right */
+	{ "\"badblocks\": {",
+	  "\"read\": { \"ranges\": [ { \"offset\": 1024, \"length\": 512 } ] }, \"badblocks\": {",
+	  1,
+	  { { 512, 512, 1024, false, false, false, true } } },
+	{ "\"badblocks\": {",
+	  "\"read\": { \"ranges\": [ { \"offset\": 1280, \"length\": 9 } ] }, \"badblocks\": {",
+	  3,
+	  { { 512, 256, 1024, false, true, false, false },
+	    { 768, 9, 1280, false, false, false, true },
+	    { 777, 247, 1289, false, true, false, false } } },
 	/* written to, or known to have been listed: what is listed now says nothing */
 	{ "{ \"offset\": 1024, \"length\": 512 } ] } } ],\n  \"files\": [ {",
 	  "] } } ],\n  \"files\": [ { \"ranges\": [] }, {",
 	  1,
-	  { { 512, 512, 1024, false, false, false } } },
+	  { { 512, 512, 1024, false, false, false, false } } },
 };
 
 static void test_taken(void **state)
@@ -390,7 +405,8 @@ static void test_taken(void **state)
 			if (is->offset != wanted->offset || is->length != wanted->length ||
 			    is->device_offset != wanted->device_offset ||
 			    is->shared != wanted->shared || is->is_listed != wanted->is_listed ||
-			    is->may_be_cached != wanted->may_be_cached)
+			    is->may_be_cached != wanted->may_be_cached ||
+			    is->was_found != wanted->was_found)
 				fail_msg("row %zu, range %zu", i, j);
 		}
 		pmr_earlier_free(earlier);
