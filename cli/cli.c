@@ -274,6 +274,7 @@ static int start(struct cli *cli, const volatile sig_atomic_t *cancel)
 	pmr_set_cancel(cli->ctx, cancel);
 	pmr_set_threads(cli->ctx, cli->options.threads);
 	pmr_set_lookup(cli->ctx, cli->options.lookup);
+	pmr_set_reading(cli->ctx, cli->options.read, cli->options.read_rate);
 	if (pmr_set_recovery_flag(cli->ctx, cli->options.recovery_flag))
 		return CLI_USAGE;
 	cli->report.recovery = pmr_get_recovery(cli->ctx);
@@ -290,6 +291,10 @@ static int run_parsed(struct cli *cli, const volatile sig_atomic_t *cancel)
 	}
 	if (cli->options.n_args > cli->command->max_args) {
 		cli_usage(cli, cli->options.args[cli->command->max_args], "one argument too many");
+		return STATUS_USAGE;
+	}
+	if (cli->options.read_rate && !cli->options.read) {
+		cli_usage(cli, "--read-rate", "means nothing without --read");
 		return STATUS_USAGE;
 	}
 	progress_init(&cli->progress, cli->options.quiet);

@@ -33,6 +33,7 @@ static int check_options(struct cli *cli)
 		{ options->ranges, "--ranges" },
 		{ options->method != PMR_METHOD_AUTO, "--method" },
 		{ options->online, "--online" },
+		{ options->read, "--read" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -43,6 +43,8 @@ enum option {
 	OPT_EXPORT,
 	OPT_THREADS,
 	OPT_LOOKUP,
+	OPT_READ,
+	OPT_READ_RATE,
 };
 
 #define TABLE(table, title)                                                         \
@@ -82,6 +84,15 @@ static const struct poptOption lookup_table[] = {
 	VALUE("lookup", OPT_LOOKUP,
 	      "auto, the default, asks the filesystem who owns what is bad; walk asks each of its files",
 	      "auto|walk"),
+	POPT_TABLEEND
+};
+
+static const struct poptOption read_table[] = {
+	FLAG("read", '\0', OPT_READ,
+	     "read what is asked for, for bad sectors that are in no list yet"),
+	VALUE("read-rate", OPT_READ_RATE,
+	      "read no more than so many bytes a second, as 100M; without it as fast as it gets",
+	      "SIZE"),
 	POPT_TABLEEND
 };
 
@@ -175,10 +186,12 @@ const struct poptOption options_locate[] = {
 	TABLE(lookup_table, NULL), TABLE(common_table, "Common options:"), POPT_TABLEEND
 };
 
-const struct poptOption options_salvage[] = {
-	TABLE(salvage_table, "Salvage options:"), TABLE(badblocks_table, "Options:"),
-	TABLE(flag_table, NULL), TABLE(common_table, "Common options:"), POPT_TABLEEND
-};
+const struct poptOption options_salvage[] = { TABLE(salvage_table, "Salvage options:"),
+					      TABLE(badblocks_table, "Options:"),
+					      TABLE(read_table, NULL),
+					      TABLE(flag_table, NULL),
+					      TABLE(common_table, "Common options:"),
+					      POPT_TABLEEND };
 
 const struct poptOption options_health[] = {
 	TABLE(health_table, "Health options:"), TABLE(badblocks_table, "Options:"),
@@ -191,8 +204,11 @@ const struct poptOption options_journal[] = { TABLE(journal_table, "Journal opti
 					      POPT_TABLEEND };
 
 const struct poptOption options_scan[] = { TABLE(badblocks_table, "Options:"),
-					   TABLE(lookup_table, NULL), TABLE(directory_table, NULL),
-					   TABLE(common_table, "Common options:"), POPT_TABLEEND };
+					   TABLE(read_table, NULL),
+					   TABLE(lookup_table, NULL),
+					   TABLE(directory_table, NULL),
+					   TABLE(common_table, "Common options:"),
+					   POPT_TABLEEND };
 
 const struct poptOption options_badblocks[] = { TABLE(badblocks_table, "Options:"),
 						TABLE(common_table, "Common options:"),
@@ -200,6 +216,7 @@ const struct poptOption options_badblocks[] = { TABLE(badblocks_table, "Options:
 
 const struct poptOption options_repair[] = { TABLE(repair_table, "Repair options:"),
 					     TABLE(badblocks_table, "Options:"),
+					     TABLE(read_table, NULL),
 					     TABLE(lookup_table, NULL),
 					     TABLE(flag_table, NULL),
 					     TABLE(common_table, "Common options:"),
@@ -229,6 +246,8 @@ static bool *flag_of(struct options *options, int option)
 		return &options->yes;
 	case OPT_DRY_RUN:
 		return &options->dry_run;
+	case OPT_READ:
+		return &options->read;
 	case OPT_ONLINE:
 		return &options->online;
 	case OPT_RESUME:
@@ -387,6 +406,15 @@ static int set_address(struct options *options, const char *value)
 	return 0;
 }
 
+static int set_read_rate(struct options *options, const char *value)
+{
+	const char *end;
+
+	return text_parse_size(value, &end, &options->read_rate) || *end || !options->read_rate
+		       ? -EINVAL
+		       : 0;
+}
+
 /* What is no file name, how it is understood, and what it is when it cannot be. */
 static const struct value {
 	enum option option;
@@ -399,6 +427,7 @@ static const struct value {
 	{ OPT_KEEP, set_keep, "--keep is a number of days, or forever" },
 	{ OPT_THREADS, set_threads, "--threads is a number, at least 1" },
 	{ OPT_LOOKUP, set_lookup, "--lookup is auto or walk" },
+	{ OPT_READ_RATE, set_read_rate, "--read-rate is a number of bytes, as 512K or 100M" },
 	{ OPT_RECOVERY_FLAG, set_recovery_flag,
 	  "--recovery-flag is auto, never or one bit such as 0x20" },
 	{ OPT_FILL, set_fill, "--fill is a byte, 0 to 255 or 0x00 to 0xff" },

@@ -50,6 +50,8 @@ struct options {
 	char *export;
 	unsigned int threads;
 	enum pmr_lookup_by lookup;
+	bool read;
+	uint64_t read_rate; /* 0 for none */
 	char **args;
 	size_t n_args;
 };

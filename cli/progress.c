@@ -19,6 +19,7 @@ static const struct phase {
 	const char *text;
 	const char *noun;
 } phases[PROGRESS_PHASES] = {
+	{ "read", "reading media", NULL },
 	{ "scan", "scan", "file" },
 	{ "inodes", "inode table", "inode" },
 	{ "names", "looking for names", "name" },

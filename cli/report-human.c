@@ -98,6 +98,7 @@ static void cell_badblocks(FILE *out, const void *row)
 	report_print_metadata_list(
 		out, device, device->mode == PMR_MODE_SECTOR ? "in its BTT" : "in its info block",
 		false);
+	report_print_reading(out, device);
 }
 
 static void cell_type(FILE *out, const void *row)

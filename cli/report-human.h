@@ -14,6 +14,8 @@ const char *report_device_label(const struct pmr_device *device);
  * @words: "3 badblocks, 1.5 KiB" for a sentence, else "3, 1.5 KiB" for a column
  */
 void report_print_list(FILE *out, const struct pmr_badblocks *list, bool words);
+/** report_print_reading() - "; read 512 MiB, found 1 KiB", after a list: how much was read, and what failed; nothing for none */
+void report_print_reading(FILE *out, const struct pmr_device *device);
 /** report_print_metadata_list() - the same of a namespace's metadata after "; @where: "; nothing for none */
 void report_print_metadata_list(FILE *out, const struct pmr_device *device, const char *where,
 				bool words);

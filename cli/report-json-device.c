@@ -109,6 +109,21 @@ static struct json_object *new_owned_list(struct json *json, const struct pmr_de
 	return object;
 }
 
+/* What was read of the media, and what of it failed without being in a list. */
+static struct json_object *new_reading(struct json *json, const struct pmr_reading *reading)
+{
+	struct json_object *object = json_new_object(json);
+	struct json_object *ranges = json_new_array(json);
+
+	for (size_t i = 0; i < reading->found.n; i++)
+		json_append(json, ranges, new_range(json, &reading->found.v[i], NULL));
+	json_put_bool(json, object, "complete", reading->complete);
+	json_put_number(json, object, "bytes", pmr_ranges_bytes(&reading->done));
+	json_put_number(json, object, "found_by_reading", reading->found_bytes);
+	json_put(json, object, "ranges", ranges);
+	return object;
+}
+
 static void put_dax(struct json *json, struct json_object *object, enum pmr_dax dax)
 {
 	static const char *const modes[] = {
@@ -198,6 +213,8 @@ static struct json_object *new_device(struct json *json, const struct pmr_device
 	json_put_bool(json, object, "read_only", device->read_only);
 	json_put(json, object, "badblocks", new_owned_list(json, device, report->scan));
 	json_put(json, object, "metadata_badblocks", new_metadata_list(json, device));
+	if (device->reading.asked)
+		json_put(json, object, "read", new_reading(json, &device->reading));
 	/* health looks at no filesystem, so that "none" would be a lie */
 	if (report->verb != VERB_HEALTH)
 		put_filesystems(json, object, device, report->topology);

@@ -50,6 +50,22 @@ void report_print_metadata_list(FILE *out, const struct pmr_device *device, cons
 	report_print_list(out, list, words);
 }
 
+void report_print_reading(FILE *out, const struct pmr_device *device)
+{
+	const struct pmr_reading *reading = &device->reading;
+
+	if (!reading->asked)
+		return;
+	fputs("; read ", out);
+	text_print_size(out, pmr_ranges_bytes(&reading->done));
+	if (!reading->complete)
+		fputs(", not all", out);
+	if (!reading->found_bytes)
+		return;
+	fputs(", found ", out);
+	text_print_size(out, reading->found_bytes);
+}
+
 /* " (namespace0.0, disabled, fsdax, 512 MiB)", without the name where that is the label already */
 static void write_namespace(const struct pmr_device *device, FILE *out)
 {
@@ -77,6 +93,7 @@ void report_write_health_line(const struct pmr_device *device, FILE *out)
 				   device->mode == PMR_MODE_SECTOR ? "in the namespace's BTT"
 								   : "in the namespace's metadata",
 				   true);
+	report_print_reading(out, device);
 	fputc('\n', out);
 }
 

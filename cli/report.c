@@ -198,7 +198,7 @@ bool report_is_metadata_told(const struct pmr_device *device)
 
 bool report_is_told(const struct pmr_device *device)
 {
-	return device->badblocks.trust == PMR_LIST_COMPLETE && report_is_metadata_told(device);
+	return pmr_device_is_told(device) && report_is_metadata_told(device);
 }
 
 static int status_of_devices(const struct report *report)

@@ -77,7 +77,7 @@ struct pmr_message {
 
 /**
  * struct pmr_progress - how far long work has come
- * @phase: static word: "scan", "inodes", "names", "salvage", "repair"
+ * @phase: static word: "read", "scan", "inodes", "names", "salvage", "repair"
  * @object: what is being worked on, or NULL
  * @done: units done: files for "scan", inodes, names, else bytes
  * @total: units in all, or about so many; 0 when not known
@@ -136,6 +136,15 @@ void pmr_set_lookup(struct pmr_ctx *ctx, enum pmr_lookup_by lookup);
 
 /** pmr_set_threads() - how many threads may look for owners; 0 for one for each processor (the default) */
 void pmr_set_threads(struct pmr_ctx *ctx, unsigned int threads);
+
+/**
+ * pmr_set_reading() - whether scans read the media of their targets for poison that is in no list yet; false by default
+ * @rate: bytes a second and no more, 0 for as fast as it gets
+ *
+ * Of a file its extents, of a directory and a filesystem all of that, of a device all of it. What a list has is not read.
+ * It comes before everything else that the scan does, once for each part of a device in a topology.
+ */
+void pmr_set_reading(struct pmr_ctx *ctx, bool reading, uint64_t rate);
 
 /** pmr_version() - this library's version, e.g. "0.1.0"; static storage */
 const char *pmr_version(void);
@@ -249,11 +258,13 @@ enum pmr_trust {
 /**
  * struct pmr_badblocks - the media errors of one device; zero-initialised it is an unknown list
  * @trust: how far to believe @ranges
- * @source: where it was read: a sysfs path, or the file of --badblocks; NULL when unknown
+ * @source: where it was read: a sysfs path, or the file of --badblocks; "read" where it is only what reading the media
+ *          found; NULL when unknown
  * @reason: why it is not complete: "no-attribute", "cannot-open", "page-full", "cut-line", "record-limit",
  *          "was-full" (it was one of these three, see struct pmr_doubts),
  *          "region-only" (known only for the region, and not where on this device), "changing" (two ways of reading
- *          it never agreed), "malformed", "noted" (a file says so of itself); static storage, NULL when complete
+ *          it never agreed), "malformed", "noted" (a file says so of itself), "read-in-part" (there is none, and a part
+ *          of the device was read); static storage, NULL when complete
  * @ranges: normal; offsets from the device's first byte; whole sectors
  */
 struct pmr_badblocks {
@@ -357,6 +368,22 @@ struct pmr_region {
 };
 
 /**
+ * struct pmr_reading - what was read of a device's media, see pmr_set_reading()
+ * @asked: something was to be read
+ * @complete: all that was to be read was
+ * @done: normal: what was read, with what is listed in it
+ * @found: normal: what failed, while the device answered, and is in no other list, nor repaired since
+ * @found_bytes: what failed and was in no list when it was read
+ */
+struct pmr_reading {
+	bool asked;
+	bool complete;
+	struct pmr_ranges done;
+	struct pmr_ranges found;
+	uint64_t found_bytes;
+};
+
+/**
  * struct pmr_device - where poison lies: a namespace's block device or device-dax, or any other whole block device
  * @name: "pmem0", "pmem0s", "dax0.0", "loop0"; the namespace's name where it has no device (disabled)
  * @path: "/dev/pmem0", or NULL where there is no device
@@ -373,7 +400,8 @@ struct pmr_region {
  * @data_offset: bytes of info block and page map ahead of the device's byte 0
  * @resource: physical address of the device's byte 0, or PMR_NO_ADDRESS
  * @read_only: the device refuses writes
- * @badblocks: its list, offsets from its byte 0
+ * @badblocks: its list, offsets from its byte 0, with what reading found
+ * @reading: what was read of it
  * @metadata_badblocks: poison in the namespace's info block and page map, offsets from the namespace's first byte;
  *                      known only from the region's list. In a sector namespace: all poison inside the namespace,
  *                      since its blocks have no fixed place
@@ -399,6 +427,7 @@ struct pmr_device {
 	uint64_t resource;
 	bool read_only;
 	struct pmr_badblocks badblocks;
+	struct pmr_reading reading;
 	struct pmr_badblocks metadata_badblocks;
 	bool from_file;
 	struct pmr_device_private *own;
@@ -552,6 +581,12 @@ bool pmr_device_was_full(const struct pmr_device *device);
  */
 int pmr_device_use_file(struct pmr_ctx *ctx, struct pmr_device *device, const char *path,
 			const struct pmr_badblocks_file *file);
+
+/** pmr_device_is_read() - whether all of a device was read, but for what is listed: then its list is complete, see pmr_set_reading() */
+bool pmr_device_is_read(const struct pmr_device *device);
+
+/** pmr_device_is_told() - whether what is bad is known of all that was asked about: its list is complete, or that was read */
+bool pmr_device_is_told(const struct pmr_device *device);
 
 /* ---- scan --------------------------------------------------------------------------------------- */
 

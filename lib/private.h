@@ -21,6 +21,9 @@ enum pmr_lookup_by pmr_ctx_lookup(const struct pmr_ctx *ctx);
 /** pmr_ctx_threads() - see pmr_set_threads(); at least 1, at most 64 */
 unsigned int pmr_ctx_threads(const struct pmr_ctx *ctx);
 
+/** pmr_ctx_reading() - see pmr_set_reading(); @rate is set where it is true */
+bool pmr_ctx_reading(const struct pmr_ctx *ctx, uint64_t *rate);
+
 /** pmr_say() - tell the user one thing; @code is a kebab-case literal, @object and the text as struct pmr_message */
 void pmr_say(struct pmr_ctx *ctx, enum pmr_level level, const char *code, const char *object,
 	     const char *format, ...) PMR_PRINTF(5, 6);
@@ -215,6 +218,22 @@ int pmr_filesystem_badblocks(const struct pmr_filesystem *filesystem, struct pmr
  */
 int pmr_filesystem_to_device(const struct pmr_filesystem *filesystem, uint64_t offset,
 			     uint64_t *device_offset);
+
+/* ---- reading.c: what reading a device found, as a part of its list */
+
+/**
+ * pmr_reading_add() - add what was read and what of it failed, both normal, to a device and its list
+ *
+ * A list that was not complete is, once all of the device was read. Return: 0, -ENOMEM.
+ */
+int pmr_reading_add(struct pmr_device *device, const struct pmr_ranges *done,
+		    const struct pmr_ranges *found);
+/** pmr_reading_apply() - put it into a list that was just read anew. Return: 0, -ENOMEM. */
+int pmr_reading_apply(struct pmr_device *device);
+/** pmr_reading_explains() - whether what a list has in a range was found by reading alone, so that no kernel forgets it */
+bool pmr_reading_explains(const struct pmr_device *device, uint64_t offset, uint64_t length);
+/** pmr_reading_forget() - take out of a list what was found there by reading: it was written, and can be read. Return: 0, -ENOMEM. */
+int pmr_reading_forget(struct pmr_device *device, uint64_t offset, uint64_t length);
 
 /* ---- extent.c: FIEMAP */
 

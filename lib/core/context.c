@@ -23,6 +23,8 @@ struct pmr_ctx {
 	struct pmr_freezer freezer;
 	enum pmr_lookup_by lookup;
 	unsigned int threads;
+	bool reading;
+	uint64_t rate;
 	pthread_mutex_t telling; /* one message, one step of progress at a time */
 };
 
@@ -101,6 +103,19 @@ unsigned int pmr_ctx_threads(const struct pmr_ctx *ctx)
 		threads = online > 0 ? (unsigned int)online : 1;
 	}
 	return threads < MAX_THREADS ? threads : MAX_THREADS;
+}
+
+void pmr_set_reading(struct pmr_ctx *ctx, bool reading, uint64_t rate)
+{
+	ctx->reading = reading;
+	ctx->rate = rate;
+}
+
+bool pmr_ctx_reading(const struct pmr_ctx *ctx, uint64_t *rate)
+{
+	if (ctx->reading)
+		*rate = ctx->rate;
+	return ctx->reading;
 }
 
 struct pmr_rwf *pmr_ctx_rwf(struct pmr_ctx *ctx)

@@ -166,6 +166,8 @@ int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device)
 			       &device->own->error, &device->own->region_latest);
 	if (!err)
 		err = read_device_lists(device);
+	if (!err && !device->from_file)
+		err = pmr_reading_apply(device);
 	if (!err && device->badblocks.trust < before)
 		pmr_badblocks_say(ctx, device);
 	return err;

@@ -89,6 +89,8 @@ void pmr_device_free(struct pmr_device *device)
 	free(device->path);
 	free(device->ns_name);
 	free(device->ns_uuid);
+	pmr_ranges_release(&device->reading.done);
+	pmr_ranges_release(&device->reading.found);
 	pmr_badblocks_release(&device->badblocks);
 	pmr_badblocks_release(&device->metadata_badblocks);
 	if (device->own) {

@@ -107,9 +107,9 @@ static const char *check_list(const struct check *k, size_t at, size_t length)
 		return NULL;
 	if (device->badblocks.trust == PMR_LIST_UNKNOWN)
 		return "list-unknown";
-	return pmr_ranges_overlap(&device->badblocks.ranges, on_device(k, k->offset + at), length)
-		       ? "still-listed"
-		       : NULL;
+	/* what only reading found was read just now */
+	return pmr_reading_explains(device, on_device(k, k->offset + at), length) ? NULL
+										  : "still-listed";
 }
 
 static bool touches(const struct pmr_loss *loss, uint64_t offset, size_t length)
@@ -214,6 +214,9 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		if (reason && is_theirs(&k))
 			reason = "changed";
 		conclude(&k, plan, at, next - at, reason);
+		if (!reason)
+			ret = pmr_reading_forget(compose->claim->file->filesystem->device,
+						 on_device(&k, offset + at), next - at);
 	}
 	if (!ret)
 		ret = keep_records(ctx, &k, listed);

@@ -159,7 +159,7 @@ int pmr_scanner_refresh(struct pmr_scanner *scanner, struct pmr_exam *exam, bool
 	if (ret)
 		return ret;
 	ret = pmr_device_refresh(scanner->ctx, device);
-	if (!ret && device->badblocks.trust != PMR_LIST_COMPLETE)
+	if (!ret && !pmr_device_is_told(device))
 		scanner->scan->complete = false;
 	if (!ret && !is_same(&before, &device->badblocks.ranges)) {
 		*changed = true;
@@ -256,6 +256,8 @@ int pmr_scan_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char 
 	ret = pmr_targets_find(&scanner, targets, n_targets);
 	if (!ret && badblocks)
 		ret = use_badblocks(&scanner, badblocks, badblocks_path);
+	if (!ret)
+		ret = pmr_targets_read(&scanner);
 	if (!ret)
 		ret = pmr_targets_run(&scanner);
 	/* Stopped work gives what it has. */

@@ -3,6 +3,7 @@
  * What the rooms behind pmr_scan_new() tell each other:
  *
  *   target.c     what the user named -> views (filesystems) and files and trees below them
+ *   read.c       reads what the targets lie on, where that was asked for
  *   look.c       one file -> its losses, or why they cannot be known
  *   file.c       FIEMAP -> losses, taken with the list widened to whole pages
  *   examine.c    the pages under these losses -> which unlisted sectors are lost too, and what the cache still has
@@ -330,6 +331,15 @@ int pmr_targets_find(struct pmr_scanner *scanner, const char *const *names, size
 
 /** pmr_targets_run() - look at all of them, one after the other. Return: 0, -ENOMEM. */
 int pmr_targets_run(struct pmr_scanner *scanner);
+
+/* ---- read.c */
+
+/**
+ * pmr_targets_read() - read what the targets lie on, see pmr_set_reading(), and put what fails into the devices' lists
+ *
+ * Why something could not be read is said, and leaves the scan incomplete. Return: 0, -ENOMEM.
+ */
+int pmr_targets_read(struct pmr_scanner *scanner);
 
 /* ---- whole.c */
 

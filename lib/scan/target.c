@@ -257,17 +257,18 @@ static bool has_list(struct pmr_scanner *scanner, const struct pmr_target *targe
 {
 	const struct pmr_device *device = target->device;
 
-	if (device->mode == PMR_MODE_NONE && !device->from_file) {
+	if (device->mode == PMR_MODE_NONE && !device->from_file && !device->reading.asked) {
 		pmr_say(scanner->ctx, PMR_ERROR, "not-pmem", target->name,
-			"%s %s, which is no persistent memory: its list of badblocks is not known (see --badblocks)",
+			"%s %s, which is no persistent memory: its list of badblocks is not known (see --badblocks, and --read)",
 			target->kind == PMR_TARGET_DEVICE ? "is" : "lies on",
 			device->path ? device->path : device->name);
 		scanner->scan->complete = false;
 		return false;
 	}
-	if (device->badblocks.trust != PMR_LIST_COMPLETE)
+	if (!pmr_device_is_told(device))
 		scanner->scan->complete = false;
-	return device->badblocks.trust != PMR_LIST_UNKNOWN;
+	/* where there was nothing to read, all of it was */
+	return device->badblocks.trust != PMR_LIST_UNKNOWN || device->reading.complete;
 }
 
 static int fail_gone(struct pmr_scanner *scanner, const struct pmr_target *target)

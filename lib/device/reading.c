@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What reading a device's media found, as a part of its list. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "topology.h"
+
+bool pmr_device_is_read(const struct pmr_device *device)
+{
+	const struct pmr_ranges *done = &device->reading.done;
+
+	return device->size && done->n == 1 && !done->v[0].offset &&
+	       done->v[0].length >= device->size;
+}
+
+bool pmr_device_is_told(const struct pmr_device *device)
+{
+	return device->badblocks.trust == PMR_LIST_COMPLETE || device->reading.complete;
+}
+
+static int unite(struct pmr_ranges *ranges, const struct pmr_ranges *more)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < more->n; i++)
+		ret = pmr_ranges_add(ranges, more->v[i].offset, more->v[i].length);
+	pmr_ranges_normalize(ranges);
+	return ret;
+}
+
+/* Who has read a device knows it, whatever its list leaves out. */
+static int judge(struct pmr_device *device)
+{
+	struct pmr_badblocks *list = &device->badblocks;
+
+	if (!device->reading.done.n)
+		return 0;
+	if (!list->source)
+		list->source = strdup("read");
+	if (!list->source)
+		return -ENOMEM;
+	if (pmr_device_is_read(device)) {
+		list->trust = PMR_LIST_COMPLETE;
+		list->reason = NULL;
+		if (device->own)
+			device->own->doubt = NULL;
+	} else if (list->trust == PMR_LIST_UNKNOWN) {
+		list->trust = PMR_LIST_INCOMPLETE;
+		list->reason = "read-in-part";
+	}
+	return 0;
+}
+
+int pmr_reading_add(struct pmr_device *device, const struct pmr_ranges *done,
+		    const struct pmr_ranges *found)
+{
+	int ret;
+
+	device->reading.found_bytes += pmr_ranges_bytes(found);
+	ret = unite(&device->reading.done, done);
+	if (!ret)
+		ret = unite(&device->reading.found, found);
+	if (!ret)
+		ret = unite(&device->badblocks.ranges, found);
+	return ret ? ret : judge(device);
+}
+
+int pmr_reading_apply(struct pmr_device *device)
+{
+	struct pmr_badblocks *list = &device->badblocks;
+	struct pmr_ranges found = { 0 };
+	int ret;
+
+	if (!device->reading.done.n)
+		return 0;
+	/* what the kernel has learnt meanwhile it also forgets by itself */
+	ret = pmr_ranges_subtract(&found, &device->reading.found, &list->ranges);
+	if (ret) {
+		pmr_ranges_release(&found);
+		return ret;
+	}
+	pmr_ranges_release(&device->reading.found);
+	device->reading.found = found;
+	ret = unite(&list->ranges, &found);
+	return ret ? ret : judge(device);
+}
+
+bool pmr_reading_explains(const struct pmr_device *device, uint64_t offset, uint64_t length)
+{
+	struct pmr_ranges here = { 0 }, other = { 0 };
+	int ret;
+
+	ret = pmr_ranges_clip(&here, &device->badblocks.ranges, offset, length);
+	if (!ret)
+		ret = pmr_ranges_subtract(&other, &here, &device->reading.found);
+	ret = !ret && !other.n;
+	pmr_ranges_release(&here);
+	pmr_ranges_release(&other);
+	return ret;
+}
+
+int pmr_reading_forget(struct pmr_device *device, uint64_t offset, uint64_t length)
+{
+	struct pmr_ranges gone = { 0 }, found = { 0 }, left = { 0 };
+	int ret;
+
+	ret = pmr_ranges_clip(&gone, &device->reading.found, offset, length);
+	if (ret || !gone.n)
+		goto out;
+	ret = pmr_ranges_subtract(&found, &device->reading.found, &gone);
+	if (!ret)
+		ret = pmr_ranges_subtract(&left, &device->badblocks.ranges, &gone);
+	if (ret)
+		goto out;
+	pmr_ranges_release(&device->reading.found);
+	pmr_ranges_release(&device->badblocks.ranges);
+	device->reading.found = found;
+	device->badblocks.ranges = left;
+	found = left = (struct pmr_ranges){ 0 };
+out:
+	pmr_ranges_release(&gone);
+	pmr_ranges_release(&found);
+	pmr_ranges_release(&left);
+	return ret;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads what the targets lie on, where that was asked for, before any list is gone by. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fiemap.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "scan.h"
+#include "media/sweep.h"
+#include "owner/open-files.h"
+
+/* ---- what is to be read */
+
+/* Also what lies behind the end of the file: poison there takes its last page. */
+static int add_extents(struct pmr_scanner *scanner, const struct pmr_filesystem *filesystem, int fd,
+		       struct pmr_ranges *ranges)
+{
+	struct pmr_extents *extents;
+	struct pmr_extent e;
+	uint64_t place;
+	int ret;
+
+	ret = pmr_extents_open(fd, 0, UINT64_MAX, true, &extents);
+	if (ret)
+		return ret;
+	while ((ret = pmr_extents_next(extents, &e)) == 1) {
+		/* what has no place the scan tells of; what was never written has nothing to lose */
+		if (!pmr_extent_is_trusted(&e) || (e.flags & FIEMAP_EXTENT_UNWRITTEN))
+			continue;
+		if (e.length > filesystem->size ||
+		    pmr_filesystem_to_device(filesystem, e.physical, &place) ||
+		    pmr_filesystem_to_device(filesystem, e.physical + e.length - 1, &place)) {
+			ret = -ERANGE;
+			break;
+		}
+		ret = pmr_ranges_add(ranges, place - (e.length - 1), e.length);
+		if (ret || pmr_is_cancelled(scanner->ctx))
+			break;
+	}
+	pmr_extents_close(extents);
+	return ret < 0 ? ret : 0;
+}
+
+/* Return: 0; 1 what cannot be read so, and why the scan will say; -ENOMEM. */
+static int add_file(struct pmr_scanner *scanner, const struct pmr_target *target,
+		    struct pmr_ranges *ranges)
+{
+	const char *type = target->filesystem->type;
+	struct stat st;
+	int fd, ret = 1;
+
+	fd = pmr_file_open(AT_FDCWD, target->path, O_RDONLY);
+	/* a link of /proc leads to what no name does */
+	if (fd < 0)
+		fd = pmr_open_by_path(target->name, O_RDONLY);
+	if (fd < 0)
+		return 1;
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_dev == target->filesystem->devno &&
+	    (!type || strcmp(type, "xfs") != 0 || !pmr_file_is_realtime(fd)))
+		ret = add_extents(scanner, target->filesystem, fd, ranges);
+	close(fd);
+	return ret && ret != -ENOMEM ? 1 : ret;
+}
+
+/* Return: as add_file() */
+static int add_target(struct pmr_scanner *scanner, const struct pmr_target *target,
+		      struct pmr_ranges *ranges)
+{
+	const struct pmr_filesystem *filesystem = target->filesystem;
+	uint64_t offset = 0, length = target->device->size;
+
+	if (target->kind == PMR_TARGET_FILE)
+		return add_file(scanner, target, ranges);
+	/* of a tree, too: what leads to its files lies anywhere */
+	if (target->kind != PMR_TARGET_DEVICE) {
+		offset = filesystem->start;
+		length = filesystem->size;
+	}
+	return length ? pmr_ranges_add(ranges, offset, length) : 1;
+}
+
+/* What was not read before of what lies on a device. @all: that was all that was asked for. */
+static int gather(struct pmr_scanner *scanner, const struct pmr_device *device,
+		  struct pmr_ranges *todo, bool *all)
+{
+	struct pmr_ranges asked = { 0 };
+	int ret = 0;
+
+	*all = true;
+	for (size_t i = 0; ret >= 0 && i < scanner->n_targets; i++) {
+		if (scanner->targets[i].device != device)
+			continue;
+		ret = add_target(scanner, &scanner->targets[i], &asked);
+		if (ret > 0)
+			*all = false;
+	}
+	pmr_ranges_normalize(&asked);
+	if (ret >= 0)
+		ret = pmr_ranges_subtract(todo, &asked, &device->reading.done);
+	pmr_ranges_release(&asked);
+	return ret;
+}
+
+/* ---- what came of it */
+
+static const char *label(const struct pmr_device *device)
+{
+	return device->path ? device->path : device->name;
+}
+
+static void say_stopped(struct pmr_scanner *scanner, const struct pmr_device *device, int error)
+{
+	/* an interrupt is said for the whole scan */
+	if (error == -ECANCELED)
+		return;
+	if (error == -EIO)
+		pmr_say(scanner->ctx, PMR_ERROR, "device-error", label(device),
+			"answers every read with an error, which is no sign of poison: it has failed or was taken away, see the "
+			"kernel log; nothing that it answered so is called bad");
+	else if (error == -ENODEV || error == -ENXIO)
+		pmr_say(scanner->ctx, PMR_ERROR, "gone", label(device),
+			"was taken away or made smaller while it was read: scan again");
+	else
+		pmr_say(scanner->ctx, PMR_ERROR, "cannot-read", label(device),
+			"could not be read any further: %s", strerror(-error));
+}
+
+static void say_closed(struct pmr_scanner *scanner, const struct pmr_device *device, int error)
+{
+	pmr_say(scanner->ctx, PMR_ERROR, "no-device-access", label(device), "cannot be read%s%s%s",
+		error == -ENODEV ? ": it has no block device" : " (",
+		error == -ENODEV ? "" : strerror(-error),
+		error == -ENODEV		      ? ""
+		: error == -EACCES || error == -EPERM ? "): root, or CAP_DAC_OVERRIDE, is needed"
+						      : ")");
+}
+
+/*
+ * A machine check takes a page: with the sector that it puts into the list, its siblings fail. They are what the scan
+ * tells of as "page-offlined", and may come back, so they are no poison of their own.
+ */
+static int leave_offlined(struct pmr_device *device)
+{
+	struct pmr_ranges listed = { 0 }, pages = { 0 };
+	uint64_t page, end;
+	int ret;
+
+	ret = pmr_ranges_subtract(&listed, &device->badblocks.ranges, &device->reading.found);
+	for (size_t i = 0; !ret && i < listed.n; i++) {
+		page = listed.v[i].offset - listed.v[i].offset % PMR_PAGE;
+		end = listed.v[i].offset + listed.v[i].length;
+		for (; !ret && page < end; page += PMR_PAGE)
+			if (pmr_ranges_overlap(&device->reading.found, page, PMR_PAGE) &&
+			    pmr_ranges_bytes_in(&device->badblocks.ranges, page, PMR_PAGE) ==
+				    PMR_PAGE)
+				ret = pmr_ranges_add(&pages, page, PMR_PAGE);
+	}
+	for (size_t i = 0; !ret && i < pages.n; i++)
+		ret = pmr_reading_forget(device, pages.v[i].offset, pages.v[i].length);
+	pmr_ranges_release(&listed);
+	pmr_ranges_release(&pages);
+	return ret;
+}
+
+static void say_found(struct pmr_scanner *scanner, const struct pmr_device *device,
+		      const struct pmr_ranges *found)
+{
+	if (found->n)
+		pmr_say(scanner->ctx, PMR_WARNING, "found-by-reading", label(device),
+			"%" PRIu64
+			" bytes in %zu place%s cannot be read and were in no list, the first at %" PRIu64,
+			pmr_ranges_bytes(found), found->n, found->n == 1 ? "" : "s",
+			found->v[0].offset);
+}
+
+static int take(struct pmr_scanner *scanner, struct pmr_device *device,
+		const struct pmr_sweep_result *result)
+{
+	int ret;
+
+	ret = pmr_reading_add(device, &result->done, &result->found);
+	if (!ret)
+		ret = pmr_device_refresh(scanner->ctx, device);
+	if (!ret && device->own && !device->from_file)
+		ret = leave_offlined(device);
+	if (!ret)
+		say_found(scanner, device, &result->found);
+	return ret;
+}
+
+static int sweep(struct pmr_scanner *scanner, struct pmr_device *device,
+		 const struct pmr_ranges *todo, uint64_t rate)
+{
+	const struct pmr_sweep_options options = { .rate = rate, .object = label(device) };
+	struct pmr_sweep_result result = { 0 };
+	struct pmr_media *media = NULL;
+	int ret;
+
+	ret = pmr_media_open(scanner->ctx, device, &media);
+	if (ret) {
+		if (ret != -ENOMEM)
+			say_closed(scanner, device, ret);
+		device->reading.complete = false;
+		return ret == -ENOMEM ? ret : 0;
+	}
+	ret = pmr_sweep(scanner->ctx, media, todo, &device->badblocks.ranges, &options, &result);
+	pmr_media_close(media);
+	if (ret == -EINVAL) {
+		/* what the topology knew of it is not so any more */
+		result.stopped = -ENODEV;
+		ret = 0;
+	}
+	if (!ret && result.stopped) {
+		device->reading.complete = false;
+		say_stopped(scanner, device, result.stopped);
+	}
+	if (!ret)
+		ret = take(scanner, device, &result);
+	pmr_sweep_release(&result);
+	return ret;
+}
+
+static int read_device(struct pmr_scanner *scanner, struct pmr_device *device, uint64_t rate)
+{
+	struct pmr_ranges todo = { 0 };
+	bool all;
+	int ret;
+
+	ret = gather(scanner, device, &todo, &all);
+	if (!ret) {
+		device->reading.complete =
+			all && (!device->reading.asked || device->reading.complete);
+		device->reading.asked = true;
+		if (todo.n)
+			ret = sweep(scanner, device, &todo, rate);
+	}
+	if (!device->reading.complete)
+		scanner->scan->complete = false;
+	pmr_ranges_release(&todo);
+	return ret;
+}
+
+int pmr_targets_read(struct pmr_scanner *scanner)
+{
+	uint64_t rate;
+	int ret = 0;
+
+	if (!pmr_ctx_reading(scanner->ctx, &rate))
+		return 0;
+	for (size_t i = 0; !ret && i < scanner->scan->n_devices; i++)
+		ret = read_device(scanner, scanner->scan->devices[i], rate);
+	return ret;
+}

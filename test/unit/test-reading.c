@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What reading a device found, as a part of its list: how far that is believed then, and when it leaves the list. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "device/topology.h"
+
+#define SIZE 1048576u
+
+static struct pmr_device device;
+static struct pmr_device_private own;
+
+/* Sets up @device. @reason: why its list is not complete, or NULL */
+static void reset(enum pmr_trust trust, const char *reason)
+{
+	pmr_ranges_release(&device.reading.done);
+	pmr_ranges_release(&device.reading.found);
+	pmr_badblocks_release(&device.badblocks);
+	memset(&device, 0, sizeof(device));
+	memset(&own, 0, sizeof(own));
+	device.size = SIZE;
+	device.own = &own;
+	own.doubt = reason;
+	device.badblocks.trust = trust;
+	device.badblocks.reason = reason;
+}
+
+static void add(struct pmr_ranges *ranges, uint64_t offset, uint64_t length)
+{
+	assert_int_equal(pmr_ranges_add(ranges, offset, length), 0);
+	pmr_ranges_normalize(ranges);
+}
+
+/* @length bytes at @offset were read, and a sector at @found failed, if it is in them. */
+static void read_part(uint64_t offset, uint64_t length, uint64_t found)
+{
+	struct pmr_ranges done = { 0 }, failed = { 0 };
+
+	add(&done, offset, length);
+	if (found - offset < length)
+		add(&failed, found, 512);
+	assert_int_equal(pmr_reading_add(&device, &done, &failed), 0);
+	pmr_ranges_release(&done);
+	pmr_ranges_release(&failed);
+}
+
+static void test_trust(void **state)
+{
+	static const struct {
+		enum pmr_trust trust;
+		const char *reason;
+		uint64_t offset, length;
+		enum pmr_trust after;
+		const char *reason_after;
+	} rows[] = {
+		{ PMR_LIST_UNKNOWN, "no-attribute", 0, SIZE, PMR_LIST_COMPLETE, NULL },
+		{ PMR_LIST_UNKNOWN, "cannot-open", 0, SIZE, PMR_LIST_COMPLETE, NULL },
+		{ PMR_LIST_INCOMPLETE, "page-full", 0, SIZE, PMR_LIST_COMPLETE, NULL },
+		{ PMR_LIST_COMPLETE, NULL, 0, SIZE, PMR_LIST_COMPLETE, NULL },
+		{ PMR_LIST_COMPLETE, NULL, 4096, 512, PMR_LIST_COMPLETE, NULL },
+		/* all but the first or the last sector */
+		{ PMR_LIST_UNKNOWN, "no-attribute", 512, SIZE - 512, PMR_LIST_INCOMPLETE,
+		  "read-in-part" },
+		{ PMR_LIST_UNKNOWN, "no-attribute", 0, SIZE - 512, PMR_LIST_INCOMPLETE,
+		  "read-in-part" },
+		{ PMR_LIST_INCOMPLETE, "page-full", 0, SIZE - 512, PMR_LIST_INCOMPLETE,
+		  "page-full" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		reset(rows[i].trust, rows[i].reason);
+		read_part(rows[i].offset, rows[i].length, 5 * 512);
+		assert_int_equal(device.badblocks.trust, rows[i].after);
+		if (rows[i].reason_after)
+			assert_string_equal(device.badblocks.reason, rows[i].reason_after);
+		else
+			assert_null(device.badblocks.reason);
+		assert_int_equal(pmr_device_is_read(&device), rows[i].length == SIZE);
+		/* the doubt goes with the whole device alone */
+		if (rows[i].length == SIZE)
+			assert_null(own.doubt);
+		else
+			assert_ptr_equal(own.doubt, rows[i].reason);
+		assert_int_equal(pmr_device_is_told(&device), rows[i].after == PMR_LIST_COMPLETE);
+		device.reading.complete = true;
+		assert_true(pmr_device_is_told(&device));
+	}
+	/* in two halves; nothing at all */
+	reset(PMR_LIST_UNKNOWN, "no-attribute");
+	read_part(0, SIZE / 2, 0);
+	assert_false(pmr_device_is_read(&device));
+	read_part(SIZE / 2, SIZE / 2, SIZE - 512);
+	assert_true(pmr_device_is_read(&device));
+	assert_int_equal(device.badblocks.trust, PMR_LIST_COMPLETE);
+	assert_int_equal(device.badblocks.ranges.n, 2);
+	reset(PMR_LIST_UNKNOWN, "no-attribute");
+	assert_int_equal(pmr_reading_apply(&device), 0);
+	assert_int_equal(device.badblocks.trust, PMR_LIST_UNKNOWN);
+	device.size = 0;
+	assert_false(pmr_device_is_read(&device));
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
+/* The kernel's list is read anew, and has these sectors. */
+static void relist(const uint64_t *sectors, size_t n)
+{
+	pmr_badblocks_release(&device.badblocks);
+	device.badblocks.trust = PMR_LIST_INCOMPLETE;
+	device.badblocks.reason = "page-full";
+	for (size_t i = 0; i < n; i++)
+		add(&device.badblocks.ranges, sectors[i] * 512, 512);
+	assert_int_equal(pmr_reading_apply(&device), 0);
+}
+
+static void test_lists_come_and_go(void **state)
+{
+	static const uint64_t both[] = { 5, 9 }, other[] = { 9 };
+
+	(void)state;
+	reset(PMR_LIST_COMPLETE, NULL);
+	add(&device.badblocks.ranges, 9 * 512, 512);
+	read_part(0, SIZE, 5 * 512);
+	assert_int_equal(device.badblocks.ranges.n, 2);
+	/* what was found stays, though the kernel does not list it; what it does, it forgets by itself */
+	assert_true(pmr_reading_explains(&device, 4096 * 0, 6 * 512));
+	assert_false(pmr_reading_explains(&device, 0, 4096 * 2));
+	relist(other, 1);
+	assert_int_equal(device.badblocks.ranges.n, 2);
+	assert_int_equal(device.badblocks.trust, PMR_LIST_COMPLETE);
+	relist(both, 2);
+	assert_int_equal(device.reading.found.n, 0);
+	assert_false(pmr_reading_explains(&device, 5 * 512, 512));
+	relist(other, 1);
+	assert_int_equal(device.badblocks.ranges.n, 1);
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
+static void test_forget(void **state)
+{
+	(void)state;
+	reset(PMR_LIST_COMPLETE, NULL);
+	add(&device.badblocks.ranges, 9 * 512, 512);
+	read_part(0, SIZE, 5 * 512);
+	read_part(0, SIZE, 8 * 512);
+	/* the page of 8 and 9: only what was found goes, for the other is the kernel's to forget */
+	assert_int_equal(pmr_reading_forget(&device, 4096, 4096), 0);
+	assert_int_equal(device.reading.found.n, 1);
+	assert_int_equal(device.badblocks.ranges.n, 2);
+	assert_int_equal(device.badblocks.ranges.v[0].offset, 5 * 512);
+	assert_int_equal(device.badblocks.ranges.v[1].offset, 9 * 512);
+	assert_int_equal(device.badblocks.ranges.v[1].length, 512);
+	assert_int_equal(pmr_reading_forget(&device, 0, 512), 0);
+	assert_int_equal(device.badblocks.ranges.n, 2);
+	assert_int_equal(pmr_reading_forget(&device, 0, 4096), 0);
+	assert_int_equal(device.badblocks.ranges.n, 1);
+	assert_int_equal(device.reading.found.n, 0);
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_trust),
+		cmocka_unit_test(test_lists_come_and_go),
+		cmocka_unit_test(test_forget),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
