@@ -105,6 +105,9 @@ static const char *check_list(const struct check *k, size_t at, size_t length)
 	/* a list from a file is what somebody wrote down before: it does not change by repairing */
 	if (device->from_file)
 		return NULL;
+	/* what is no PMEM has no list that could say more than a read of the medium does */
+	if (device->mode == PMR_MODE_NONE)
+		return NULL;
 	if (device->badblocks.trust == PMR_LIST_UNKNOWN)
 		return "list-unknown";
 	/* what only reading found was read just now */
