@@ -315,6 +315,8 @@ static int write_scan(const struct report *report, FILE *out)
 		rc = report_write_owners(report, out);
 	if (!rc && report->verb == VERB_SCAN)
 		report_write_ways(report, out);
+	if (!rc)
+		report_write_readings(report, out);
 	if (!rc && report->verb == VERB_SCAN)
 		report_write_zeroed(report->zeroes, "", out);
 	if (!rc)

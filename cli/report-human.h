@@ -16,6 +16,8 @@ const char *report_device_label(const struct pmr_device *device);
 void report_print_list(FILE *out, const struct pmr_badblocks *list, bool words);
 /** report_print_reading() - "; read 512 MiB, found 1 KiB", after a list: how much was read, and what failed; nothing for none */
 void report_print_reading(FILE *out, const struct pmr_device *device);
+/** report_write_readings() - a line for each device of which media was read */
+void report_write_readings(const struct report *report, FILE *out);
 /** report_print_metadata_list() - the same of a namespace's metadata after "; @where: "; nothing for none */
 void report_print_metadata_list(FILE *out, const struct pmr_device *device, const char *where,
 				bool words);

@@ -66,6 +66,28 @@ void report_print_reading(FILE *out, const struct pmr_device *device)
 	text_print_size(out, reading->found_bytes);
 }
 
+void report_write_readings(const struct report *report, FILE *out)
+{
+	for (size_t i = 0; i < report->n_devices; i++) {
+		const struct pmr_device *device = report->devices[i];
+		const struct pmr_reading *reading = &device->reading;
+
+		if (!reading->asked)
+			continue;
+		text_print_safe(out, report_device_label(device));
+		fputs(": read ", out);
+		text_print_size(out, pmr_ranges_bytes(&reading->done));
+		fputs(reading->complete ? "" : ", which is not all that was asked for", out);
+		fputs(reading->found_bytes ? ", of which "
+					   : "; nothing in it failed that was in no list\n",
+		      out);
+		if (!reading->found_bytes)
+			continue;
+		text_print_size(out, reading->found_bytes);
+		fputs(" failed and were in no list\n", out);
+	}
+}
+
 /* " (namespace0.0, disabled, fsdax, 512 MiB)", without the name where that is the label already */
 static void write_namespace(const struct pmr_device *device, FILE *out)
 {

@@ -27,6 +27,7 @@ json 'd["devices"][0]["read"]["complete"]' 'd["devices"][0]["read"]["bytes"] == 
 	'd["devices"][0]["badblocks"]["trust"] == "incomplete"' 'd["devices"][0]["badblocks"]["reason"] == "read-in-part"' \
 	'd["complete"]'
 run 0 scan -u --read "$work/mnt/file"
+prints "$loop: read 64 KiB; nothing in it failed that was in no list"
 run 8 scan "$work/mnt/file"
 says 'see --badblocks, and --read'
 json '"read" not in d["devices"][0]'
@@ -88,6 +89,13 @@ status=$?
 [ $status -eq 8 ] || fail "status $status after an interrupt"
 json 'not d["complete"]' 'not d["devices"][0]["read"]["complete"]' '"interrupted" in codes' \
 	"0 < d['devices'][0]['read']['bytes'] < $size"
+
+# on a terminal
+if [[ $PMEM_RECOVER != *valgrind ]]; then
+	tools_of walks.py terminal "$work" pread64 20000 0 \
+		"reading media: [0-9.]+ MiB of 64 MiB \([0-9.]+ MiB/s\)(, about [0-9]+ s left)?, $loop" -- \
+		"$(program)" scan --read "$loop" || fail "progress"
+fi
 
 # a partition is read, and not what lies beside it
 loop 32M
