@@ -375,10 +375,10 @@ bool pmr_place_is_on(const struct stat *st, const struct pmr_filesystem *filesys
 struct pmr_media;
 
 /**
- * pmr_media_open() - open a device for O_DIRECT reads
+ * pmr_media_open() - open a device for O_DIRECT reads; a device-dax, for loads of what is mapped of it
  *
- * Return: 0; -EACCES or -EPERM without the right to read it; -ENODEV where it has no block device; other errno.
- * Says nothing: what it means depends on who asks.
+ * Loads need a handler of SIGBUS, see pmr_copy_nofault(). Return: 0; -EACCES or -EPERM without the right to read it; -ENODEV
+ * where it has no device, or another one by now; other errno. Says nothing: what it means depends on who asks.
  */
 int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct pmr_media **media);
 /**
@@ -388,6 +388,15 @@ int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct 
  */
 int pmr_media_open_writable(struct pmr_ctx *ctx, const struct pmr_device *device,
 			    struct pmr_media **media);
+/**
+ * pmr_media_open_loads() - the same of what can be mapped
+ * @fd: becomes the media's, unless it fails
+ * @size: bytes
+ * @align: of what can be mapped, 0 for any
+ *
+ * Return: 0; -EINVAL, -ENOMEM.
+ */
+int pmr_media_open_loads(int fd, uint64_t size, uint64_t align, struct pmr_media **media);
 /** pmr_media_close() - takes NULL */
 void pmr_media_close(struct pmr_media *media);
 
@@ -487,6 +496,16 @@ int pmr_media_punch_file(int fd, uint64_t offset, uint64_t length);
  * Allocates nothing. Return: 0, all of them; a negative errno.
  */
 int pmr_media_read_block(struct pmr_media *media, uint64_t offset, void *buffer, size_t length);
+
+/**
+ * pmr_media_load() - read bytes of a device-dax up to the first that cannot be
+ * @offset: multiple of PMR_SECTOR
+ * @got: how many; where it stopped, at the edge of the sector with that byte. More of the buffer may have changed
+ *
+ * Return: 0, all of them; -EIO: it stopped; -EINVAL; -ENODEV: it is no such device; the errno of mapping it.
+ */
+int pmr_media_load(struct pmr_media *media, uint64_t offset, void *buffer, size_t length,
+		   size_t *got);
 
 /** pmr_media_write_block() - write them. What it returns proves nothing: read back. Return: as pmr_media_read_block(). */
 int pmr_media_write_block(struct pmr_media *media, uint64_t offset, const void *buffer,

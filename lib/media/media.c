@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every read and write of media: whole devices with O_DIRECT, files through their filesystem.
+ * Every read and write of media: whole devices with O_DIRECT, or by loads, files through their filesystem.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "loads.h"
 #include "private.h"
 #include "uapi.h"
+#include "device/topology.h"
 
 #define BOUNCE_SIZE (256u * 1024)
 
@@ -23,6 +25,8 @@ struct pmr_media {
 	unsigned int block; /* O_DIRECT works in this unit */
 	uint64_t size;
 	char *bounce; /* page aligned, BOUNCE_SIZE bytes */
+	const struct pmr_device *dax; /* a device-dax: it has no read(2); else NULL */
+	struct pmr_loads *loads;
 };
 
 /*
@@ -73,9 +77,67 @@ fail:
 	return ret;
 }
 
+/* Loads reach single bytes, so that a sector is as good a unit as any. */
+int pmr_media_open_loads(int fd, uint64_t size, uint64_t align, struct pmr_media **media)
+{
+	struct pmr_media *m;
+	int ret;
+
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	m->fd = -1;
+	m->block = PMR_SECTOR;
+	m->size = size;
+	ret = pmr_loads_new(fd, size, align, &m->loads);
+	if (!ret && posix_memalign((void **)&m->bounce, PMR_PAGE, BOUNCE_SIZE)) {
+		m->bounce = NULL;
+		ret = -ENOMEM;
+	}
+	if (ret) {
+		pmr_media_close(m);
+		return ret;
+	}
+	m->fd = fd;
+	*media = m;
+	return 0;
+}
+
+static int open_dax(const struct pmr_device *device, struct pmr_media **media)
+{
+	const struct pmr_devdax *dax = &device->own->dax;
+	struct pmr_media *m;
+	struct stat st;
+	int fd, ret;
+
+	fd = open(device->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st))
+		ret = -errno;
+	else if (!S_ISCHR(st.st_mode) || st.st_rdev != dax->devno)
+		ret = -ENODEV;
+	else
+		/* while it is open its namespace cannot become another under the same number */
+		ret = pmr_dax_check(device);
+	if (ret == -ESTALE)
+		ret = -ENODEV;
+	if (!ret)
+		ret = pmr_media_open_loads(fd, dax->size, dax->align, &m);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	m->dax = device;
+	*media = m;
+	return 0;
+}
+
 int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct pmr_media **media)
 {
 	(void)ctx;
+	if (pmr_device_is_dax(device))
+		return open_dax(device, media);
 	return open_media(device, O_RDONLY, media);
 }
 
@@ -90,6 +152,7 @@ void pmr_media_close(struct pmr_media *media)
 {
 	if (!media)
 		return;
+	pmr_loads_free(media->loads);
 	if (media->fd >= 0)
 		close(media->fd);
 	free(media->bounce);
@@ -110,7 +173,23 @@ bool pmr_media_has_shrunk(const struct pmr_media *media)
 {
 	uint64_t size;
 
+	if (media->dax)
+		return pmr_dax_check(media->dax) != 0;
 	return ioctl(media->fd, BLKGETSIZE64, &size) < 0 || size < media->size;
+}
+
+int pmr_media_load(struct pmr_media *media, uint64_t offset, void *buffer, size_t length,
+		   size_t *got)
+{
+	int ret;
+
+	*got = 0;
+	ret = media->loads ? pmr_loads_copy(media->loads, offset, buffer, length, got) : -ENODEV;
+	if (!ret && *got < length) {
+		*got -= *got % PMR_SECTOR;
+		ret = -EIO;
+	}
+	return ret;
 }
 
 int pmr_media_read_block(struct pmr_media *media, uint64_t offset, void *buffer, size_t length)
@@ -118,6 +197,8 @@ int pmr_media_read_block(struct pmr_media *media, uint64_t offset, void *buffer,
 	size_t got = 0;
 	ssize_t n;
 
+	if (media->loads)
+		return pmr_media_load(media, offset, buffer, length, &got);
 	while (got < length) {
 		n = pread(media->fd, (char *)buffer + got, length - got, (off_t)(offset + got));
 		if (n < 0 && errno == EINTR)
@@ -196,12 +277,41 @@ static int salvage_or_split(struct salvage *s, uint64_t offset, size_t length)
 	return ret ? ret : salvage_or_split(s, offset + half, length - half);
 }
 
+/*
+ * Each load of poison is a machine check, so none is repeated to find where it is: what precedes it is known, and behind
+ * its sector it goes on. Those that the kernel took out of the mapping with it fail one by one.
+ */
+static int load_range(struct salvage *s, uint64_t offset, uint64_t end)
+{
+	size_t length, got;
+	int ret;
+
+	while (offset < end) {
+		length = end - offset < BOUNCE_SIZE ? (size_t)(end - offset) : BOUNCE_SIZE;
+		ret = pmr_media_load(s->media, offset, s->media->bounce, length, &got);
+		if (ret && ret != -EIO)
+			return ret;
+		if (s->buffer)
+			memcpy(s->buffer + (offset - s->offset), s->media->bounce, got);
+		offset += got;
+		if (!ret)
+			continue;
+		ret = pmr_ranges_add(s->failed, offset, PMR_SECTOR);
+		if (ret)
+			return ret;
+		offset += PMR_SECTOR;
+	}
+	return 0;
+}
+
 static int salvage_range(struct salvage *s, const struct pmr_range *range)
 {
 	uint64_t offset = range->offset, end = range->offset + range->length;
 	size_t length;
 	int ret;
 
+	if (s->media->loads)
+		return load_range(s, offset, end);
 	while (offset < end) {
 		length = end - offset < BOUNCE_SIZE ? (size_t)(end - offset) : BOUNCE_SIZE;
 		ret = salvage_or_split(s, offset, length);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A device-dax is read by loads from a mapping of it: by a copy that stops at poison, and never twice at the same.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "loads.h"
+
+/* What is mapped at once: a multiple of every alignment there is. Of small pages the tables would fill memory. */
+#define WINDOW ((uint64_t)1 << 30)
+
+struct pmr_loads {
+	int fd;
+	uint64_t size;
+	uint64_t window;
+	char *at; /* of [start, start + length); NULL where nothing is mapped */
+	uint64_t start;
+	uint64_t length;
+};
+
+int pmr_loads_new(int fd, uint64_t size, uint64_t align, struct pmr_loads **loads)
+{
+	struct pmr_loads *made;
+
+	/* a length that is not a multiple of the alignment has a last part that cannot be mapped */
+	if (!size || (align && (size % align || (align & (align - 1)))))
+		return -EINVAL;
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	made->fd = fd;
+	made->size = size;
+	made->window = align > WINDOW ? align : WINDOW;
+	*loads = made;
+	return 0;
+}
+
+static void unmap(struct pmr_loads *loads)
+{
+	if (loads->at)
+		munmap(loads->at, (size_t)loads->length);
+	loads->at = NULL;
+}
+
+void pmr_loads_free(struct pmr_loads *loads)
+{
+	if (!loads)
+		return;
+	unmap(loads);
+	free(loads);
+}
+
+/* Have the byte at @offset mapped. */
+static int map(struct pmr_loads *loads, uint64_t offset)
+{
+	uint64_t start = offset - offset % loads->window, length = loads->size - start;
+	void *at;
+
+	if (loads->at && loads->start == start)
+		return 0;
+	unmap(loads);
+	if (length > loads->window)
+		length = loads->window;
+	at = mmap(NULL, (size_t)length, PROT_READ, MAP_SHARED, loads->fd, (off_t)start);
+	if (at == MAP_FAILED)
+		return -errno;
+	loads->at = at;
+	loads->start = start;
+	loads->length = length;
+	return 0;
+}
+
+int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t length, size_t *got)
+{
+	size_t done = 0, part, n;
+	int ret;
+
+	if (offset > loads->size || length > loads->size - offset)
+		return -EINVAL;
+	while (done < length) {
+		ret = map(loads, offset + done);
+		if (ret)
+			return ret;
+		part = (size_t)(loads->start + loads->length - (offset + done));
+		if (part > length - done)
+			part = length - done;
+		n = pmr_copy_nofault((char *)to + done,
+				     loads->at + (offset + done - loads->start), part);
+		done += n;
+		if (n < part)
+			break;
+	}
+	*got = done;
+	return 0;
+}
