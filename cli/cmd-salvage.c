@@ -19,6 +19,9 @@ int cmd_salvage(struct cli *cli)
 		.fill = options->has_fill ? options->fill : -1,
 		.force = options->force,
 	};
+	rc = cli_step(cli, pmr_nofault_init());
+	if (rc)
+		return rc;
 	/* a limit on the size of files is an error of writing the output, and no reason to die */
 	signal(SIGXFSZ, SIG_IGN);
 	rc = cli_load_badblocks(cli);

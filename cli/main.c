@@ -66,6 +66,7 @@ static const struct command commands[] = {
 		.args = "FILE -o OUT",
 		.summary = "copy every byte of a file that can still be read",
 		.text = "OUT must lie on another disk. Holes stay holes, and what is lost becomes one, or the byte of --fill.\n"
+			"FILE may also be a device-dax, which is copied whole.\n"
 			"With --mapfile it goes on where it was stopped, and tries again what was lost. FILE is only read.\n",
 		.options = options_salvage,
 		.min_args = 1,

@@ -117,12 +117,16 @@ static struct json_object *new_file(struct json *json, const struct pmr_file *fi
 	json_put(json, object, "links", report_json_new_links(json, file));
 	/* what could not even be opened has no inode that is known */
 	json_put_known(json, object, "inode", file->inode, 0);
-	json_put_known(json, object, "size", file->size, file->inode ? PMR_NO_ADDRESS : 0);
+	json_put_known(json, object, "size", file->size,
+		       file->inode || file->whole_device ? PMR_NO_ADDRESS : 0);
 	json_put_known(json, object, "generation", file->generation, 0);
 	json_put(json, object, "change_time", new_change_time(json, &file->change_time));
-	json_put_text(json, object, "filesystem_uuid", file->filesystem->uuid);
+	json_put_text(json, object, "filesystem_uuid",
+		      file->whole_device ? NULL : file->filesystem->uuid);
 	json_put_bool(json, object, "dax", file->dax);
 	json_put_bool(json, object, "hidden", file->hidden);
+	if (file->whole_device)
+		json_put_bool(json, object, "whole_device", true);
 	json_put_bool(json, object, "complete", file->complete);
 	json_put_text(json, object, "error", file->error ? strerror(-file->error) : NULL);
 	for (size_t i = 0; i < file->n_losses; i++)

@@ -968,9 +968,10 @@ struct pmr_salvage {
 };
 
 /**
- * pmr_salvage_new() - copy every readable byte of a file
+ * pmr_salvage_new() - copy every readable byte of a file, or of a device-dax
  * @topology: made with PMR_TOPOLOGY_FILESYSTEMS
- * @path: a regular file
+ * @path: a regular file; or a device-dax by its node, its name or its namespace's, which is read by loads: SIGBUS must have a
+ *        handler that knows pmr_copy_nofault()
  * @badblocks, @badblocks_path: as pmr_scan_new()
  * @salvage: result, also where it did not get to the end; release with pmr_salvage_free()
  *

@@ -366,7 +366,9 @@ int pmr_filesystem_whole(struct pmr_topology *topology, struct pmr_device *devic
 	fs->device = device;
 	fs->size = device->size;
 	fs->source = strdup(device->path);
-	err = fs->source ? append(topology, fs) : -ENOMEM;
+	/* what tells this one from another of its name is what tells its namespace */
+	fs->uuid = device->ns_uuid ? strdup(device->ns_uuid) : NULL;
+	err = fs->source && (fs->uuid || !device->ns_uuid) ? append(topology, fs) : -ENOMEM;
 	if (err)
 		pmr_filesystem_free(fs);
 	else

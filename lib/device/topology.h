@@ -403,7 +403,7 @@ int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
 
 /**
  * pmr_filesystem_whole() - what stands for all of a device-dax, which holds no filesystem: one of no type, not mounted
- * @filesystem: result; belongs to the topology. It has no number: no file lies on it
+ * @filesystem: result; belongs to the topology. It has no number: no file lies on it; its UUID is the namespace's
  *
  * Return: 0, -ENOMEM.
  */

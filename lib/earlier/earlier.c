@@ -312,6 +312,10 @@ static int read_file(struct reader *reader, struct json_object *object)
 	/* it could not be looked at */
 	if (!json_object_array_length(ranges))
 		return 0;
+	if (pmr_document_is_true(object, "whole_device")) {
+		earlier->n_whole++;
+		return 0;
+	}
 	ret = read_identity(reader, object, &file);
 	if (!ret)
 		ret = read_path(reader, object, &file);

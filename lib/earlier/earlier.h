@@ -63,6 +63,7 @@ struct pmr_earlier_file {
  * @is_complete: it says that it names all that was lost
  * @files: those that lost something
  * @paths: theirs, NULL-terminated
+ * @n_whole: how many device-dax it names besides
  */
 struct pmr_earlier {
 	char *name;
@@ -71,6 +72,7 @@ struct pmr_earlier {
 	size_t n_files;
 	size_t alloc_files;
 	const char **paths;
+	size_t n_whole;
 };
 
 /* ---- earlier.c */

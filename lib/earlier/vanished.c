@@ -448,6 +448,12 @@ int pmr_scan_add_earlier(struct pmr_ctx *ctx, struct pmr_scan *scan,
 		pmr_say(ctx, PMR_WARNING, "ranges-incomplete", earlier->name,
 			"says itself that it is not complete: there may be losses that it does not name");
 	}
+	if (earlier->n_whole) {
+		scan->complete = false;
+		pmr_say(ctx, PMR_WARNING, "device-dax", earlier->name,
+			"names device-dax: only what their lists still have is known to be lost of them, and is scanned by their "
+			"names");
+	}
 	for (size_t i = 0; i < earlier->n_files && !ret; i++)
 		if (!earlier->files[i].is_left_out)
 			ret = add_file(&adder, &earlier->files[i]);

@@ -87,8 +87,8 @@ int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t le
 		part = (size_t)(loads->start + loads->length - (offset + done));
 		if (part > length - done)
 			part = length - done;
-		n = pmr_copy_nofault((char *)to + done,
-				     loads->at + (offset + done - loads->start), part);
+		n = pmr_copy_nofault((char *)to + done, loads->at + (offset + done - loads->start),
+				     part);
 		done += n;
 		if (n < part)
 			break;

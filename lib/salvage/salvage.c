@@ -183,7 +183,7 @@ static int scan(struct salvager *s)
 	if (file && (file->inode != s->source.st.st_ino || file->size != s->rescue.size))
 		s->changed = true;
 	/* reading poison to learn what the flag does is for poison that the kernel itself lists */
-	if (!device->from_file)
+	if (!device->from_file && !s->source.whole)
 		pmr_method_try(s->ctx, s->salvage->scan);
 	ret = pmr_ranges_copy(&s->listed, &device->badblocks.ranges);
 	return ret ? ret : pmr_rescue_learn(&s->rescue, file, &s->listed);
@@ -365,7 +365,9 @@ static int run(struct salvager *s)
 	ret = pmr_source_open(s->ctx, s->topology, s->path, &s->source);
 	if (ret)
 		return ret;
+	s->path = s->source.path;
 	s->rescue.fd = s->source.fd;
+	s->rescue.fiemap = s->source.whole ? pmr_whole_fiemap : NULL;
 	s->rescue.filesystem = s->source.filesystem;
 	s->rescue.unplaced = s->source.unplaced;
 	s->rescue.size = (uint64_t)s->source.st.st_size;

@@ -4,6 +4,7 @@
  *
  *   salvage.c   the order: open, scan, rescue, look again; the result
  *   source.c    the damaged file itself
+ *   whole.c     in its place: a device-dax, all of it
  *   rescue.c    which parts of a file to read, and what became of them; all I/O goes through its caller
  *   sectors.c   pages that the file does not give: is it poison, and what the device still gives of them
  *   tally.c     from what a rescue found to the losses of the result (pure)
@@ -166,8 +167,9 @@ struct pmr_listing {
 
 /**
  * struct pmr_source - a damaged file
- * @path: as the user named it
- * @fd: open for reading
+ * @path: as the user named it; of a device its node
+ * @whole: it is no file but a device-dax, all of it; else NULL
+ * @fd: open for reading; -1 of a device
  * @direct: the same past the page cache, or -1
  * @st: when its delayed data had been written; what comes later is a change
  * @filesystem: where it lies
@@ -181,6 +183,7 @@ struct pmr_listing {
 struct pmr_source {
 	struct pmr_ctx *ctx;
 	const char *path;
+	struct pmr_device *whole;
 	int fd;
 	int direct;
 	struct stat st;
@@ -208,6 +211,16 @@ int pmr_source_cached(const struct pmr_source *source, uint64_t offset, void *bu
 		      size_t length);
 int pmr_source_device(struct pmr_source *source, uint64_t offset, uint64_t length,
 		      const struct pmr_ranges *avoid, void *buffer, struct pmr_ranges *unreadable);
+
+/* ---- whole.c */
+
+/** pmr_whole_find() - the device-dax that a path or name stands for, or NULL */
+struct pmr_device *pmr_whole_find(const struct pmr_topology *topology, const char *path);
+/** pmr_whole_open() - open a device-dax in the place of a file. Return: as pmr_source_open(). */
+int pmr_whole_open(struct pmr_topology *topology, struct pmr_device *device,
+		   struct pmr_source *source);
+/** pmr_whole_fiemap() - in the place of FIEMAP: every byte of a device is data, and lies where it is */
+int pmr_whole_fiemap(int fd, struct fiemap *map);
 
 /* ---- tally.c */
 

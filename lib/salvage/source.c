@@ -170,9 +170,10 @@ int pmr_source_open(struct pmr_ctx *ctx, struct pmr_topology *topology, const ch
 	struct pmr_source s = {
 		.ctx = ctx, .path = path, .fd = -1, .direct = -1, .media_error = 1
 	};
+	struct pmr_device *whole = pmr_whole_find(topology, path);
 	int ret;
 
-	ret = open_file(&s, topology);
+	ret = whole ? pmr_whole_open(topology, whole, &s) : open_file(&s, topology);
 	if (ret)
 		pmr_source_close(&s);
 	else
@@ -197,6 +198,10 @@ int pmr_source_look_again(struct pmr_source *source, bool *changed)
 	struct stat now;
 	int ret;
 
+	if (source->whole) {
+		*changed = pmr_dax_check(source->whole) != 0;
+		return 0;
+	}
 	if (fstat(source->fd, &now))
 		return -errno;
 	*changed = now.st_size != then->st_size || !pmr_is_same_time(&now.st_ctim, &then->st_ctim);
@@ -212,10 +217,15 @@ int pmr_source_look_again(struct pmr_source *source, bool *changed)
 
 int pmr_source_read(struct pmr_source *s, uint64_t offset, void *buffer, size_t length, size_t *got)
 {
-	uint32_t flag = s->dax ? pmr_rwf_flag(s->ctx) : 0;
+	uint32_t flag = s->dax && !s->whole ? pmr_rwf_flag(s->ctx) : 0;
 	int ret;
 
 	*got = 0;
+	if (s->whole) {
+		ret = pmr_media_load(s->media, offset, buffer, length, got);
+		*got -= ret ? *got % PMR_PAGE : 0;
+		return ret;
+	}
 	s->flagged = s->flagged || flag;
 	if (s->direct >= 0) {
 		ret = pmr_media_recover_file(s->direct, 0, offset, buffer, length, got);

@@ -79,6 +79,7 @@ static int add_file(const struct pmr_source *source, struct pmr_scan *scan)
 	file->generation = pmr_file_generation(source->fd);
 	file->change_time = source->st.st_ctim;
 	file->dax = source->dax;
+	file->whole_device = source->whole;
 	file->filesystem = source->filesystem;
 	file->complete = true;
 	return file->path ? 0 : -ENOMEM;

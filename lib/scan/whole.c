@@ -28,7 +28,6 @@ static int add_losses(struct pmr_file *file, const struct pmr_ranges *bad)
 static int make_file(struct pmr_scanner *scanner, struct pmr_device *device, struct pmr_file **file)
 {
 	struct pmr_file *made = calloc(1, sizeof(*made));
-	struct stat st;
 	int ret;
 
 	if (!made)
@@ -37,9 +36,6 @@ static int make_file(struct pmr_scanner *scanner, struct pmr_device *device, str
 	made->size = device->size;
 	made->dax = true;
 	made->complete = true;
-	/* of the node; of what it stands for the namespace's UUID tells */
-	if (!stat(device->path, &st))
-		made->inode = st.st_ino;
 	made->path = strdup(device->path);
 	ret = made->path ? pmr_filesystem_whole(scanner->scan->topology, device, &made->filesystem)
 			 : -ENOMEM;

@@ -526,13 +526,46 @@ static void test_load(void **state)
 	pmr_unref(ctx);
 }
 
+/* A device-dax has no inode, and what it had lost its own list tells or nobody does. */
+static void test_whole_device(void **state)
+{
+	static const char whole[] =
+		"\"files\": [ { \"path\": \"/dev/dax0.0\", \"inode\": null, \"size\": 8000, \"whole_device\": true,\n"
+		"    \"ranges\": [ { \"offset\": 512, \"length\": 512, \"device\": \"dax0.0\", \"device_offset\": 512 } ] }, {";
+	char *document = new_document("\"files\": [ {", whole);
+	struct pmr_topology topology = { 0 };
+	struct pmr_scan scan = { .topology = &topology, .complete = true };
+	struct pmr_earlier *earlier;
+	struct heard heard;
+	struct pmr_ctx *ctx;
+
+	(void)state;
+	assert_int_equal(parse(document, strlen(document), &heard, &earlier), 0);
+	assert_int_equal(earlier->n_files, 1);
+	assert_int_equal(earlier->n_whole, 1);
+	assert_string_equal(pmr_earlier_paths(earlier)[0], "/srv/file");
+	assert_null(pmr_earlier_paths(earlier)[1]);
+	earlier->files[0].is_left_out = true;
+	memset(&heard, 0, sizeof(heard));
+	assert_int_equal(pmr_new(&ctx), 0);
+	pmr_set_message_fn(ctx, hear, &heard);
+	assert_int_equal(pmr_scan_add_earlier(ctx, &scan, earlier), 0);
+	assert_int_equal(heard.n, 1);
+	assert_string_equal(heard.code, "device-dax");
+	assert_false(scan.complete);
+	pmr_unref(ctx);
+	pmr_earlier_free(earlier);
+	free(document);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),	 cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_deep),	 cmocka_unit_test(test_many_devices),
 		cmocka_unit_test(test_taken),	 cmocka_unit_test(test_listed_once),
-		cmocka_unit_test(test_identity), cmocka_unit_test(test_load),
+		cmocka_unit_test(test_identity), cmocka_unit_test(test_whole_device),
+		cmocka_unit_test(test_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

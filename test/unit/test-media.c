@@ -259,11 +259,111 @@ static void test_recover_partly(void **state)
 	}
 }
 
+/* ---- loads */
+
+#define WHOLE (3 * PMR_PAGE) /* what there is of it; the mapping reaches further */
+#define CLAIMED (5 * PMR_PAGE)
+
+static struct pmr_media *open_loads(char *bytes)
+{
+	int fd = memfd_create("loads", MFD_CLOEXEC);
+	struct pmr_media *media = NULL;
+
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < WHOLE; i++)
+		bytes[i] = (char)(i * 7 + i / 251 + 1);
+	assert_int_equal(write(fd, bytes, WHOLE), WHOLE);
+	assert_int_equal(pmr_media_open_loads(fd, CLAIMED, PMR_PAGE, &media), 0);
+	return media;
+}
+
+static void test_load(void **state)
+{
+	static const struct {
+		uint64_t offset;
+		size_t length;
+		int ret;
+		size_t got;
+	} rows[] = {
+		{ 0, WHOLE, 0, WHOLE },
+		{ PMR_SECTOR, PMR_SECTOR, 0, PMR_SECTOR },
+		{ 0, CLAIMED, -EIO, WHOLE },
+		{ WHOLE - PMR_SECTOR, 2 * PMR_SECTOR, -EIO, PMR_SECTOR },
+		{ WHOLE, PMR_PAGE, -EIO, 0 },
+		{ CLAIMED - PMR_SECTOR, 2 * PMR_SECTOR, -EINVAL, 0 },
+		{ UINT64_MAX - PMR_SECTOR + 1, PMR_SECTOR, -EINVAL, 0 },
+	};
+	char bytes[WHOLE], buffer[CLAIMED];
+	struct pmr_media *media;
+	size_t got;
+
+	(void)state;
+	assert_int_equal(pmr_nofault_init(), 0);
+	media = open_loads(bytes);
+	assert_int_equal(pmr_media_block(media), PMR_SECTOR);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memset(buffer, 0, sizeof(buffer));
+		assert_int_equal(
+			pmr_media_load(media, rows[i].offset, buffer, rows[i].length, &got),
+			rows[i].ret);
+		assert_int_equal(got, rows[i].got);
+		assert_memory_equal(buffer, bytes + (got ? rows[i].offset : 0), got);
+	}
+	assert_int_equal(pmr_media_read_block(media, 0, buffer, WHOLE), 0);
+	assert_int_equal(pmr_media_read_block(media, 0, buffer, CLAIMED), -EIO);
+	pmr_media_close(media);
+	/* what cannot be mapped */
+	assert_int_equal(pmr_media_open_loads(0, 0, 0, &media), -EINVAL);
+	assert_int_equal(pmr_media_open_loads(0, 3 * PMR_PAGE, 2 * PMR_PAGE, &media), -EINVAL);
+	assert_int_equal(pmr_media_open_loads(0, 3 * PMR_PAGE, 3 * PMR_PAGE, &media), -EINVAL);
+	pmr_nofault_release();
+}
+
+static void test_salvage_loads(void **state)
+{
+	struct pmr_range bad[] = { { PMR_SECTOR, PMR_SECTOR }, { 2 * PMR_PAGE, PMR_PAGE } };
+	const struct pmr_ranges listed = { bad, 2, 2 };
+	struct pmr_ranges unreadable = { 0 };
+	char bytes[WHOLE], buffer[CLAIMED], left[CLAIMED];
+	enum pmr_page_state page;
+	struct pmr_media *media;
+
+	(void)state;
+	assert_int_equal(pmr_nofault_init(), 0);
+	media = open_loads(bytes);
+	memset(buffer, 'x', sizeof(buffer));
+	memset(left, 'x', sizeof(left));
+	assert_int_equal(pmr_media_salvage(media, 0, CLAIMED, &listed, buffer, &unreadable), 0);
+	/* what is listed and what fails, which follow each other */
+	assert_int_equal(unreadable.n, 2);
+	assert_int_equal(unreadable.v[0].offset, PMR_SECTOR);
+	assert_int_equal(unreadable.v[0].length, PMR_SECTOR);
+	assert_int_equal(unreadable.v[1].offset, 2 * PMR_PAGE);
+	assert_int_equal(unreadable.v[1].length, 3 * PMR_PAGE);
+	assert_memory_equal(buffer, bytes, PMR_SECTOR);
+	assert_memory_equal(buffer + PMR_SECTOR, left, PMR_SECTOR);
+	assert_memory_equal(buffer + 2 * PMR_SECTOR, bytes + 2 * PMR_SECTOR,
+			    2 * PMR_PAGE - 2 * PMR_SECTOR);
+	assert_memory_equal(buffer + 2 * PMR_PAGE, left, 3 * PMR_PAGE);
+	unreadable.n = 0;
+	assert_int_equal(pmr_media_confirm(media, 2 * PMR_PAGE, 2 * PMR_PAGE, &unreadable), 0);
+	assert_int_equal(unreadable.n, 1);
+	assert_int_equal(unreadable.v[0].offset, 3 * PMR_PAGE);
+	unreadable.n = 0;
+	assert_int_equal(pmr_media_page_state(media, 0, &listed, &page, &unreadable), 0);
+	assert_int_equal(page, PMR_PAGE_OK);
+	assert_int_equal(pmr_media_page_state(media, 4 * PMR_PAGE, &listed, &page, &unreadable), 0);
+	assert_int_equal(page, PMR_PAGE_OFFLINED);
+	pmr_ranges_release(&unreadable);
+	pmr_media_close(media);
+	pmr_nofault_release();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read_cached),
-		cmocka_unit_test(test_recover),
+		cmocka_unit_test(test_load),	       cmocka_unit_test(test_salvage_loads),
+		cmocka_unit_test(test_read_cached),    cmocka_unit_test(test_recover),
 		cmocka_unit_test(test_recover_partly),
 	};
 

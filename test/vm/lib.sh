@@ -12,6 +12,7 @@
 #	latent DEVICE SECTOR [COUNT]	media errors that nobody knows of (module only)
 #	module_set NAME VALUE		a control of the test module: see module/pmr_test.c
 #	module_get NAME
+#	module_again [NAME=VALUE]...	the test module anew, with these parameters; the namespace is raw, its poison forgotten
 #	make_fs xfs|ext4 DEVICE DIR [MKFS-OPTION...]	make and mount a filesystem, DAX where it can be
 #	mount_dax FS DEVICE DIR		mount one that is there already
 #	badblocks DEVICE		the kernel's list of a PMEM disk
@@ -30,6 +31,21 @@ lib_error() {
 module_set() { printf '%s' "$2" >"$pmr_parameters/$1"; }
 
 module_get() { cat "$pmr_parameters/$1"; }
+
+module_again() {
+	# All of its drivers hold it, the bus's own among them.
+	ndctl disable-region all >/dev/null 2>&1
+	for bus in /sys/bus/nd/drivers/nd_bus/ndbus*; do
+		echo "${bus##*/}" >/sys/bus/nd/drivers/nd_bus/unbind
+	done
+	rmmod pmr_test || return
+	(
+		# shellcheck source=/dev/null
+		. /run/guest/job
+		# shellcheck disable=SC2154 # it comes from there
+		insmod "$job_test_module" "$@"
+	)
+}
 
 pmem_setup() {
 	PMEM=/dev/pmem0

@@ -9,7 +9,8 @@
  *	machine_check=OFFSET	poison that was consumed: the sector is recorded and its page leaves the kernel's map
  *	latent=OFFSET[,LENGTH]	poison that nobody knows of: in no list, but the kernel's copies out of it stop there, as
  *				after a machine check. A write to it goes well and heals nothing, only a clear command
- *				does. (What a program loads from a mapping is not stopped.)
+ *				does. What a program loads from a mapping is not stopped, but for a device-dax with pages
+ *				of 4096: it cannot be had mapped, and is SIGBUS
  *	touch=MODE		what follows when a copy stopped at latent poison: nothing, record (as the NFIT driver's
  *				handler does), offline (the page leaves the kernel's map, unrecorded), machine_check
  *				(both). It follows when the program's system call returns
@@ -42,6 +43,7 @@
 #include <linux/mutex.h>
 #include <linux/nd.h>
 #include <linux/ndctl.h>
+#include <linux/pfn_t.h>
 #include <linux/platform_device.h>
 #include <linux/reboot.h>
 #include <linux/slab.h>
@@ -262,6 +264,21 @@ static int copy_ends(struct kretprobe_instance *instance, struct pt_regs *regs)
 static struct kretprobe fast = COPY_PROBE("copy_mc_enhanced_fast_string");
 static struct kretprobe fragile = COPY_PROBE("copy_mc_fragile");
 static struct kretprobe *copies[] = { &fast, &fragile };
+/* A page of a device-dax is not mapped where it has latent poison: the kernel is given an address that is none. */
+static int insert_begins(struct kprobe *probe, struct pt_regs *regs)
+{
+	u64 offset = PFN_PHYS(regs->dx & ~PFN_FLAGS_MASK) - start;
+	unsigned long first = offset / SECTOR, end = first + PAGE_SIZE / SECTOR;
+
+	if (offset < size && find_next_bit(latent, end, first) < end)
+		regs->si = 0;
+	return 0;
+}
+
+static struct kprobe insert = {
+	.symbol_name = "vmf_insert_mixed",
+	.pre_handler = insert_begins,
+};
 static bool copies_are_watched;
 
 /* Not before there is latent poison, as it costs time. */
@@ -274,6 +291,10 @@ static int watch_copies(void)
 	mutex_lock(&media_lock);
 	if (!copies_are_watched) {
 		rc = register_kretprobes(copies, ARRAY_SIZE(copies));
+		if (!rc)
+			rc = register_kprobe(&insert);
+		if (rc)
+			unregister_kretprobes(copies, ARRAY_SIZE(copies));
 		copies_are_watched = !rc;
 	}
 	mutex_unlock(&media_lock);
@@ -593,8 +614,10 @@ static int add_region(void)
 
 static void pmr_test_exit(void)
 {
-	if (copies_are_watched)
+	if (copies_are_watched) {
+		unregister_kprobe(&insert);
 		unregister_kretprobes(copies, ARRAY_SIZE(copies));
+	}
 	if (bus)
 		nvdimm_bus_unregister(bus);
 	if (!IS_ERR_OR_NULL(pdev))

@@ -23,7 +23,11 @@ static const char usage[] =
 	"       tree inject LIST KNOB OFFSET          the same to the test module, for a device at OFFSET of its region\n"
 	"       tree scramble DEV SECTOR COUNT        overwrite sectors: what was there is lost\n"
 	"       tree clear DEV                        write over every listed sector of a device\n"
-	"       tree bytes SEED COUNT                 that many bytes on standard output\n";
+	"       tree bytes SEED COUNT                 that many bytes on standard output\n"
+	"       tree store DAX FILE                   a file's bytes into a device-dax, from its first byte on\n"
+	"       tree load DAX                         the bytes of a device-dax on standard output\n"
+	"       tree spoil DAX LIST                   overwrite a list of sectors: what was there is lost\n"
+	"       tree hold DAX                         map it, say so, and wait to be killed\n";
 
 static const struct verb {
 	const char *name;
@@ -43,6 +47,10 @@ static const struct verb {
 	{ "scramble", 3, verb_scramble },
 	{ "clear", 1, verb_clear },
 	{ "bytes", 2, verb_bytes },
+	{ "store", 2, verb_store },
+	{ "load", 1, verb_load },
+	{ "spoil", 2, verb_spoil },
+	{ "hold", 1, verb_hold },
 };
 
 const struct kind_info kinds[N_KINDS] = {

@@ -263,5 +263,9 @@ int verb_inject(int argc, char **argv);
 int verb_scramble(int argc, char **argv);
 int verb_clear(int argc, char **argv);
 int verb_bytes(int argc, char **argv);
+int verb_store(int argc, char **argv);
+int verb_load(int argc, char **argv);
+int verb_spoil(int argc, char **argv);
+int verb_hold(int argc, char **argv);
 
 #endif
