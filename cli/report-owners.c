@@ -140,8 +140,9 @@ void report_write_ways(const struct report *report, FILE *out)
 		if (!texts[filesystem->way])
 			continue;
 		fprintf(out, "Looked up by: %s (", texts[filesystem->way]);
-		text_print_safe(out, filesystem->mountpoint ? filesystem->mountpoint
-							    : filesystem->source);
+		text_print_safe(out, filesystem->mountpoint && filesystem->role == PMR_ROLE_DATA
+					     ? filesystem->mountpoint
+					     : filesystem->source);
 		fputs(")\n", out);
 	}
 }

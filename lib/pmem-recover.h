@@ -455,8 +455,9 @@ const char *pmr_way_name(enum pmr_way way);
 enum pmr_role {
 	PMR_ROLE_DATA, /* its superblock, its metadata and its files: all there is of most filesystems */
 	PMR_ROLE_LOG, /* the log of an XFS (logdev=) and nothing else */
+	PMR_ROLE_REALTIME, /* of an XFS (rtdev=): data of files that it was told to keep there */
 };
-/** pmr_role_name() - the report's word: "data", "log" */
+/** pmr_role_name() - the report's word: "data", "log", "realtime" */
 const char *pmr_role_name(enum pmr_role role);
 
 /**
@@ -467,12 +468,14 @@ const char *pmr_role_name(enum pmr_role role);
  * @label: or NULL
  * @source: its block device: "/dev/pmem0p1"
  * @devno: st_dev of its files; of a log its own number
- * @of: of a log: st_dev of the files of the filesystem, 0 where that is not mounted here
- * @of_source: of a log: the block device that the filesystem was mounted from, or NULL
+ * @of: of a log or realtime device: st_dev of the files of the filesystem, 0 where that is not mounted here
+ * @of_source: of a log or realtime device: the block device that the filesystem was mounted from, or NULL
  * @mountpoint: first place it is mounted at in this mount namespace, or NULL
  * @dax: how it is mounted
  * @read_only: mounted read-only
- * @realtime: an XFS mounted with a realtime device (rtdev=), where some of its files lie
+ * @realtime: an XFS mounted with a realtime device (rtdev=), where some of its files lie; that one is a filesystem of its own
+ *            here, in its role
+ * @rtdev: number of that device, 0 where it is not known
  * @external_log: an XFS mounted with its log on another device (logdev=)
  * @log: number of that device, 0 where it is not known
  * @device: the device below
@@ -495,6 +498,7 @@ struct pmr_filesystem {
 	bool realtime;
 	bool external_log;
 	dev_t log;
+	dev_t rtdev;
 	struct pmr_device *device;
 	uint64_t start;
 	uint64_t size;

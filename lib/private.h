@@ -200,6 +200,29 @@ int pmr_device_scrubs(const struct pmr_device *device, struct pmr_scrubs *scrubs
 int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			struct pmr_device **device);
 
+/**
+ * pmr_topology_resolve_realtime() - the realtime device of a mounted XFS, as a filesystem in that role
+ *
+ * Return: as pmr_topology_resolve(); -EOPNOTSUPP also where it has none, or its mount options do not lead to it.
+ */
+int pmr_topology_resolve_realtime(struct pmr_ctx *ctx, struct pmr_topology *topology,
+				  const struct pmr_filesystem *filesystem, const char *object,
+				  struct pmr_filesystem **realtime);
+
+/**
+ * pmr_topology_resolve_file() - pmr_topology_resolve() for the data of an open file: of an XFS it may lie on the realtime
+ *                               device
+ * @devno: its st_dev
+ */
+int pmr_topology_resolve_file(struct pmr_ctx *ctx, struct pmr_topology *topology, int fd,
+			      dev_t devno, const char *object, struct pmr_filesystem **filesystem);
+
+/** pmr_file_is_realtime() - whether FIEMAP's addresses are of XFS's realtime device, which FIEMAP does not say */
+bool pmr_file_is_realtime(int fd);
+
+/** pmr_file_is_on() - whether an open file's data is on the device that a filesystem of this role stands for */
+bool pmr_file_is_on(int fd, const struct pmr_filesystem *filesystem);
+
 /** pmr_device_is_named() - whether "# device NAME" in a list means a device */
 bool pmr_device_is_named(const struct pmr_device *device, const char *name);
 

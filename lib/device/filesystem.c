@@ -145,22 +145,33 @@ static dev_t get_device(const char *options, const char *name)
 	return found ? st.st_rdev : 0;
 }
 
-/* The mount of an XFS that keeps its log on a block device. */
-static struct libmnt_fs *find_mount_beside(struct libmnt_table *mounts, dev_t devno)
+/* Return: what a block device is to an XFS that is mounted somewhere else; PMR_ROLE_DATA: nothing. */
+static enum pmr_role get_role(struct libmnt_fs *mount, dev_t devno)
+{
+	const char *type = mnt_fs_get_fstype(mount), *options = mnt_fs_get_fs_options(mount);
+
+	if (!type || strcmp(type, "xfs") != 0)
+		return PMR_ROLE_DATA;
+	if (get_device(options, "rtdev") == devno)
+		return PMR_ROLE_REALTIME;
+	return get_device(options, "logdev") == devno ? PMR_ROLE_LOG : PMR_ROLE_DATA;
+}
+
+static struct libmnt_fs *find_mount_beside(struct libmnt_table *mounts, dev_t devno,
+					   enum pmr_role *role)
 {
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
 	struct libmnt_fs *mount, *best = NULL;
 	unsigned int best_rank = 0;
 
 	while (iter && mnt_table_next_fs(mounts, iter, &mount) == 0) {
-		const char *type = mnt_fs_get_fstype(mount);
-		bool is_it = type && !strcmp(type, "xfs") &&
-			     get_device(mnt_fs_get_fs_options(mount), "logdev") == devno;
-		unsigned int rank = is_it ? rank_mount(mounts, mount) : 0;
+		enum pmr_role found = get_role(mount, devno);
+		unsigned int rank = found == PMR_ROLE_DATA ? 0 : rank_mount(mounts, mount);
 
 		if (rank > best_rank) {
 			best_rank = rank;
 			best = mount;
+			*role = found;
 		}
 	}
 	mnt_free_iter(iter);
@@ -240,23 +251,64 @@ static int fill_mounted(struct pmr_filesystem *fs, struct libmnt_fs *mount, bool
 	fs->realtime = has_option(options, "rtdev");
 	fs->external_log = has_option(options, "logdev");
 	fs->log = get_device(options, "logdev");
+	fs->rtdev = get_device(options, "rtdev");
+	return err;
+}
+
+static int fill_beside(struct pmr_filesystem *fs, struct libmnt_fs *mount, enum pmr_role role,
+		       const char *type)
+{
+	int err;
+
+	fs->role = role;
+	fs->of = mnt_fs_get_devno(mount);
+	fs->read_only = has_option(mnt_fs_get_vfs_options(mount), "ro") ||
+			has_option(mnt_fs_get_fs_options(mount), "ro");
+	err = pmr_replace(&fs->type, type);
+	if (!err)
+		err = pmr_replace(&fs->of_source, mnt_fs_get_srcpath(mount));
+	return err ? err : pmr_replace(&fs->mountpoint, mnt_fs_get_target(mount));
+}
+
+/* The device has no superblock, and whatever signature is left there is none of its own. */
+static int fill_realtime(struct pmr_topology *topology, struct pmr_filesystem *fs,
+			 struct libmnt_fs *mount, bool has_dax)
+{
+	int err;
+
+	err = fill_beside(fs, mount, PMR_ROLE_REALTIME, mnt_fs_get_fstype(mount));
+	if (!err)
+		err = pmr_replace(&fs->label, NULL);
+	if (!err)
+		err = pmr_replace(&fs->uuid, NULL);
+	fs->devno = fs->of;
+	fs->dax = get_dax(mount, has_dax);
+	for (size_t i = 0; i < topology->n_filesystems && !err && !fs->uuid; i++) {
+		const struct pmr_filesystem *data = topology->filesystems[i];
+
+		if (data->role == PMR_ROLE_DATA && data->devno == fs->of && data->uuid)
+			err = pmr_replace(&fs->uuid, data->uuid);
+	}
+	if (!err && !fs->uuid && fs->of_source)
+		err = pmr_probe_uuid(fs->of_source, &fs->uuid);
 	return err;
 }
 
 /* A log in use has no signature where its first record was written over, so the mount tells, too. */
-static int fill_log(struct pmr_filesystem *fs, struct libmnt_fs *mount)
+static int fill_unmounted(struct pmr_topology *topology, const struct pmr_block *block,
+			  struct pmr_filesystem *fs)
 {
-	int err;
+	enum pmr_role role = PMR_ROLE_DATA;
+	struct libmnt_fs *mount = find_mount_beside(topology->own->mounts, block->devno, &role);
+	bool is_log = fs->type && !strcmp(fs->type, EXTERNAL_LOG);
 
-	fs->role = PMR_ROLE_LOG;
-	if (!mount)
-		return 0;
-	fs->of = mnt_fs_get_devno(mount);
-	fs->read_only = has_option(mnt_fs_get_fs_options(mount), "ro");
-	err = pmr_replace(&fs->type, EXTERNAL_LOG);
-	if (!err)
-		err = pmr_replace(&fs->of_source, mnt_fs_get_srcpath(mount));
-	return err ? err : pmr_replace(&fs->mountpoint, mnt_fs_get_target(mount));
+	if (role == PMR_ROLE_REALTIME)
+		return fill_realtime(topology, fs, mount, block->dax);
+	if (role == PMR_ROLE_LOG && (is_log || !fs->type))
+		return fill_beside(fs, mount, role, EXTERNAL_LOG);
+	if (is_log)
+		fs->role = PMR_ROLE_LOG;
+	return 0;
 }
 
 static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
@@ -272,13 +324,7 @@ static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
 	if (err)
 		return err;
 	mount = find_mount(topology->own->mounts, block->devno, fs->source);
-	if (mount) {
-		err = fill_mounted(fs, mount, block->dax);
-	} else if (!fs->type || !strcmp(fs->type, EXTERNAL_LOG)) {
-		mount = find_mount_beside(topology->own->mounts, block->devno);
-		if (mount || fs->type)
-			err = fill_log(fs, mount);
-	}
+	err = mount ? fill_mounted(fs, mount, block->dax) : fill_unmounted(topology, block, fs);
 	if (!err)
 		say_unprobed(ctx, topology, fs, why);
 	return err;

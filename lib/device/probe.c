@@ -127,6 +127,22 @@ static int probe_device(struct pmr_ctx *ctx, struct pmr_filesystem *fs)
 	return err == -EIO ? 0 : err;
 }
 
+int pmr_probe_uuid(const char *path, char **uuid)
+{
+	struct pmr_filesystem found = { 0 };
+	int fd, err;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return 0;
+	err = probe_descriptor(fd, &found);
+	close(fd);
+	free(found.type);
+	free(found.label);
+	*uuid = found.uuid;
+	return err == -ENOMEM ? err : 0;
+}
+
 /* What udev's own probe found, which everybody may read. */
 static int ask_udev(struct pmr_filesystem *fs, dev_t devno)
 {

@@ -8,6 +8,7 @@
 
 #include "private.h"
 #include "topology.h"
+#include "owner/owner.h"
 
 const char *pmr_mode_name(enum pmr_mode mode)
 {
@@ -25,6 +26,7 @@ const char *pmr_role_name(enum pmr_role role)
 	static const char *const names[] = {
 		[PMR_ROLE_DATA] = "data",
 		[PMR_ROLE_LOG] = "log",
+		[PMR_ROLE_REALTIME] = "realtime",
 	};
 
 	return names[role];
@@ -261,7 +263,7 @@ static struct pmr_filesystem *find_filesystem(const struct pmr_topology *topolog
 	for (i = 0; i < topology->n_filesystems; i++) {
 		struct pmr_filesystem *fs = topology->filesystems[i];
 
-		if (fs->devno == devno)
+		if (fs->devno == devno && fs->role != PMR_ROLE_REALTIME)
 			return fs;
 		if (block && fs->device->devno == block->disk && fs->start == block->start &&
 		    fs->size == block->size)
@@ -319,6 +321,54 @@ int pmr_topology_resolve(struct pmr_ctx *ctx, struct pmr_topology *topology, dev
 		err = resolve_block(ctx, topology, devno, object, &found);
 	if (!err)
 		err = pmr_filesystem_check(ctx, found, object);
+	if (!err)
+		*filesystem = found;
+	return err;
+}
+
+int pmr_topology_resolve_realtime(struct pmr_ctx *ctx, struct pmr_topology *topology,
+				  const struct pmr_filesystem *filesystem, const char *object,
+				  struct pmr_filesystem **realtime)
+{
+	struct pmr_filesystem *found;
+	int err;
+
+	if (!filesystem->rtdev) {
+		pmr_say(ctx, PMR_ERROR, "realtime-file", object,
+			"has data on the realtime device of its XFS, which cannot be looked up: %s",
+			filesystem->realtime
+				? "what its mount options call rtdev is no block device here"
+				: "it is mounted without one (rtdev=)");
+		return -EOPNOTSUPP;
+	}
+	err = pmr_topology_resolve(ctx, topology, filesystem->rtdev, object, &found);
+	if (err)
+		return err;
+	if (found->role != PMR_ROLE_REALTIME || found->of != filesystem->devno) {
+		pmr_say(ctx, PMR_ERROR, "realtime-file", object,
+			"has data on the realtime device of its XFS, and %s, which its mount options call that, is another's "
+			"device",
+			found->source);
+		return -EOPNOTSUPP;
+	}
+	*realtime = found;
+	return 0;
+}
+
+int pmr_topology_resolve_file(struct pmr_ctx *ctx, struct pmr_topology *topology, int fd,
+			      dev_t devno, const char *object, struct pmr_filesystem **filesystem)
+{
+	struct pmr_filesystem *found;
+	int err;
+
+	err = pmr_topology_resolve(ctx, topology, devno, object, &found);
+	if (err)
+		return err;
+	if (found->type && !strcmp(found->type, "xfs") && pmr_file_is_realtime(fd)) {
+		err = pmr_topology_resolve_realtime(ctx, topology, found, object, &found);
+		if (!err && !pmr_fsmap_check_realtime(ctx, found, fd, object))
+			err = -EOPNOTSUPP;
+	}
 	if (!err)
 		*filesystem = found;
 	return err;

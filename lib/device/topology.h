@@ -388,6 +388,9 @@ int pmr_replace(char **where, const char *value);
  */
 int pmr_probe(struct pmr_ctx *ctx, dev_t devno, struct pmr_filesystem *fs, int *why);
 
+/** pmr_probe_uuid() - the UUID of what lies on a block device, NULL where that cannot be told. Return: 0, -ENOMEM. */
+int pmr_probe_uuid(const char *path, char **uuid);
+
 /* ---- filesystem.c */
 
 /** pmr_filesystems_find() - find the filesystems on every device of the topology. Return: 0, -ENOMEM. */

@@ -47,8 +47,10 @@ static bool is_on_device(const struct pmr_topology *topology, const struct stat 
 		filesystem = topology->filesystems[i];
 		if (filesystem->devno != st->st_dev)
 			continue;
-		return filesystem->device == device || filesystem->devno == devno ||
-		       (devno && filesystem->device->devno == devno);
+		/* of an XFS with a realtime device, there are two */
+		if (filesystem->device == device || filesystem->devno == devno ||
+		    (devno && filesystem->device->devno == devno))
+			return true;
 	}
 	return false;
 }

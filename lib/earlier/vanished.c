@@ -33,12 +33,13 @@ struct subject {
 
 /* ---- is it still that file? */
 
-static struct pmr_filesystem *find_filesystem(const struct pmr_scan *scan, dev_t devno)
+static struct pmr_filesystem *find_filesystem(const struct pmr_scan *scan, dev_t devno, int fd)
 {
 	struct pmr_filesystem *filesystem = NULL;
 
 	for (size_t i = 0; i < scan->topology->n_filesystems && !filesystem; i++)
-		if (scan->topology->filesystems[i]->devno == devno)
+		if (scan->topology->filesystems[i]->devno == devno &&
+		    pmr_file_is_on(fd, scan->topology->filesystems[i]))
 			filesystem = scan->topology->filesystems[i];
 	for (size_t i = 0; filesystem && i < scan->n_devices; i++)
 		if (scan->devices[i] == filesystem->device)
@@ -379,7 +380,7 @@ static int open_subject(struct adder *adder, struct subject *subject)
 			strerror(-error));
 		return 0;
 	}
-	subject->filesystem = find_filesystem(adder->scan, subject->st.st_dev);
+	subject->filesystem = find_filesystem(adder->scan, subject->st.st_dev, subject->fd);
 	if (!subject->filesystem) {
 		pmr_say(adder->ctx, PMR_ERROR, "not-scanned", path,
 			"lies on no filesystem that was looked at, so nothing is taken from %s",
@@ -399,13 +400,7 @@ static bool is_known(struct adder *adder, const struct subject *subject)
 	if (filesystem->device->badblocks.trust == PMR_LIST_UNKNOWN ||
 	    (subject->file && subject->file->error))
 		return false;
-	if (pmr_filesystem_require(adder->ctx, filesystem, subject->was->path))
-		return false;
-	if (strcmp(filesystem->type, "xfs") || !pmr_file_is_realtime(subject->fd))
-		return true;
-	pmr_say(adder->ctx, PMR_ERROR, "realtime-file", subject->was->path,
-		"lies on the realtime device of its XFS, which cannot be followed yet");
-	return false;
+	return !pmr_filesystem_require(adder->ctx, filesystem, subject->was->path);
 }
 
 static int add_file(struct adder *adder, const struct pmr_earlier_file *was)

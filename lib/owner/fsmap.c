@@ -289,19 +289,39 @@ int pmr_fsmap_has_device(int fd, dev_t device)
 	return errno == EINVAL ? 0 : -errno;
 }
 
-int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wanted,
-		     struct pmr_claims *claims)
+bool pmr_fsmap_check_realtime(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
+			      const char *object)
+{
+	struct stat st;
+
+	if (filesystem->role != PMR_ROLE_REALTIME ||
+	    (!stat(filesystem->source, &st) && pmr_fsmap_has_device(fd, st.st_rdev)))
+		return true;
+	pmr_say(ctx, PMR_ERROR, "realtime-file", object,
+		"is of an XFS with a realtime device, and its mount options call that %s, which it is not (any more): look "
+		"it up (lsblk), and scan that device by its name",
+		filesystem->source);
+	return false;
+}
+
+int pmr_fsmap_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
+		     const struct pmr_ranges *wanted, struct pmr_claims *claims)
 {
 	struct question q = { .ctx = ctx, .fd = fd, .wanted = wanted, .claims = claims };
 	size_t first = claims->n;
-	struct statfs filesystem;
-	struct stat st;
+	struct stat st, device;
+	struct statfs statistics;
 	int ret;
 
-	if (fstat(fd, &st) || fstatfs(fd, &filesystem))
+	if (fstat(fd, &st) || fstatfs(fd, &statistics))
 		return 0;
-	q.is_ext4 = filesystem.f_type == EXT4_SUPER_MAGIC;
+	q.is_ext4 = statistics.f_type == EXT4_SUPER_MAGIC;
 	q.device = encode_device(st.st_dev);
+	if (filesystem->role == PMR_ROLE_REALTIME) {
+		if (stat(filesystem->source, &device))
+			return 0;
+		q.device = encode_device(device.st_rdev);
+	}
 	/* Zeros: valgrind does not know what this ioctl fills. */
 	q.head = calloc(1, fsmap_sizeof(RECORDS));
 	if (!q.head)

@@ -56,6 +56,9 @@ static int ask_xfs(struct lookup *l, enum pmr_way *way)
 	int ret;
 
 	*way = PMR_WAY_WALK;
+	/* On a realtime device lies data alone. */
+	if (l->filesystem->role == PMR_ROLE_REALTIME)
+		return 0;
 	ret = pmr_xfs_fixed(l->fd, &log, &metadata);
 	if (!ret)
 		ret = claim_all(l, &log, PMR_OWNER_LOG);
@@ -150,7 +153,7 @@ static void forget_tables(struct pmr_claims *claims)
 
 static int ask_again(struct lookup *l, struct pmr_ranges *rest)
 {
-	int ret = pmr_fsmap_claims(l->ctx, l->fd, rest, l->claims);
+	int ret = pmr_fsmap_claims(l->ctx, l->filesystem, l->fd, rest, l->claims);
 
 	if (ret)
 		return ret;
@@ -169,7 +172,7 @@ static int ask(struct lookup *l, const struct pmr_ranges *wanted, struct pmr_ran
 
 	*way = PMR_WAY_REVERSE_MAP;
 	if (!is_open) {
-		ret = pmr_fsmap_claims(l->ctx, l->fd, wanted, l->claims);
+		ret = pmr_fsmap_claims(l->ctx, l->filesystem, l->fd, wanted, l->claims);
 		is_open = drop_tables(l->claims);
 	}
 	if (!ret)

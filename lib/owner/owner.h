@@ -113,6 +113,7 @@ int pmr_claims_each(const struct pmr_claims *claims, size_t *cursor, const struc
 
 /**
  * pmr_fsmap_claims() - who has ranges of a filesystem, by its own reverse map
+ * @filesystem: in the role of a realtime device, that one is asked about
  * @fd: any open file or directory of it
  * @wanted: normal, in offsets from the filesystem's byte 0
  * @claims: gains claims, in any order: all owners of a shared block; none for what is not told; of ext4's inode tables
@@ -122,8 +123,8 @@ int pmr_claims_each(const struct pmr_claims *claims, size_t *cursor, const struc
  *
  * Return: 0, also where nothing was told; -ECANCELED; -ENOMEM.
  */
-int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wanted,
-		     struct pmr_claims *claims);
+int pmr_fsmap_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
+		     const struct pmr_ranges *wanted, struct pmr_claims *claims);
 
 /**
  * pmr_fsmap_has_device() - whether a filesystem says that a block device is one of its own
@@ -132,6 +133,15 @@ int pmr_fsmap_claims(struct pmr_ctx *ctx, int fd, const struct pmr_ranges *wante
  * Return: 1; 0: it says that it is not; a negative errno: it does not say.
  */
 int pmr_fsmap_has_device(int fd, dev_t device);
+
+/**
+ * pmr_fsmap_check_realtime() - whether what stands for the realtime device of an XFS is the one that it uses; says if not
+ * @filesystem: of any other role it is
+ * @fd: any open file or directory of it
+ * @object: what to call it
+ */
+bool pmr_fsmap_check_realtime(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
+			      const char *object);
 
 /* ---- ext4.c */
 

@@ -98,6 +98,8 @@ static bool is_file(const struct pmr_claim *claim, struct stat *st)
 	if (fstat(claim->fd, st) < 0 || st->st_ino != file->inode ||
 	    st->st_dev != file->filesystem->devno)
 		return false;
+	if (!pmr_file_is_on(claim->fd, file->filesystem))
+		return false;
 	return !file->generation || (!ioctl(claim->fd, FS_IOC_GETVERSION, &generation) &&
 				     (uint32_t)generation == file->generation);
 }

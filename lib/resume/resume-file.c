@@ -56,11 +56,14 @@ static struct pmr_filesystem *find_by_number(const struct subject *s, dev_t devn
 
 	for (size_t i = 0; i < s->topology->n_filesystems; i++) {
 		fs = s->topology->filesystems[i];
-		if (fs->devno == devno && is_filesystem(s->was, fs))
+		if (fs->devno == devno && is_filesystem(s->was, fs) &&
+		    (s->fd < 0 || pmr_file_is_on(s->fd, fs)))
 			return fs;
 	}
 	/* no PMEM, or not yet known */
-	if (pmr_topology_resolve(s->resume->ctx, s->topology, devno, s->was->path, &fs))
+	if (s->fd < 0 ? pmr_topology_resolve(s->resume->ctx, s->topology, devno, s->was->path, &fs)
+		      : pmr_topology_resolve_file(s->resume->ctx, s->topology, s->fd, devno,
+						  s->was->path, &fs))
 		return NULL;
 	return is_filesystem(s->was, fs) ? fs : NULL;
 }

@@ -108,7 +108,8 @@ static int resolve(struct pmr_source *s, struct pmr_topology *topology)
 {
 	int ret;
 
-	ret = pmr_topology_resolve(s->ctx, topology, s->st.st_dev, s->path, &s->filesystem);
+	ret = pmr_topology_resolve_file(s->ctx, topology, s->fd, s->st.st_dev, s->path,
+					&s->filesystem);
 	if (!ret)
 		ret = pmr_filesystem_require(s->ctx, s->filesystem, s->path);
 	return ret;
@@ -121,9 +122,6 @@ static const char *find_unplaced(const struct pmr_source *s)
 
 	if (!statx(s->fd, "", AT_EMPTY_PATH, 0, &stx) && stx.stx_attributes & STATX_ATTR_ENCRYPTED)
 		return "encrypted";
-	if (s->filesystem->type && !strcmp(s->filesystem->type, "xfs") &&
-	    pmr_file_is_realtime(s->fd))
-		return "unlisted";
 	return NULL;
 }
 

@@ -6,6 +6,7 @@
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,6 +55,13 @@ bool pmr_file_is_realtime(int fd)
 
 	return !ioctl(fd, FS_IOC_FSGETXATTR, &attributes) &&
 	       attributes.fsx_xflags & FS_XFLAG_REALTIME;
+}
+
+bool pmr_file_is_on(int fd, const struct pmr_filesystem *filesystem)
+{
+	if (!filesystem->type || strcmp(filesystem->type, "xfs") != 0)
+		return true;
+	return pmr_file_is_realtime(fd) == (filesystem->role == PMR_ROLE_REALTIME);
 }
 
 /* An address outside of the filesystem's device means that the device was taken for the wrong one. */

@@ -90,20 +90,34 @@ static int open_told(const struct search *s, const struct pmr_walk_entry *entry)
 	return -1;
 }
 
+/* Whether some files of it lie on another device. */
+static bool has_parts(const struct pmr_filesystem *filesystem)
+{
+	return filesystem->realtime || filesystem->role == PMR_ROLE_REALTIME;
+}
+
+/* Whether they are looked at with that one; if not, each of them has to be told of. */
+static bool is_part_known(const struct pmr_filesystem *filesystem)
+{
+	return filesystem->rtdev || filesystem->role == PMR_ROLE_REALTIME;
+}
+
 static bool needs_look(struct search *s, const struct pmr_walk_entry *entry)
 {
-	bool is_hit = true;
 	uint64_t seen;
+	bool is_hit;
 	int fd;
 
 	fd = open_told(s, entry);
 	if (fd < 0)
 		return true;
-	if (!s->f->view->filesystem->realtime) {
-		pthread_rwlock_rdlock(&s->f->lock);
-		is_hit = may_be_hit(s->f, fd);
-		pthread_rwlock_unlock(&s->f->lock);
+	if (has_parts(s->f->view->filesystem) && !pmr_file_is_on(fd, s->f->view->filesystem)) {
+		close(fd);
+		return !is_part_known(s->f->view->filesystem);
 	}
+	pthread_rwlock_rdlock(&s->f->lock);
+	is_hit = may_be_hit(s->f, fd);
+	pthread_rwlock_unlock(&s->f->lock);
 	close(fd);
 	if (is_hit)
 		return true;

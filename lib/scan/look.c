@@ -310,24 +310,30 @@ out:
 	return ret;
 }
 
-static bool is_realtime(const struct pmr_view *view, int fd)
+/*
+ * What lies on the other device of its XFS has nothing here, and a view of its own. To change that, a file has to be empty, so
+ * what comes to lie elsewhere in the middle of a scan was written just now.
+ */
+static int look_elsewhere(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
+			  const char *path, const struct stat *st)
 {
-	const char *type = view->filesystem->type;
+	const struct pmr_filesystem *fs = view->filesystem;
+	bool is_known = fs->role == PMR_ROLE_REALTIME || fs->rtdev;
 
-	return type && !strcmp(type, "xfs") && pmr_file_is_realtime(fd);
+	if (scanner->is_locating || (is_known && !scanner->is_named))
+		return 0;
+	pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", path,
+		is_known ? "has come to lie on another device of its XFS just now: scan again"
+			 : "lies on the realtime device of its XFS, which cannot be looked up");
+	return add_failed(scanner, view, fd, path, st, -EOPNOTSUPP);
 }
 
 static int look_at_descriptor(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
 			      const char *path, struct stat *st)
 {
-	if (!is_realtime(view, fd))
+	if (pmr_file_is_on(fd, view->filesystem))
 		return look_at_open(scanner, view, fd, path, st);
-	/* It has nothing of the device that its filesystem was found on. */
-	if (scanner->is_locating)
-		return 0;
-	pmr_say(scanner->ctx, PMR_ERROR, "realtime-file", path,
-		"lies on the realtime device of its XFS, which cannot be followed yet");
-	return add_failed(scanner, view, fd, path, st, -EOPNOTSUPP);
+	return look_elsewhere(scanner, view, fd, path, st);
 }
 
 int pmr_look_at(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd, const char *name,
@@ -389,6 +395,8 @@ int pmr_look_at_nameless(struct pmr_scanner *scanner, struct pmr_view *view, int
 		return 0;
 	if (path)
 		return look_at_descriptor(scanner, view, fd, path, &now);
+	if (!pmr_file_is_on(fd, view->filesystem))
+		return 0;
 	return look_at_unnamed(scanner, view, fd, st);
 }
 

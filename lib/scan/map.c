@@ -172,16 +172,11 @@ static int map_open(struct mapper *m, struct pmr_topology *topology, int fd, uin
 	map->inode = st.st_ino;
 	map->size = (uint64_t)st.st_size;
 	map->complete = true;
-	ret = pmr_topology_resolve(m->ctx, topology, st.st_dev, m->path, &map->filesystem);
+	ret = pmr_topology_resolve_file(m->ctx, topology, fd, st.st_dev, m->path, &map->filesystem);
 	if (!ret)
 		ret = pmr_filesystem_require(m->ctx, map->filesystem, m->path);
 	if (ret)
 		return ret;
-	if (!strcmp(map->filesystem->type, "xfs") && pmr_file_is_realtime(fd)) {
-		pmr_say(m->ctx, PMR_ERROR, "realtime-file", m->path,
-			"lies on the realtime device of its XFS, which cannot be followed yet");
-		return -EOPNOTSUPP;
-	}
 	ret = pmr_filesystem_badblocks(map->filesystem, &m->bad);
 	if (!ret)
 		ret = list_extents(m, fd, offset, length);

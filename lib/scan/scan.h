@@ -91,9 +91,6 @@ int pmr_refine(const struct pmr_pages *pages, const struct pmr_loss *wide,
 
 /* ---- file.c */
 
-/** pmr_file_is_realtime() - whether FIEMAP's addresses are of XFS's realtime device, which FIEMAP does not say */
-bool pmr_file_is_realtime(int fd);
-
 /**
  * pmr_file_list() - pmr_file_losses() with a list made ready, cancellation, and the reason
  * @ctx: asked for cancellation, or NULL
@@ -142,7 +139,6 @@ struct pmr_inode_name {
  * @names: of inodes of @claims, in the order met
  * @is_whole: all of it was asked for
  * @is_found: pmr_find() did all of it
- * @told_realtime: that files of it lie on another device was said
  */
 struct pmr_view {
 	struct pmr_filesystem *filesystem;
@@ -156,7 +152,6 @@ struct pmr_view {
 	size_t alloc_names;
 	bool is_whole;
 	bool is_found;
-	bool told_realtime;
 };
 
 /** enum pmr_target_kind - what the user named */
@@ -191,6 +186,7 @@ struct pmr_target {
  * struct pmr_scanner - a scan being made
  * @inodes: tsearch() tree of the files in @scan
  * @is_interrupted: cancelled, and said so
+ * @is_named: the file that is looked at was named itself
  * @is_locating: the lists of its views are bytes asked about, and no poison: no media is read for them, and nothing is
  *               said of losses. The views are the caller's, and have no exam.
  */
@@ -211,6 +207,7 @@ struct pmr_scanner {
 	size_t alloc_owned;
 	void *inodes;
 	bool is_interrupted;
+	bool is_named;
 	bool is_locating;
 };
 

@@ -147,9 +147,55 @@ static int find_log(struct pmr_scanner *scanner, const struct pmr_filesystem *fi
 	return ret;
 }
 
+/* Of a tree, too, files may lie there. */
+static int find_realtime(struct pmr_scanner *scanner, const struct pmr_filesystem *filesystem,
+			 const char *name)
+{
+	struct pmr_filesystem *realtime;
+	int ret;
+
+	ret = pmr_topology_resolve_realtime(scanner->ctx, scanner->scan->topology, filesystem, name,
+					    &realtime);
+	if (ret)
+		return ret == -ENOMEM ? ret : give_up(scanner);
+	ret = add_target(scanner, PMR_TARGET_TREE, name, NULL, realtime->device, realtime);
+	if (!ret)
+		scanner->targets[scanner->n_targets - 1].is_beside = true;
+	return ret;
+}
+
+static int find_tree(struct pmr_scanner *scanner, const char *name, const struct stat *st,
+		     struct pmr_filesystem *filesystem)
+{
+	int ret;
+
+	ret = add_target(scanner, PMR_TARGET_TREE, name, NULL, filesystem->device, filesystem);
+	if (!ret && filesystem->realtime)
+		ret = find_realtime(scanner, filesystem, name);
+	if (!ret && filesystem->external_log && is_root_of(st, filesystem))
+		ret = find_log(scanner, filesystem, name);
+	return ret;
+}
+
+/* What cannot be opened now will be said when it is looked at. */
+static int find_file(struct pmr_scanner *scanner, const char *name, const char *path,
+		     struct pmr_filesystem *filesystem)
+{
+	int fd = filesystem->realtime ? pmr_open_by_path(path, O_RDONLY) : -1, ret = 0;
+	struct stat st;
+
+	if (fd >= 0 && !fstat(fd, &st) && st.st_dev == filesystem->devno)
+		ret = pmr_topology_resolve_file(scanner->ctx, scanner->scan->topology, fd,
+						st.st_dev, name, &filesystem);
+	if (fd >= 0)
+		close(fd);
+	if (ret)
+		return ret == -ENOMEM ? ret : give_up(scanner);
+	return add_target(scanner, PMR_TARGET_FILE, name, path, filesystem->device, filesystem);
+}
+
 static int find_path(struct pmr_scanner *scanner, const char *name, const struct stat *st)
 {
-	enum pmr_target_kind kind = S_ISREG(st->st_mode) ? PMR_TARGET_FILE : PMR_TARGET_TREE;
 	struct pmr_filesystem *filesystem;
 	char *path;
 	int ret;
@@ -160,16 +206,12 @@ static int find_path(struct pmr_scanner *scanner, const char *name, const struct
 		ret = pmr_filesystem_require(scanner->ctx, filesystem, name);
 	if (ret)
 		return ret == -ENOMEM ? ret : give_up(scanner);
-	if (kind == PMR_TARGET_TREE) {
-		ret = add_target(scanner, kind, name, NULL, filesystem->device, filesystem);
-		if (!ret && filesystem->external_log && is_root_of(st, filesystem))
-			ret = find_log(scanner, filesystem, name);
-		return ret;
-	}
+	if (!S_ISREG(st->st_mode))
+		return find_tree(scanner, name, st, filesystem);
 	path = find_real(name, st);
 	if (!path && errno == ENOMEM)
 		return -ENOMEM;
-	ret = add_target(scanner, kind, name, path, filesystem->device, filesystem);
+	ret = find_file(scanner, name, path ? path : name, filesystem);
 	free(path);
 	return ret;
 }
@@ -288,8 +330,11 @@ static int run_link(struct pmr_scanner *scanner, struct pmr_view *view,
 		return fail_gone(scanner, target);
 	if (fstat(fd, &st) || st.st_dev != view->filesystem->devno)
 		ret = fail_gone(scanner, target);
-	else
+	else {
+		scanner->is_named = true;
 		ret = pmr_look_at_nameless(scanner, view, fd, target->name, &st);
+		scanner->is_named = false;
+	}
 	close(fd);
 	return ret;
 }
@@ -300,6 +345,7 @@ static int run_file(struct pmr_scanner *scanner, struct pmr_view *view,
 	const char *name = target->name;
 	bool is_link;
 	struct stat st;
+	int ret;
 
 	is_link = !fstatat(AT_FDCWD, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode);
 	if (is_link && strcmp(target->path, name) == 0)
@@ -312,22 +358,10 @@ static int run_file(struct pmr_scanner *scanner, struct pmr_view *view,
 	if (fstatat(AT_FDCWD, target->path, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
 	    st.st_dev != view->filesystem->devno)
 		return fail_gone(scanner, target);
-	return pmr_look_at(scanner, view, AT_FDCWD, target->path, name, &st);
-}
-
-/* Whatever the device's list says, it does not speak of all that was asked about. */
-static void say_realtime(struct pmr_scanner *scanner, struct pmr_view *view)
-{
-	const struct pmr_filesystem *fs = view->filesystem;
-
-	if (view->told_realtime || !fs->realtime)
-		return;
-	view->told_realtime = true;
-	scanner->scan->complete = false;
-	pmr_say(scanner->ctx, PMR_ERROR, "realtime-file",
-		fs->mountpoint ? fs->mountpoint : fs->source,
-		"is an XFS with a realtime device: files that lie there cannot be followed yet, and its list "
-		"was not looked at");
+	scanner->is_named = true;
+	ret = pmr_look_at(scanner, view, AT_FDCWD, target->path, name, &st);
+	scanner->is_named = false;
+	return ret;
 }
 
 /* Also of one whose list is empty it has to be shown that it is the right device. */
@@ -356,7 +390,10 @@ static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const ch
 		pmr_root_close(&root);
 		return ret == -ENOMEM ? ret : give_up(scanner);
 	}
-	say_realtime(scanner, view);
+	if (!pmr_fsmap_check_realtime(scanner->ctx, view->filesystem, root.kept, path)) {
+		pmr_root_close(&root);
+		return give_up(scanner);
+	}
 	is_whole = is_root_of(&st, view->filesystem);
 	view->is_whole |= is_whole;
 	if (view->wide.n && !view->is_found) {
@@ -377,14 +414,14 @@ static int run_filesystem(struct pmr_scanner *scanner, struct pmr_filesystem *fi
 	if (ret)
 		return ret;
 	view->is_whole = true;
-	say_realtime(scanner, view);
 	if (filesystem->role == PMR_ROLE_LOG)
 		return run_log(scanner, view);
 	if (!view->wide.n)
 		return 0;
 	/* Named by its device, it has not been asked yet whether its extents mean anything. */
-	ret = pmr_topology_resolve(scanner->ctx, scanner->scan->topology, filesystem->devno, object,
-				   &filesystem);
+	if (filesystem->role == PMR_ROLE_DATA)
+		ret = pmr_topology_resolve(scanner->ctx, scanner->scan->topology, filesystem->devno,
+					   object, &filesystem);
 	if (ret)
 		return ret == -ENOMEM ? ret : give_up(scanner);
 	if (filesystem->mountpoint)

@@ -251,41 +251,6 @@ static void test_all_devices(void **state)
 	}
 }
 
-static void test_other_devices_of_xfs(void **state)
-{
-	static char xfs[] = "xfs", nowhere[] = "/nonexistent/mount", source[] = "/dev/pmem0";
-	static const struct {
-		bool realtime, external_log;
-		const char *codes;
-	} rows[] = {
-		{ false, false, "" },
-		{ true, false, "realtime-file " },
-		{ false, true, "" },
-		{ true, true, "realtime-file " },
-	};
-	struct world w;
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < N(rows); i++) {
-		set_up(&w);
-		w.topology.n_filesystems = 1;
-		w.filesystem[0].type = xfs;
-		w.filesystem[0].mountpoint = nowhere;
-		w.filesystem[0].source = source;
-		w.filesystem[0].size = w.device.size;
-		w.filesystem[0].realtime = rows[i].realtime;
-		w.filesystem[0].external_log = rows[i].external_log;
-		w.target.kind = PMR_TARGET_DEVICE;
-		/* twice, said once */
-		assert_int_equal(pmr_targets_run(&w.scanner), 0);
-		assert_int_equal(pmr_targets_run(&w.scanner), 0);
-		assert_string_equal(w.heard.codes, rows[i].codes);
-		assert_int_equal(w.scan.complete, !*rows[i].codes);
-		tear_down(&w);
-	}
-}
-
 /* ---- what XFS would tell */
 
 /* Return: false where the process may not have it. */
@@ -331,8 +296,9 @@ static void test_xfs_advice(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_metadata),    cmocka_unit_test(test_partitions),
-		cmocka_unit_test(test_all_devices), cmocka_unit_test(test_other_devices_of_xfs),
+		cmocka_unit_test(test_metadata),
+		cmocka_unit_test(test_partitions),
+		cmocka_unit_test(test_all_devices),
 		cmocka_unit_test(test_xfs_advice),
 	};
 
