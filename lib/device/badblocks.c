@@ -519,7 +519,7 @@ static const struct {
 	  "once had, or may have had, more than the kernel keeps or shows, and nothing has gone over the whole device "
 	  "since: there may be more" },
 	{ "region-only", false,
-	  "cannot be told from its region's, which has poison: read the whole device to find what is lost" },
+	  "cannot be told from its region's, which has poison: read the whole device to find what is lost (scan --read)" },
 	{ "noted", true, "says of itself that it is incomplete: there may be more" },
 	{ "changing", false, "changed each time it was read: try again" },
 	{ "malformed", false,
@@ -531,7 +531,7 @@ static void say_incomplete(struct pmr_ctx *ctx, const char *object, const struct
 	bool can_scrub = device->region && device->region->bus->can_scrub;
 	const char *advice =
 		can_scrub ? "; repair what is listed, then scrub (ndctl start-scrub) and look again"
-			  : "; repair what is listed, then look again and read the whole device";
+			  : "; repair what is listed, then read the whole device (scan --read)";
 	size_t i;
 
 	for (i = 0; i < sizeof(doubts) / sizeof(*doubts); i++) {

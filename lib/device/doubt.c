@@ -34,7 +34,8 @@ void pmr_device_set_doubt(struct pmr_ctx *ctx, struct pmr_device *device, bool l
 	enum pmr_trust before = device->badblocks.trust;
 	enum pmr_trust metadata_before = device->metadata_badblocks.trust;
 
-	if (list && !own->doubt)
+	/* who has read all of it need not ask its list */
+	if (list && !own->doubt && !pmr_device_is_read(device))
 		own->doubt = "was-full";
 	if (region && needs_region(device) && !own->region_doubt)
 		own->region_doubt = "was-full";

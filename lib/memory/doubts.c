@@ -146,6 +146,12 @@ static int settle(struct pmr_doubts *doubts, struct entry *entry, bool region)
 	return keep(doubts, entry);
 }
 
+/* All of the device was read, and what that found is in the kernel's list by now, or repaired: a later run knows it all. */
+static bool is_read(const struct pmr_device *device)
+{
+	return pmr_device_is_read(device) && !device->reading.found.n;
+}
+
 static int update(struct pmr_doubts *doubts, struct entry *entry)
 {
 	struct pmr_doubt was = { 0 };
@@ -162,6 +168,8 @@ static int update(struct pmr_doubts *doubts, struct entry *entry)
 	get_now(doubts, entry, &lists, &now);
 	if (pmr_doubt_is(&entry->doubt) && pmr_doubt_is_settled(&entry->doubt, &now))
 		return settle(doubts, entry, true);
+	if (entry->doubt.list && is_read(entry->device))
+		return settle(doubts, entry, false);
 	changed = (lists.list && !entry->doubt.list) || (lists.region && !entry->doubt.region);
 	entry->doubt.list |= lists.list;
 	entry->doubt.region |= lists.region;

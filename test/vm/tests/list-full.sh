@@ -50,4 +50,11 @@ report "empty: and why" '.devices[0].badblocks | .trust == "incomplete" and .rea
 says "empty: what to do" 'once had, or may have had, more than the kernel keeps'
 recover list
 status_is 8 "empty: list"
+
+# Who reads the whole device knows, and so do all that come after.
+recover scan --read "$PMEM"
+status_is 0 "read: scan --read"
+report "read: the list is complete" '.devices[0] | .badblocks.trust == "complete" and .read.complete and .read.found_by_reading == 0'
+recover list
+status_is 0 "read: list"
 finish
