@@ -82,7 +82,11 @@ took=$(((${EPOCHREALTIME/./} - begin) / 1000))
 # an interrupt in the middle: what was read so far, and no more
 # what a script starts in the background ignores it
 env --default-signal=INT "$(program)" scan --read --read-rate=1M "$loop" >"$work/out" 2>"$work/err" </dev/null &
-sleep 0.7
+for ((n = 0; n < 300; n++)); do
+	readlink "/proc/$!/fd/"* 2>/dev/null | grep -qx "$loop" && break
+	sleep 0.1
+done
+sleep 0.5
 kill -INT $!
 wait $!
 status=$?
