@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* recover-at FILE FROM OFFSET LSB LIST OUT [gone]: map FILE from byte FROM on, have it recovered around OFFSET, and tell. */
+/*
+ * recover-at FILE FROM OFFSET LSB LIST OUT [gone]: map FILE from byte FROM on, have it recovered around OFFSET, and tell
+ *
+ * LIST: of bad blocks, "none" for the device's own.
+ */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,9 +58,9 @@ static int recover(const char *map, char **argv)
 	ret = pmr_topology_new(ctx, PMR_TOPOLOGY_FILESYSTEMS, &topology);
 	if (!ret)
 		ret = pmr_topology_resolve(ctx, topology, st.st_dev, argv[1], &filesystem);
-	if (!ret)
+	if (!ret && strcmp(argv[5], "none") != 0)
 		ret = pmr_badblocks_load(ctx, argv[5], &list);
-	if (!ret)
+	if (!ret && list.list.source)
 		ret = pmr_device_use_file(ctx, filesystem->device, argv[5], &list);
 	if (!ret && argv[7] && unlink(argv[1]))
 		ret = -errno;

@@ -10,7 +10,7 @@ program=${PMEM_RECOVER%/*}/test/cli/recover-at
 recover() {
 	local wanted=$1
 	shift
-	"$program" "${@:1:4}" "$work/bad" "$work/got" "${@:5}" >"$work/out" 2>"$work/err" </dev/null
+	"$program" "${@:1:4}" "${list:-$work/bad}" "$work/got" "${@:5}" >"$work/out" 2>"$work/err" </dev/null
 	status=$?
 	[ $status -eq "$wanted" ] || fail "recover-at $*: status $status instead of $wanted"
 }
@@ -79,6 +79,10 @@ for type in ext4 xfs; do
 	holds tail
 	recover 1 "$mnt/tail" 0 $((4096 * 4 + 700)) 0
 	prints "failed: Numerical result out of range"
+	# a device that has no list: reading tells
+	list=none recover 0 "$mnt/f" 0 $((4096 * 9)) 0
+	prints "range 36864+4096 lost 0 error 0 device 0"
+	holds f
 	# without a name
 	recover 0 "$mnt/f" 0 $((4096 * 10)) 0 gone
 	prints "$mnt/f (deleted): fault 40960 range 40960+4096 lost 1536 error 0"
