@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * pmr_test: one PMEM region over RAM that memmap=SIZE$START reserved, with media errors made by hand and a clear command
- * that can be told to fail. A test's instrument: never load it outside a throw-away guest.
+ * pmr_test: PMEM over RAM that memmap=SIZE$START reserved, with media errors made by hand and a clear command that can be
+ * told to fail. A test's instrument: never load it outside a throw-away guest.
  *
- * Controls, under /sys/module/pmr_test/parameters. Offsets are bytes in the region.
+ * Controls, under /sys/module/pmr_test/parameters. Offsets are bytes in all of the memory, which is one region unless it was
+ * loaded with more.
+ *
+ *	regions=N		at load time: that many regions of one size
+ *	dimms=N			at load time: that many DIMMs below them, see dimms.h; without any the bus has none, and
+ *				none of an NFIT's attributes
+ *	labels=1		at load time: the DIMMs have labels, and regions no namespace at first
+ *	dimm_health=N,N...	what each DIMM's SMART command says: 1 not critical, 2 critical, 4 fatal
+ *	scrub_count=N, scrub_runs=1	what the bus says of its scrubs, where it has DIMMs
  *
  *	inject=OFFSET,LENGTH	poison that was found: recorded, and everyone is notified
  *	machine_check=OFFSET	poison that was consumed: the sector is recorded and its page leaves the kernel's map
@@ -52,6 +60,8 @@
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
+#include "dimms.h"
+
 #define SECTOR 512ULL
 #define KEPT_MAGIC 0x6b65707420706d72ULL
 
@@ -62,7 +72,8 @@ module_param(size, ulong, 0444);
 
 static struct platform_device *pdev;
 static struct nvdimm_bus *bus;
-static struct nd_region *region;
+#define MOST_REGIONS 4
+static struct nd_region *made_regions[MOST_REGIONS];
 
 /* Behind the region, or in ordinary memory where nothing is reserved there. */
 struct kept {
@@ -136,13 +147,25 @@ static int add_badranges(const unsigned long *which)
 	return rc;
 }
 
+static void notify(void)
+{
+	for (unsigned int i = 0; i < regions; i++)
+		nvdimm_region_notify(made_regions[i], NVDIMM_REVALIDATE_POISON);
+}
+
+/* Whether all of them are made. */
+static bool is_ready(void)
+{
+	return regions <= MOST_REGIONS && made_regions[regions - 1];
+}
+
 /* Poison that somebody found: on the media, on libnvdimm's list, and announced. */
 static int record(u64 offset, u64 length)
 {
 	u64 first, end;
 	int rc;
 
-	if (!region)
+	if (!is_ready())
 		return -ENODEV;
 	rc = check_range(offset, length, &first, &end);
 	if (rc)
@@ -153,7 +176,7 @@ static int record(u64 offset, u64 length)
 	rc = nvdimm_bus_add_badrange(bus, start + first * SECTOR, (end - first) * SECTOR);
 	if (rc)
 		return rc;
-	nvdimm_region_notify(region, NVDIMM_REVALIDATE_POISON);
+	notify();
 	return 0;
 }
 
@@ -426,7 +449,11 @@ static int bus_command(struct nvdimm_bus_descriptor *desc, struct nvdimm *nvdimm
 	int rc = 0;
 
 	if (nvdimm)
-		return -ENOTTY;
+		rc = dimm_command(nvdimm, cmd, buf);
+	else if (cmd == ND_CMD_CALL)
+		rc = translate(buf, start, size);
+	if (nvdimm || cmd == ND_CMD_CALL)
+		goto out;
 	switch (cmd) {
 	case ND_CMD_ARS_CAP:
 		ars_cap(buf);
@@ -443,9 +470,10 @@ static int bus_command(struct nvdimm_bus_descriptor *desc, struct nvdimm *nvdimm
 	default:
 		return -ENOTTY;
 	}
+out:
 	if (cmd_rc)
 		*cmd_rc = rc;
-	return 0;
+	return rc == -ENOTTY ? rc : 0;
 }
 
 static struct nvdimm_bus_descriptor bus_desc = {
@@ -506,10 +534,10 @@ static int scrub_set(const char *text, const struct kernel_param *kp)
 {
 	int rc;
 
-	if (!region)
+	if (!is_ready())
 		return -ENODEV;
 	rc = add_badranges(media);
-	nvdimm_region_notify(region, NVDIMM_REVALIDATE_POISON);
+	notify();
 	return rc;
 }
 
@@ -602,14 +630,26 @@ static void forget_kept(void)
 		vfree(kept);
 }
 
-static int add_region(void)
+static int add_region(unsigned int number)
 {
-	struct resource res = DEFINE_RES_MEM(start, size);
+	u64 share = size / regions;
+	struct resource res = DEFINE_RES_MEM(start + number * share, share);
+	struct nd_mapping_desc mapping[MOST_DIMMS] = {};
 	struct nd_region_desc desc = { .res = &res };
 
 	set_bit(ND_REGION_PAGEMAP, &desc.flags);
-	region = nvdimm_pmem_region_create(bus, &desc);
-	return region ? 0 : -ENXIO;
+	map_dimms(&desc, mapping, number, share);
+	made_regions[number] = nvdimm_pmem_region_create(bus, &desc);
+	return made_regions[number] ? 0 : -ENXIO;
+}
+
+static int add_regions(void)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; i < regions && !rc; i++)
+		rc = add_region(i);
+	return rc;
 }
 
 static void pmr_test_exit(void)
@@ -623,12 +663,16 @@ static void pmr_test_exit(void)
 	if (!IS_ERR_OR_NULL(pdev))
 		platform_device_unregister(pdev);
 	forget_kept();
+	forget_dimms();
 }
 
 static int __init pmr_test_init(void)
 {
-	int rc = find_kept();
+	int rc = regions > MOST_REGIONS ? -EINVAL : describe_dimms(&bus_desc, size);
 
+	if (rc)
+		return rc;
+	rc = find_kept();
 	if (rc)
 		goto out;
 	pdev = platform_device_register_simple("pmr_test", 0, NULL, 0);
@@ -641,7 +685,9 @@ static int __init pmr_test_init(void)
 		goto out;
 	rc = add_badranges(media);
 	if (!rc)
-		rc = add_region();
+		rc = add_dimms(bus);
+	if (!rc)
+		rc = add_regions();
 out:
 	if (rc)
 		pmr_test_exit();
