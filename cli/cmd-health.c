@@ -166,7 +166,7 @@ int cmd_health(struct cli *cli)
 		return cli_usage(
 			cli, cli->options.badblocks,
 			"health needs a list that names its device in a line '# device NAME'");
-	rc = cli_look(cli, 0);
+	rc = cli_look(cli, cli->file ? 0 : PMR_TOPOLOGY_DIMMS);
 	if (!rc)
 		rc = cli_say_journals(cli, false, PMR_WARNING);
 	if (rc)

@@ -4,5 +4,5 @@
 
 int cmd_list(struct cli *cli)
 {
-	return cli_look(cli, PMR_TOPOLOGY_FILESYSTEMS);
+	return cli_look(cli, PMR_TOPOLOGY_FILESYSTEMS | PMR_TOPOLOGY_DIMMS);
 }

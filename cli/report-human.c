@@ -96,7 +96,7 @@ static void cell_badblocks(FILE *out, const void *row)
 
 	report_print_list(out, &device->badblocks, false);
 	report_print_metadata_list(
-		out, device, device->mode == PMR_MODE_SECTOR ? "in its BTT" : "in its info block",
+		out, device, device->mode == PMR_MODE_SECTOR ? "in its BTT" : "in its metadata",
 		false);
 	report_print_reading(out, device);
 }
@@ -198,6 +198,10 @@ static int write_list(const struct report *report, FILE *out)
 	if (rc)
 		return rc;
 	write_no_devices(report, out);
+	if (report_has_regions(report))
+		rc = report_write_regions(report->topology, out);
+	if (rc)
+		return rc;
 	if (report->n_devices)
 		write_recovery(report->recovery, out);
 	if (report->exit_status & STATUS_UNKNOWN)
@@ -427,6 +431,8 @@ static int write_health(const struct report *report, FILE *out)
 {
 	for (size_t i = 0; i < report->n_devices; i++)
 		report_write_health_line(report->devices[i], out);
+	if (report_has_regions(report))
+		report_write_health_regions(report->topology, out);
 	report_write_vanished(report->memory, "", out);
 	report_write_zeroed(report->zeroes, "", out);
 	write_no_devices(report, out);

@@ -27,6 +27,14 @@ void report_describe_recovery(const struct pmr_recovery *recovery, char *text, s
 void report_print_position(FILE *out, uint64_t bytes);
 /** report_print_part() - what of which inode it is: " (directory /mnt/db)", " (attributes of inode 12)"; nothing for none */
 void report_print_part(FILE *out, enum pmr_part part, uint64_t inode, const char *path);
+/** report_print_part_name() - "info block", "directory" */
+void report_print_part_name(FILE *out, enum pmr_part part);
+/** report_write_regions() - tables of regions, of what is bad in them, and of DIMMs. Return: 0, -ENOMEM. */
+int report_write_regions(const struct pmr_topology *topology, FILE *out);
+/** report_write_health_regions() - what is amiss with regions and DIMMs, each in a line */
+void report_write_health_regions(const struct pmr_topology *topology, FILE *out);
+/** report_write_quiet_regions() - of that, what the exit status tells of */
+void report_write_quiet_regions(const struct pmr_topology *topology, FILE *out);
 /** report_write_owners() - a table of badblocks that are in no file of the other table. Return: 0, -ENOMEM. */
 int report_write_owners(const struct report *report, FILE *out);
 /** report_write_ways() - how owners were found, a line for each filesystem where they were looked for */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The JSON of what lies below the files: buses, regions, devices, badblocks and filesystems. */
+/* The JSON of what lies below the files: devices, badblocks and filesystems. */
 #include "report-json.h"
 
 static void put_list(struct json *json, struct json_object *object,
@@ -22,6 +22,15 @@ static void put_list(struct json *json, struct json_object *object,
 	json_put(json, object, "ranges", ranges);
 }
 
+struct json_object *report_json_new_list(struct json *json, const struct pmr_badblocks *list,
+					 struct json_object *ranges)
+{
+	struct json_object *object = json_new_object(json);
+
+	put_list(json, object, list, ranges);
+	return object;
+}
+
 static struct json_object *new_range(struct json *json, const struct pmr_range *range,
 				     const char *owner)
 {
@@ -34,47 +43,23 @@ static struct json_object *new_range(struct json *json, const struct pmr_range *
 	return object;
 }
 
-static struct json_object *new_plain_list(struct json *json, const struct pmr_badblocks *list)
-{
-	struct json_object *object = json_new_object(json);
-	struct json_object *ranges = json_new_array(json);
-
-	for (size_t i = 0; i < list->ranges.n; i++)
-		json_append(json, ranges, new_range(json, &list->ranges.v[i], NULL));
-	put_list(json, object, list, ranges);
-	return object;
-}
-
-/* The list of what is the namespace's own, cut where it is something else. */
+/* What is not the namespace's data, by what it is. */
 static struct json_object *new_metadata_list(struct json *json, const struct pmr_device *device)
 {
-	const struct pmr_badblocks *list = &device->metadata_badblocks;
-	struct json_object *object = json_new_object(json);
 	struct json_object *ranges = json_new_array(json);
+	struct pmr_range range;
+	enum pmr_part part;
 
-	for (size_t i = 0; i < list->ranges.n; i++) {
-		struct pmr_range left = list->ranges.v[i];
+	for (uint64_t position = 0;
+	     pmr_device_next_metadata(device, &position, &range, &part) == 1;) {
+		struct json_object *object =
+			new_range(json, &range, pmr_owner_name(pmr_namespace_owner(part)));
 
-		while (left.length) {
-			struct pmr_range range = left;
-			struct json_object *element;
-			enum pmr_part part;
-			uint64_t until;
-
-			part = pmr_namespace_part(device, left.offset, &until);
-			if (until - left.offset < range.length)
-				range.length = until - left.offset;
-			element =
-				new_range(json, &range, pmr_owner_name(pmr_namespace_owner(part)));
-			if (pmr_part_name(part))
-				json_put_text(json, element, "part", pmr_part_name(part));
-			json_append(json, ranges, element);
-			left.offset += range.length;
-			left.length -= range.length;
-		}
+		if (pmr_part_name(part))
+			json_put_text(json, object, "part", pmr_part_name(part));
+		json_append(json, ranges, object);
 	}
-	put_list(json, object, list, ranges);
-	return object;
+	return report_json_new_list(json, &device->metadata_badblocks, ranges);
 }
 
 static struct json_object *new_part(struct json *json, const struct report_part *part)
@@ -209,6 +194,7 @@ static struct json_object *new_device(struct json *json, const struct pmr_device
 		       region ? device->region_offset : PMR_NO_ADDRESS, PMR_NO_ADDRESS);
 	json_put_known(json, object, "address", region ? device->resource : PMR_NO_ADDRESS,
 		       PMR_NO_ADDRESS);
+	json_put_text(json, object, "map", pmr_page_map_name(device->page_map));
 	json_put_bool(json, object, "enabled", device->enabled);
 	json_put_bool(json, object, "read_only", device->read_only);
 	json_put(json, object, "badblocks", new_owned_list(json, device, report->scan));
@@ -228,42 +214,4 @@ struct json_object *report_json_new_devices(struct json *json, const struct repo
 	for (size_t i = 0; i < report->n_devices; i++)
 		json_append(json, devices, new_device(json, report->devices[i], report));
 	return devices;
-}
-
-static struct json_object *new_bus(struct json *json, const struct pmr_bus *bus)
-{
-	struct json_object *object = json_new_object(json);
-
-	json_put_text(json, object, "name", bus->name);
-	json_put_text(json, object, "provider", bus->provider);
-	json_put_bool(json, object, "can_scrub", bus->can_scrub);
-	json_put_bool(json, object, "can_clear", bus->can_clear);
-	return object;
-}
-
-static struct json_object *new_region(struct json *json, const struct pmr_region *region)
-{
-	struct json_object *object = json_new_object(json);
-
-	json_put_text(json, object, "name", region->name);
-	json_put_text(json, object, "bus", region->bus ? region->bus->name : NULL);
-	json_put_number(json, object, "size", region->size);
-	json_put_known(json, object, "address", region->resource, PMR_NO_ADDRESS);
-	json_put_bool(json, object, "read_only", region->read_only);
-	json_put(json, object, "badblocks", new_plain_list(json, &region->badblocks));
-	return object;
-}
-
-void report_json_put_buses(struct json *json, struct json_object *document,
-			   const struct pmr_topology *topology)
-{
-	struct json_object *buses = json_new_array(json);
-	struct json_object *regions = json_new_array(json);
-
-	for (size_t i = 0; topology && i < topology->n_buses; i++)
-		json_append(json, buses, new_bus(json, topology->buses[i]));
-	for (size_t i = 0; topology && i < topology->n_regions; i++)
-		json_append(json, regions, new_region(json, topology->regions[i]));
-	json_put(json, document, "buses", buses);
-	json_put(json, document, "regions", regions);
 }

@@ -349,8 +349,8 @@ static struct json_object *new_document(struct json *json, const struct report *
 	json_put_number(json, document, "exit_status", (uint64_t)report->exit_status);
 	json_put_bool(json, document, "complete", !(report->exit_status & STATUS_UNKNOWN));
 	report_json_put_recovery(json, document, report->recovery);
-	if (report->verb == VERB_LIST)
-		report_json_put_buses(json, document, report->topology);
+	if (report->verb == VERB_LIST || report_has_regions(report))
+		report_json_put_regions(json, document, report->topology);
 	json_put(json, document, "devices", report_json_new_devices(json, report));
 	json_put(json, document, "files", new_files(json, report));
 	if (report->verb == VERB_LOCATE)

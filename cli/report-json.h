@@ -10,9 +10,12 @@
 
 /** report_json_new_devices() - the array of the devices a report is about */
 struct json_object *report_json_new_devices(struct json *json, const struct report *report);
-/** report_json_put_buses() - "buses" and "regions"; empty where @topology is NULL */
-void report_json_put_buses(struct json *json, struct json_object *document,
-			   const struct pmr_topology *topology);
+/** report_json_new_list() - a list of badblocks, with @ranges as its own */
+struct json_object *report_json_new_list(struct json *json, const struct pmr_badblocks *list,
+					 struct json_object *ranges);
+/** report_json_put_regions() - "buses", "regions" and "dimms"; empty where @topology is NULL */
+void report_json_put_regions(struct json *json, struct json_object *document,
+			     const struct pmr_topology *topology);
 /** report_json_put_recovery() - "recovery"; unknown where @recovery is NULL */
 void report_json_put_recovery(struct json *json, struct json_object *document,
 			      const struct pmr_recovery *recovery);

@@ -8,7 +8,7 @@
 
 #define N_COLUMNS(columns) (sizeof(columns) / sizeof((columns)[0]))
 
-/* What of an inode it is, and what stands between that and the inode. */
+/* What of an inode, a namespace or a region it is, and what stands between that and the inode. */
 static const struct part_words {
 	const char *name;
 	const char *link;
@@ -19,12 +19,21 @@ static const struct part_words {
 	[PMR_PART_ATTRIBUTES] = { "attributes", " of " },
 	[PMR_PART_EXTENTS] = { "extent map", " of " },
 	[PMR_PART_INODE] = { "inode", " of " },
+	[PMR_PART_INFO_BLOCK] = { "info block", " " },
+	[PMR_PART_PAGE_MAP] = { "page map", " " },
+	[PMR_PART_PADDING] = { "padding", " " },
+	[PMR_PART_UNALLOCATED] = { "unallocated", " " },
 	[PMR_PART_BTT_INFO] = { "info block of its BTT", " of " },
 	[PMR_PART_BTT_DATA] = { "a block of its BTT", " of " },
 	[PMR_PART_BTT_MAP] = { "map of its BTT", " of " },
 	[PMR_PART_BTT_LOG] = { "log of its BTT", " of " },
 	[PMR_PART_BTT_UNUSED] = { "unused by its BTT", " of " },
 };
+
+void report_print_part_name(FILE *out, enum pmr_part part)
+{
+	fputs(part_words[part].name, out);
+}
 
 void report_print_part(FILE *out, enum pmr_part part, uint64_t inode, const char *path)
 {

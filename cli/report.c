@@ -201,6 +201,40 @@ bool report_is_told(const struct pmr_device *device)
 	return pmr_device_is_told(device) && report_is_metadata_told(device);
 }
 
+bool report_has_regions(const struct report *report)
+{
+	return report->topology && !report->failed && !report->only &&
+	       (report->verb == VERB_LIST || report->verb == VERB_HEALTH);
+}
+
+uint64_t report_unallocated_bytes(const struct pmr_region *region)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < region->n_parts; i++) {
+		if (region->parts[i].part == PMR_PART_UNALLOCATED)
+			bytes += region->parts[i].range.length;
+	}
+	return bytes;
+}
+
+/* Of what is in no namespace; namespaces have devices. */
+static int status_of_regions(const struct report *report)
+{
+	int status = STATUS_OK;
+
+	for (size_t i = 0; report_has_regions(report) && i < report->topology->n_regions; i++) {
+		const struct pmr_region *region = report->topology->regions[i];
+
+		if (!pmr_region_is_told(region))
+			status |= STATUS_UNKNOWN;
+		if (report->verb == VERB_HEALTH &&
+		    (report_unallocated_bytes(region) || pmr_region_has_strays(region)))
+			status |= STATUS_LOST;
+	}
+	return status;
+}
+
 static int status_of_devices(const struct report *report)
 {
 	int status = STATUS_OK;
@@ -404,6 +438,7 @@ int report_exit_status(const struct report *report)
 	int status = report->failed || report->unfinished ? STATUS_UNKNOWN : STATUS_OK;
 
 	status |= status_of_devices(report);
+	status |= status_of_regions(report);
 	if (report->scan)
 		status |= status_of_scan(report);
 	if (report->map)

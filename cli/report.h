@@ -135,6 +135,12 @@ bool report_is_told(const struct pmr_device *device);
 /** report_is_metadata_told() - the same of its namespace's metadata alone */
 bool report_is_metadata_told(const struct pmr_device *device);
 
+/** report_has_regions() - whether the answer is about regions and DIMMs too */
+bool report_has_regions(const struct report *report);
+
+/** report_unallocated_bytes() - how many bad bytes of a region are in no namespace */
+uint64_t report_unallocated_bytes(const struct pmr_region *region);
+
 /** report_is_open_journal() - whether somebody has to see to a journal: it is unfinished, or damaged and not set aside */
 bool report_is_open_journal(const struct pmr_journal_entry *entry);
 

@@ -52,6 +52,7 @@ extern "C" {
 struct pmr_ctx;
 struct pmr_resume;
 struct pmr_device_private;
+struct pmr_region_part;
 struct pmr_topology_private;
 
 enum pmr_level {
@@ -332,6 +333,15 @@ enum pmr_mode {
 /** pmr_mode_name() - ndctl's word: "fsdax", "raw", "sector", "devdax", "unknown", "none" */
 const char *pmr_mode_name(enum pmr_mode mode);
 
+/** enum pmr_page_map - where the kernel keeps its struct pages of a namespace, "map" in ndctl's words */
+enum pmr_page_map {
+	PMR_PAGE_MAP_NONE, /* it has no info block, or is disabled */
+	PMR_PAGE_MAP_MEM, /* in ordinary memory */
+	PMR_PAGE_MAP_DEV, /* in the namespace, ahead of its data */
+};
+/** pmr_page_map_name() - ndctl's word: "mem", "dev"; NULL for PMR_PAGE_MAP_NONE */
+const char *pmr_page_map_name(enum pmr_page_map page_map);
+
 /** PMR_NO_ADDRESS - a physical address or offset that is not known (only root may read "resource") */
 #define PMR_NO_ADDRESS UINT64_MAX
 
@@ -341,12 +351,69 @@ const char *pmr_mode_name(enum pmr_mode mode);
  * @provider: e.g. "ACPI.NFIT", "e820"
  * @can_scrub: it has ARS commands
  * @can_clear: it has a clear-error command; without it the kernel only pretends to clear
+ * @scrubs: how many scrubs came to their end since the machine started, or PMR_NO_COUNT; when they did, no kernel tells
+ * @is_scrubbing: one is running; where @scrubs is known
+ *
+ * The last two are looked at with PMR_TOPOLOGY_DIMMS alone.
  */
 struct pmr_bus {
 	char *name;
 	char *provider;
 	bool can_scrub;
 	bool can_clear;
+	uint64_t scrubs;
+	bool is_scrubbing;
+};
+
+/** PMR_NO_COUNT - a number that is not known */
+#define PMR_NO_COUNT UINT64_MAX
+
+/** enum pmr_security - what passphrases do to a DIMM now */
+enum pmr_security {
+	PMR_SECURITY_UNKNOWN, /* it has none of it, or it could not be asked */
+	PMR_SECURITY_DISABLED, /* no passphrase is set */
+	PMR_SECURITY_UNLOCKED,
+	PMR_SECURITY_LOCKED, /* nothing on it can be read or written */
+	PMR_SECURITY_FROZEN, /* kernels before 5.9 tell no more than that */
+	PMR_SECURITY_OVERWRITE, /* it is being overwritten */
+};
+/** pmr_security_name() - the report's word; NULL for PMR_SECURITY_UNKNOWN */
+const char *pmr_security_name(enum pmr_security security);
+
+/** enum pmr_health - what a DIMM says of itself */
+enum pmr_health {
+	PMR_HEALTH_UNKNOWN, /* it has no such command, or it did not answer (only root may ask) */
+	PMR_HEALTH_OK,
+	PMR_HEALTH_NON_CRITICAL, /* it needs looking after */
+	PMR_HEALTH_CRITICAL,
+	PMR_HEALTH_FATAL,
+};
+/** pmr_health_name() - the report's word; NULL for PMR_HEALTH_UNKNOWN */
+const char *pmr_health_name(enum pmr_health health);
+
+/** PMR_NO_HANDLE - a DIMM's handle that is not known */
+#define PMR_NO_HANDLE UINT32_MAX
+
+/**
+ * struct pmr_dimm - a memory module, as firmware tells of it
+ * @name: "nmem0"
+ * @bus: its bus
+ * @id: of vendor, place and time of making and serial number, or NULL
+ * @handle: where it is plugged in, as the NFIT numbers it, or PMR_NO_HANDLE
+ * @enabled: the kernel's driver has it
+ * @security: see there
+ * @is_frozen: its security cannot be changed before the next reset; where @security is known
+ * @health: see there
+ */
+struct pmr_dimm {
+	char *name;
+	struct pmr_bus *bus;
+	char *id;
+	uint32_t handle;
+	bool enabled;
+	enum pmr_security security;
+	bool is_frozen;
+	enum pmr_health health;
 };
 
 /**
@@ -357,6 +424,15 @@ struct pmr_bus {
  * @resource: physical address of its first byte, or PMR_NO_ADDRESS
  * @read_only: the region refuses writes
  * @badblocks: the region's own list, offsets from the region's first byte
+ * @type: libndctl's word: "pmem"; static storage
+ * @persistence: down to where what was stored survives a power cut: "cpu_cache", "memory_controller", "none"; NULL where
+ *               the kernel does not tell; static storage
+ * @n_mappings: over how many DIMMs it is interleaved; 0 where firmware tells of none
+ * @dimms: those of them that are known, with PMR_TOPOLOGY_DIMMS
+ * @n_dimms: how many
+ * @unallocated: bytes of it that no namespace has, with PMR_TOPOLOGY_DIMMS
+ * @parts: its badblocks by who has them, with PMR_TOPOLOGY_DIMMS; sorted by offset
+ * @n_parts: how many
  */
 struct pmr_region {
 	char *name;
@@ -365,6 +441,14 @@ struct pmr_region {
 	uint64_t resource;
 	bool read_only;
 	struct pmr_badblocks badblocks;
+	const char *type;
+	const char *persistence;
+	unsigned int n_mappings;
+	struct pmr_dimm **dimms;
+	size_t n_dimms;
+	uint64_t unallocated;
+	struct pmr_region_part *parts;
+	size_t n_parts;
 };
 
 /**
@@ -399,6 +483,7 @@ struct pmr_reading {
  * @region_offset: region offset of the device's byte 0 (so past the info block and page map), or PMR_NO_ADDRESS
  * @data_offset: bytes of info block and page map ahead of the device's byte 0
  * @resource: physical address of the device's byte 0, or PMR_NO_ADDRESS
+ * @page_map: where the struct pages of a namespace with an info block are kept
  * @read_only: the device refuses writes
  * @badblocks: its list, offsets from its byte 0, with what reading found
  * @reading: what was read of it
@@ -425,6 +510,7 @@ struct pmr_device {
 	uint64_t region_offset;
 	uint64_t data_offset;
 	uint64_t resource;
+	enum pmr_page_map page_map;
 	bool read_only;
 	struct pmr_badblocks badblocks;
 	struct pmr_reading reading;
@@ -516,6 +602,8 @@ struct pmr_topology {
 	size_t n_buses;
 	struct pmr_region **regions;
 	size_t n_regions;
+	struct pmr_dimm **dimms;
+	size_t n_dimms;
 	struct pmr_device **devices;
 	size_t n_devices;
 	struct pmr_filesystem **filesystems;
@@ -525,6 +613,8 @@ struct pmr_topology {
 
 /** PMR_TOPOLOGY_FILESYSTEMS - also find the filesystems on the devices and where they are mounted */
 #define PMR_TOPOLOGY_FILESYSTEMS 0x1u
+/** PMR_TOPOLOGY_DIMMS - also ask buses for their scrubs and DIMMs, and of each region's badblocks who has them */
+#define PMR_TOPOLOGY_DIMMS 0x2u
 
 /**
  * pmr_topology_new() - look at every bus, region and namespace, and read their badblocks lists
@@ -540,6 +630,12 @@ struct pmr_topology {
 int pmr_topology_new(struct pmr_ctx *ctx, unsigned int flags, struct pmr_topology **topology);
 /** pmr_topology_free() - release; takes NULL */
 void pmr_topology_free(struct pmr_topology *topology);
+
+/** pmr_region_has_strays() - whether it has badblocks of which it is not known whether they are in a namespace; likewise */
+bool pmr_region_has_strays(const struct pmr_region *region);
+
+/** pmr_region_is_told() - whether all badblocks of a region that are in no namespace are known; with PMR_TOPOLOGY_DIMMS */
+bool pmr_region_is_told(const struct pmr_region *region);
 
 /**
  * pmr_topology_find() - a device by what a person calls it
@@ -688,7 +784,7 @@ enum pmr_owner {
 /** pmr_owner_name() - the report's word; NULL for PMR_OWNER_NOT_ASKED */
 const char *pmr_owner_name(enum pmr_owner owner);
 
-/** enum pmr_part - what of an inode lies in metadata, or what of a namespace */
+/** enum pmr_part - what of an inode, a namespace or a region lies there */
 enum pmr_part {
 	PMR_PART_NONE, /* no inode's, or the filesystem does not tell */
 	PMR_PART_DIRECTORY, /* names in a directory */
@@ -696,6 +792,10 @@ enum pmr_part {
 	PMR_PART_ATTRIBUTES, /* extended attributes */
 	PMR_PART_EXTENTS, /* where its data lies: extent tree, indirect blocks */
 	PMR_PART_INODE, /* the inode itself, and data that lies in it */
+	PMR_PART_INFO_BLOCK, /* of a namespace: what it is, and where its data begins */
+	PMR_PART_PAGE_MAP, /* of a namespace: the kernel's struct pages of it, made anew each time it is enabled */
+	PMR_PART_PADDING, /* of a namespace: what nothing is kept in */
+	PMR_PART_UNALLOCATED, /* of a region: in no namespace */
 	/* of a namespace in sector mode */
 	PMR_PART_BTT_INFO, /* the info block of an arena, or its copy */
 	PMR_PART_BTT_DATA, /* a block: free, or of the device; which, only the map tells */
@@ -712,12 +812,42 @@ const char *pmr_part_name(enum pmr_part part);
  * @offset: from the namespace's first byte, and inside it
  * @until: result: where that ends, behind @offset
  *
- * Return: PMR_PART_NONE where that is not known.
+ * In the page map's part lies all that the kernel may use for it; how much it does use, it does not tell.
+ *
+ * Return: PMR_PART_NONE for data that has a fixed place, and where it is not known.
  */
 enum pmr_part pmr_namespace_part(const struct pmr_device *device, uint64_t offset, uint64_t *until);
 
 /** pmr_namespace_owner() - whose that part of a namespace is. Return: PMR_OWNER_NAMESPACE, _FREE or _UNKNOWN. */
 enum pmr_owner pmr_namespace_owner(enum pmr_part part);
+
+/**
+ * pmr_device_next_metadata() - cut a device's list of metadata where one part of its namespace ends
+ * @position: offset in the namespace to go on from; 0 first, then left alone
+ * @range: result, in the namespace
+ * @part: result; PMR_PART_NONE where it is not known what of the namespace it is
+ *
+ * Return: 1 and the next, 0 at the end.
+ */
+int pmr_device_next_metadata(const struct pmr_device *device, uint64_t *position,
+			     struct pmr_range *range, enum pmr_part *part);
+
+/**
+ * struct pmr_region_part - a bad range of a region, or the part of one that has one place and one DIMM
+ * @range: offsets in the region
+ * @device: of the namespace that has it, or NULL
+ * @owner: PMR_OWNER_NOT_ASKED: it is data, see the device; PMR_OWNER_NAMESPACE, with @part; PMR_OWNER_FREE: no namespace
+ *         has it; PMR_OWNER_UNKNOWN: it is not known which namespace, or what of it
+ * @part: what it is, if no data
+ * @dimm: the one that all of it lies on; NULL where that is not known, or not one alone
+ */
+struct pmr_region_part {
+	struct pmr_range range;
+	struct pmr_device *device;
+	enum pmr_owner owner;
+	enum pmr_part part;
+	struct pmr_dimm *dimm;
+};
 
 /**
  * struct pmr_owned - a bad range, or the part of one that has one kind of owner

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Buses, regions, namespaces and their badblocks: the one place that knows libndctl and libdaxctl. */
+/* Buses, regions, namespaces and their badblocks: with dimm.c the one place that knows libndctl and libdaxctl. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -334,6 +334,18 @@ static int use_device(struct pmr_device *device, const struct claim *claim)
 	return block && *block ? use_block_device(device, block) : 0;
 }
 
+/* What is not told counts as in the namespace: then its loss means more. */
+static enum pmr_page_map get_page_map(const struct claim *claim)
+{
+	if (claim->pfn)
+		return ndctl_pfn_get_location(claim->pfn) == NDCTL_PFN_LOC_RAM ? PMR_PAGE_MAP_MEM
+									       : PMR_PAGE_MAP_DEV;
+	if (claim->dax)
+		return ndctl_dax_get_location(claim->dax) == NDCTL_PFN_LOC_RAM ? PMR_PAGE_MAP_MEM
+									       : PMR_PAGE_MAP_DEV;
+	return PMR_PAGE_MAP_NONE;
+}
+
 static void layout_device(struct finder *finder, struct ndctl_region *ndregion,
 			  const struct claim *claim, struct pmr_device *device)
 {
@@ -360,6 +372,7 @@ static void layout_device(struct finder *finder, struct ndctl_region *ndregion,
 			if (dax->ranges[i].address < layout.data_resource)
 				layout.data_resource = dax->ranges[i].address;
 		}
+		device->page_map = get_page_map(claim);
 	}
 	pmr_layout_device(&layout, device, &device->own->ns_offset);
 	if (layout.is_mapped)
@@ -472,6 +485,8 @@ static int add_region(struct finder *finder, struct ndctl_region *ndregion, stru
 	region->size = ndctl_region_get_size(ndregion);
 	region->resource = ndctl_region_get_resource(ndregion);
 	region->read_only = ndctl_region_get_ro(ndregion) == 1;
+	region->type = ndctl_region_get_type_name(ndregion);
+	region->n_mappings = ndctl_region_get_mappings(ndregion);
 	region->name = strdup(ndctl_region_get_devname(ndregion));
 	if (!region->name)
 		return -ENOMEM;
@@ -502,6 +517,7 @@ static int add_bus(struct finder *finder, struct ndctl_bus *ndbus)
 	if (!bus)
 		return -ENOMEM;
 	topology->buses[topology->n_buses++] = bus;
+	bus->scrubs = PMR_NO_COUNT;
 	bus->can_scrub = ndctl_bus_is_cmd_supported(ndbus, ND_CMD_ARS_START);
 	bus->can_clear = ndctl_bus_is_cmd_supported(ndbus, ND_CMD_CLEAR_ERROR);
 	bus->name = strdup(ndctl_bus_get_devname(ndbus));

@@ -208,19 +208,39 @@ static int layout_scattered(struct pmr_device *device)
 	return err ? err : take_list(region, &made, &device->badblocks);
 }
 
+/* What a namespace has behind the device's last byte, so that its end is one of a larger page. */
+static int layout_tail(struct pmr_device *device)
+{
+	struct pmr_ranges *list = &device->metadata_badblocks.ranges;
+	uint64_t begin = device->own->ns_offset;
+	uint64_t end = pmr_layout_add(device->data_offset, device->size);
+	uint64_t from = pmr_layout_add(begin, end);
+	size_t i = list->n;
+	int err;
+
+	if (!device->size || from == PMR_NO_ADDRESS || end >= device->ns_size)
+		return 0;
+	err = pmr_ranges_clip(list, &device->region->badblocks.ranges, from, device->ns_size - end);
+	for (; i < list->n; i++)
+		list->v[i].offset -= begin;
+	return err;
+}
+
 /* Poison ahead of the device's first byte; all of it where a BTT hides which block it hit. */
 static int layout_metadata(struct pmr_device *device)
 {
 	bool is_mapped = device->enabled && device->mode == PMR_MODE_SECTOR;
+	int err;
 
 	if (!is_mapped && device->data_offset == 0) {
 		pmr_badblocks_release(&device->metadata_badblocks);
 		device->metadata_badblocks.trust = PMR_LIST_COMPLETE;
 		return 0;
 	}
-	return layout_list(device->region, device->own->ns_offset,
-			   is_mapped ? device->ns_size : device->data_offset,
-			   &device->metadata_badblocks);
+	err = layout_list(device->region, device->own->ns_offset,
+			  is_mapped ? device->ns_size : device->data_offset,
+			  &device->metadata_badblocks);
+	return err || is_mapped ? err : layout_tail(device);
 }
 
 /* Whether poison in a namespace in sector mode may be a block of its device, which one only its map tells. */
@@ -260,26 +280,6 @@ static int layout_sector(struct pmr_device *device)
 		device->badblocks.reason = "region-only";
 	}
 	return 0;
-}
-
-enum pmr_part pmr_namespace_part(const struct pmr_device *device, uint64_t offset, uint64_t *until)
-{
-	*until = device->ns_size;
-	if (device->own && device->own->btt.sector)
-		return pmr_btt_part(&device->own->btt, offset, until);
-	return PMR_PART_NONE;
-}
-
-enum pmr_owner pmr_namespace_owner(enum pmr_part part)
-{
-	switch (part) {
-	case PMR_PART_BTT_DATA:
-		return PMR_OWNER_UNKNOWN;
-	case PMR_PART_BTT_UNUSED:
-		return PMR_OWNER_FREE;
-	default:
-		return PMR_OWNER_NAMESPACE;
-	}
 }
 
 int pmr_layout_lists(struct pmr_device *device)

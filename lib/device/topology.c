@@ -73,6 +73,8 @@ int pmr_topology_new(struct pmr_ctx *ctx, unsigned int flags, struct pmr_topolog
 	err = made->own ? pmr_devices_find(ctx, made) : -ENOMEM;
 	if (!err)
 		sort(made);
+	if (!err && flags & PMR_TOPOLOGY_DIMMS)
+		err = pmr_dimms_find(ctx, made);
 	if (!err && flags & PMR_TOPOLOGY_FILESYSTEMS)
 		err = pmr_filesystems_find(ctx, made);
 	if (err) {
@@ -106,6 +108,8 @@ void pmr_device_free(struct pmr_device *device)
 static void free_region(struct pmr_region *region)
 {
 	free(region->name);
+	free(region->dimms);
+	free(region->parts);
 	pmr_badblocks_release(&region->badblocks);
 	free(region);
 }
@@ -129,11 +133,14 @@ void pmr_topology_free(struct pmr_topology *topology)
 		pmr_device_free(topology->devices[i]);
 	for (i = 0; i < topology->n_regions; i++)
 		free_region(topology->regions[i]);
+	for (i = 0; i < topology->n_dimms; i++)
+		pmr_dimm_free(topology->dimms[i]);
 	for (i = 0; i < topology->n_buses; i++)
 		free_bus(topology->buses[i]);
 	free(topology->filesystems);
 	free(topology->devices);
 	free(topology->regions);
+	free(topology->dimms);
 	free(topology->buses);
 	if (topology->own) {
 		pmr_filesystems_forget(topology);

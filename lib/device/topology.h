@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c knows libndctl and
+ * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c and dimm.c know libndctl and
  * libdaxctl, stack.c the block devices of sysfs, filesystem.c libblkid and libmount, badblocks.c the lists.
  */
 #ifndef PMR_TOPOLOGY_H
@@ -27,6 +27,7 @@ struct pmr_topology_private {
 	struct libmnt_table *mounts;
 	size_t alloc_buses;
 	size_t alloc_regions;
+	size_t alloc_dimms;
 	size_t alloc_devices;
 	size_t alloc_filesystems;
 	bool told_addresses;
@@ -318,6 +319,37 @@ int pmr_btt_unmapped(const struct pmr_btt *btt, const struct pmr_ranges *bad,
  * Return: the report's word, static storage; NULL where it may.
  */
 const char *pmr_btt_refuses(const struct pmr_device *device, uint64_t offset, uint64_t length);
+/* ---- part.c: pure */
+
+/** pmr_namespace_part_bytes() - how many bytes of a namespace's metadata list are in one of its parts, and the first offset */
+uint64_t pmr_namespace_part_bytes(const struct pmr_device *device, enum pmr_part part,
+				  uint64_t *first);
+
+/**
+ * pmr_region_device() - the device of the namespace of a region that has a byte of it, or NULL
+ * @until: lowered to where that ends, or where the next one begins
+ * @certain: set false where the place of one of its namespaces is not known, so that it may have any of the bytes
+ */
+struct pmr_device *pmr_region_device(const struct pmr_topology *topology,
+				     const struct pmr_region *region, uint64_t offset,
+				     uint64_t *until, bool *certain);
+
+/** pmr_region_parts_find() - fill in a region's unallocated bytes and its parts, without DIMMs. Return: 0, -ENOMEM. */
+int pmr_region_parts_find(const struct pmr_topology *topology, struct pmr_region *region);
+
+/* ---- dimm.c */
+
+/**
+ * pmr_scrub_judge() - what the text of a bus's scrub attribute says
+ *
+ * Return: 0; -EINVAL, -ERANGE: nothing that is known, and the results stay as they were.
+ */
+int pmr_scrub_judge(const char *text, uint64_t *scrubs, bool *is_running);
+
+/** pmr_dimms_find() - fill in scrubs and DIMMs, of regions also their parts, and say what of it is amiss. Return: 0, -ENOMEM. */
+int pmr_dimms_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
+/** pmr_dimm_free() - takes NULL */
+void pmr_dimm_free(struct pmr_dimm *dimm);
 
 /* ---- stack.c */
 

@@ -113,39 +113,7 @@ int pmr_places_of_device(struct pmr_device *device, uint64_t offset, uint64_t le
 	return ret;
 }
 
-/* The namespace of a region that has a place of it; if none has, @until is cut where the next one begins. */
-static struct pmr_device *find_namespace(const struct pmr_topology *topology,
-					 const struct pmr_region *region, uint64_t offset,
-					 uint64_t *until, bool *certain)
-{
-	struct pmr_device *found = NULL;
-	size_t i;
-
-	for (i = 0; i < topology->n_devices; i++) {
-		struct pmr_device *device = topology->devices[i];
-		uint64_t begin, end;
-
-		if (device->region != region || !device->own)
-			continue;
-		begin = device->own->ns_offset;
-		end = pmr_layout_add(begin, device->ns_size);
-		if (end == PMR_NO_ADDRESS) {
-			*certain = false;
-			continue;
-		}
-		if (end <= offset)
-			continue;
-		if (begin <= offset)
-			found = device;
-		else if (begin < *until)
-			*until = begin;
-	}
-	if (found)
-		*until = min64(*until, found->own->ns_offset + found->ns_size);
-	return found;
-}
-
-/* The same of one whose device lies in more than one place: between them is nobody's. */
+/* Of a namespace whose device lies in more than one place: between them is nobody's. */
 static void place_in_ranges(struct pmr_place *place)
 {
 	uint64_t until = place->address + place->length;
@@ -177,7 +145,7 @@ static void place_in_btt(struct pmr_place *place)
 static void place_in_namespace(struct pmr_place *place)
 {
 	struct pmr_device *device = place->device;
-	uint64_t data = device->data_offset;
+	uint64_t data = device->data_offset, until;
 
 	place->base = PMR_BASE_NAMESPACE;
 	place->owner = PMR_OWNER_UNKNOWN;
@@ -190,13 +158,12 @@ static void place_in_namespace(struct pmr_place *place)
 		return;
 	}
 	place->owner = PMR_OWNER_NAMESPACE;
-	if (place->offset < data) {
-		place->length = min64(place->length, data - place->offset);
-	} else if (place->offset - data < device->size) {
+	place->part = pmr_namespace_part(device, place->offset, &until);
+	place->length = min64(place->length, until - place->offset);
+	if (!place->part) {
 		place->base = PMR_BASE_DEVICE;
 		place->owner = PMR_OWNER_UNKNOWN;
 		place->offset -= data;
-		place->length = min64(place->length, device->size - place->offset);
 	}
 }
 
@@ -217,12 +184,14 @@ int pmr_places_of_region(const struct pmr_topology *topology, const struct pmr_r
 		};
 
 		until = end;
-		place.device = find_namespace(topology, region, offset, &until, certain);
+		place.device = pmr_region_device(topology, region, offset, &until, certain);
 		place.length = until - offset;
 		if (place.device) {
 			place.offset -= place.device->own->ns_offset;
 			place_in_namespace(&place);
 			until = offset + place.length;
+		} else if (*certain) {
+			place.part = PMR_PART_UNALLOCATED;
 		}
 		ret = pmr_places_add(places, &place);
 	}

@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "scan.h"
-
-/* Ahead of the page map of a namespace in fsdax or devdax mode lies its info block. */
-#define INFO_BLOCK_END 8192u
+#include "device/topology.h"
 
 /* One device, and where its ranges begin among those of the scan. */
 struct advice {
@@ -184,24 +182,35 @@ static void say_partitions(const struct advice *a)
 }
 
 /*
- * The info block is what the namespace is known by. The page map the kernel makes anew whenever the namespace is
- * enabled, and clears its poison then (nd_pfn_clear_memmap_errors()). A sector namespace has its blocks anywhere.
+ * The info block is what the namespace is known by, but only when it is enabled. The page map the kernel makes anew then,
+ * and clears its poison (nd_pfn_clear_memmap_errors()); until then a machine check there is the kernel's own. A sector
+ * namespace has its blocks anywhere.
  */
-static const char *namespace_advice(const struct pmr_device *device)
-{
-	const struct pmr_ranges *ranges = &device->metadata_badblocks.ranges;
+static const struct part_advice {
+	enum pmr_part part;
+	bool is_lost;
+	const char *code;
+	const char *text;
+} namespace_advice[] = {
+	{ PMR_PART_INFO_BLOCK, true, "namespace-metadata",
+	  "in its info block, which tells where its data begins: once it is disabled, as by a reboot, it comes up as another "
+	  "device, with its data at another place; save its data now, then make it anew with the mode, map, alignment, size "
+	  "and UUID that it has, see \"POISON THAT IS NOT IN A FILE\" in pmem-recover(7)" },
+	{ PMR_PART_PAGE_MAP, true, "namespace-metadata",
+	  "in its page map, where the kernel keeps book of its pages: no data is lost, but the kernel may take a machine check "
+	  "there and stop; save its data, and then disable and enable it, or reboot: the map is made anew, and cleared" },
+	{ PMR_PART_PADDING, false, "namespace-padding", "where it keeps nothing: nothing is lost" },
+	{ PMR_PART_NONE, true, "namespace-metadata", NULL },
+};
 
-	if (device->mode == PMR_MODE_SECTOR)
-		return "among its blocks or in their map: save its data first; 'ndctl check-namespace --repair' mends the "
-		       "map alone";
-	if (device->mode != PMR_MODE_FSDAX && device->mode != PMR_MODE_DEVDAX)
-		return "in its info block or page map: it may not come up again once it is disabled; save its data first";
-	if (!pmr_ranges_overlap(ranges, 0, INFO_BLOCK_END))
-		return "in its page map: no data is lost, and the kernel clears them when the namespace is enabled the next "
-		       "time, as by a reboot; save its data first";
-	return "in its info block: it may not come up again once it is disabled; save its data first, for no tool mends "
-	       "that, and the last resort is to make the namespace anew (ndctl create-namespace -f -e), which loses what "
-	       "it holds";
+static const char *get_advice(const struct pmr_device *device, const struct part_advice *advice)
+{
+	if (advice->text)
+		return advice->text;
+	return device->mode == PMR_MODE_SECTOR
+		       ? "among its blocks or in their map: save its data first; 'ndctl check-namespace --repair' mends "
+			 "the map alone"
+		       : "in its info block or page map: it may not come up again once it is disabled; save its data first";
 }
 
 /*
@@ -224,29 +233,12 @@ static const struct btt_word {
 	  "save its data now, and make the namespace anew (ndctl create-namespace -f -e), which loses what it holds" },
 };
 
-static uint64_t count_part(const struct pmr_device *device, enum pmr_part part)
-{
-	const struct pmr_ranges *bad = &device->metadata_badblocks.ranges;
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < bad->n; i++) {
-		uint64_t at = bad->v[i].offset, end = at + bad->v[i].length, until;
-
-		for (; at < end; at = until) {
-			bool is_it = pmr_namespace_part(device, at, &until) == part;
-
-			if (until > end)
-				until = end;
-			if (is_it)
-				bytes += until - at;
-		}
-	}
-	return bytes;
-}
-
 static bool is_told_apart(const struct pmr_device *device)
 {
-	return device->mode == PMR_MODE_SECTOR && !count_part(device, PMR_PART_NONE);
+	uint64_t first;
+
+	return device->mode == PMR_MODE_SECTOR &&
+	       !pmr_namespace_part_bytes(device, PMR_PART_NONE, &first);
 }
 
 /* What lies in its blocks was said with its list. */
@@ -255,10 +247,10 @@ static void say_btt(const struct advice *a)
 	const struct pmr_device *device = a->device;
 	struct pmr_ctx *ctx = a->scanner->ctx;
 	const char *object = device->ns_name;
-	uint64_t bytes;
+	uint64_t bytes, first;
 
 	for (size_t i = 0; i < sizeof(btt_words) / sizeof(btt_words[0]); i++) {
-		bytes = count_part(device, btt_words[i].part);
+		bytes = pmr_namespace_part_bytes(device, btt_words[i].part, &first);
 		if (!bytes)
 			continue;
 		if (a->is_whole)
@@ -266,7 +258,7 @@ static void say_btt(const struct advice *a)
 		pmr_say(ctx, a->is_whole ? PMR_ERROR : PMR_WARNING, "namespace-metadata", object,
 			"has %" PRIu64 " bad bytes %s", bytes, btt_words[i].text);
 	}
-	bytes = count_part(device, PMR_PART_BTT_UNUSED);
+	bytes = pmr_namespace_part_bytes(device, PMR_PART_BTT_UNUSED, &first);
 	if (bytes)
 		pmr_say(ctx, PMR_WARNING, "poison-in-free-space", object,
 			"%" PRIu64 " bad bytes are where its BTT has nothing: nothing is lost",
@@ -277,18 +269,26 @@ static void say_btt(const struct advice *a)
 static void say_namespace(const struct advice *a)
 {
 	const struct pmr_device *device = a->device;
+	size_t i;
 
-	if (!device->metadata_badblocks.ranges.n)
-		return;
 	if (is_told_apart(device)) {
 		say_btt(a);
 		return;
 	}
-	if (a->is_whole)
-		a->scanner->scan->metadata_lost = true;
-	pmr_say(a->scanner->ctx, a->is_whole ? PMR_ERROR : PMR_WARNING, "namespace-metadata",
-		device->ns_name ? device->ns_name : device->name, "has %" PRIu64 " bad bytes %s",
-		pmr_ranges_bytes(&device->metadata_badblocks.ranges), namespace_advice(device));
+	for (i = 0; i < sizeof(namespace_advice) / sizeof(namespace_advice[0]); i++) {
+		const struct part_advice *advice = &namespace_advice[i];
+		bool is_lost = advice->is_lost && a->is_whole;
+		uint64_t first, bytes = pmr_namespace_part_bytes(device, advice->part, &first);
+
+		if (!bytes)
+			continue;
+		if (is_lost)
+			a->scanner->scan->metadata_lost = true;
+		pmr_say(a->scanner->ctx, is_lost ? PMR_ERROR : PMR_WARNING, advice->code,
+			device->ns_name ? device->ns_name : device->name,
+			"has %" PRIu64 " bad bytes, the first at offset %" PRIu64 " of it, %s",
+			bytes, first, get_advice(device, advice));
+	}
 }
 
 int pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, size_t first,

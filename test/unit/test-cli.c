@@ -155,7 +155,11 @@ static void test_no_devices(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		struct pmr_topology topology = { 0 };
+		static char name[] = "region0";
+		struct pmr_bus bus = { .scrubs = PMR_NO_COUNT };
+		struct pmr_region region = { .name = name, .bus = &bus };
+		struct pmr_region *regions[] = { &region, &region };
+		struct pmr_topology topology = { .regions = regions };
 		struct report report = { .verb = verbs[i], .topology = &topology };
 
 		expect(report_write_human, &report, "No persistent memory.");
@@ -194,7 +198,7 @@ static void test_untold_metadata(void **state)
 	struct report report = { .verb = VERB_LIST, .topology = &topology };
 
 	(void)state;
-	expect(report_write_human, &report, "in its info block: unknown");
+	expect(report_write_human, &report, "in its metadata: unknown");
 	expect(report_write_human, &report, "not the whole answer");
 }
 

@@ -149,7 +149,7 @@ static void test_device_lists(void **state)
 		uint64_t ns_offset, data_offset, region_offset;
 		struct list_row list, metadata;
 	} rows[] = {
-		/* fsdax: the block device has its own list, the region's tells of the info block. */
+		/* fsdax: the block device has its own list, the region's tells of the info block, and of what is behind. */
 		{ PMR_MODE_FSDAX,
 		  true,
 		  true,
@@ -160,7 +160,7 @@ static void test_device_lists(void **state)
 		  105,
 		  105,
 		  { UNKNOWN, NULL, { { 0 } } },
-		  { COMPLETE, NULL, { { 100, 5 } } } },
+		  { COMPLETE, NULL, { { 100, 5 }, { 305, 15 } } } },
 		{ PMR_MODE_FSDAX,
 		  true,
 		  true,
@@ -206,7 +206,7 @@ static void test_device_lists(void **state)
 		  15,
 		  105,
 		  { COMPLETE, NULL, { { 0, 5 }, { 195, 5 } } },
-		  { COMPLETE, NULL, { { 10, 5 } } } },
+		  { COMPLETE, NULL, { { 10, 5 }, { 215, 15 } } } },
 		{ PMR_MODE_DEVDAX,
 		  true,
 		  false,

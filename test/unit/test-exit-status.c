@@ -163,6 +163,52 @@ static void test_behind_the_end(void **state)
 	}
 }
 
+/* ---- regions */
+
+/* What is in no namespace is in the list of no device. */
+static void test_regions(void **state)
+{
+	static struct pmr_region_part unallocated = { .range = { 512, 512 },
+						      .owner = PMR_OWNER_FREE,
+						      .part = PMR_PART_UNALLOCATED };
+	static struct pmr_region_part stray = { .range = { 512, 512 }, .owner = PMR_OWNER_UNKNOWN };
+	static struct pmr_region_part data = { .range = { 512, 512 } };
+	static const struct {
+		enum verb verb;
+		uint64_t unallocated;
+		struct pmr_region_part *part;
+		enum pmr_trust trust;
+		int status;
+	} rows[] = {
+		{ VERB_HEALTH, 4096, NULL, PMR_LIST_COMPLETE, 0 },
+		{ VERB_HEALTH, 4096, &unallocated, PMR_LIST_COMPLETE, 4 },
+		{ VERB_HEALTH, 4096, &unallocated, PMR_LIST_INCOMPLETE, 12 },
+		{ VERB_HEALTH, 4096, NULL, PMR_LIST_UNKNOWN, 8 },
+		{ VERB_HEALTH, 4096, &stray, PMR_LIST_COMPLETE, 12 },
+		/* the device tells of it */
+		{ VERB_HEALTH, 4096, &data, PMR_LIST_COMPLETE, 0 },
+		{ VERB_HEALTH, 0, NULL, PMR_LIST_UNKNOWN, 0 },
+		{ VERB_LIST, 4096, &unallocated, PMR_LIST_COMPLETE, 0 },
+		{ VERB_LIST, 4096, &stray, PMR_LIST_COMPLETE, 8 },
+		{ VERB_LIST, 4096, NULL, PMR_LIST_INCOMPLETE, 8 },
+		{ VERB_SCAN, 4096, &stray, PMR_LIST_UNKNOWN, 0 },
+	};
+	struct pmr_region region = { 0 }, *regions[] = { &region };
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_up(&world, rows[i].verb);
+		region.unallocated = rows[i].unallocated;
+		region.parts = rows[i].part;
+		region.n_parts = rows[i].part ? 1 : 0;
+		region.badblocks.trust = rows[i].trust;
+		world.topology.regions = regions;
+		world.topology.n_regions = 1;
+		assert_int_equal(status_of(&world), rows[i].status);
+	}
+}
+
 /* ---- owners */
 
 static void test_owners(void **state)
@@ -636,14 +682,14 @@ static void test_journal_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_losses),	       cmocka_unit_test(test_owners),
-		cmocka_unit_test(test_lists),	       cmocka_unit_test(test_only_one_device),
-		cmocka_unit_test(test_failures),       cmocka_unit_test(test_dry_runs),
-		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_behind_the_end), cmocka_unit_test(test_locations),
-		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_salvages),
-		cmocka_unit_test(test_zeroes),	       cmocka_unit_test(test_journals),
-		cmocka_unit_test(test_journal_bytes),
+		cmocka_unit_test(test_regions),		cmocka_unit_test(test_losses),
+		cmocka_unit_test(test_owners),		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_only_one_device), cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_dry_runs),	cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_parts),		cmocka_unit_test(test_behind_the_end),
+		cmocka_unit_test(test_locations),	cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_salvages),	cmocka_unit_test(test_zeroes),
+		cmocka_unit_test(test_journals),	cmocka_unit_test(test_journal_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,7 +272,8 @@ static int add_dimms(struct nvdimm_bus *bus)
 		if (!nvdimms[i])
 			return -ENXIO;
 	}
-	return 0;
+	/* Regions with labels want their drivers to have them. */
+	return nvdimm_bus_check_dimm_count(bus, dimms);
 }
 
 /* @mapping: with room for all of them; stays in use until the region is made. */
