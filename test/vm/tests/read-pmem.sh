@@ -43,6 +43,11 @@ lost "latent: exactly that is lost" '[[4608, 1024, null], [51200, 512, null]]'
 check "latent: it is in no list of the kernel's" clean
 recover scan --read $mnt/f
 report "latent: of the file alone its extents are read" '.devices[0].read | .complete and .bytes < 200000 and .found_by_reading == 1536'
+cp "$out" /tmp/scan.json
+repair --dry-run --ranges=/tmp/scan.json --from-backup=$backup $mnt/f
+status_is 0 "latent: a report of what was read is enough for a repair"
+report "latent: which takes it for what fails now, and not for records that vanished" \
+	'.files[0].ranges | map([.offset, .length, .vanished, .reason]) == [[4608, 1024, false, null], [51200, 512, false, null]]'
 recover salvage --read -o /tmp/copy $mnt/f
 status_is 4 "latent: salvage --read"
 report "latent: it loses that and no more" '.summary.lost_bytes == 1536'
