@@ -48,7 +48,6 @@ static int add_extents(struct pmr_scanner *scanner, const struct pmr_filesystem 
 static int add_file(struct pmr_scanner *scanner, const struct pmr_target *target,
 		    struct pmr_ranges *ranges)
 {
-	const char *type = target->filesystem->type;
 	struct stat st;
 	int fd, ret = 1;
 
@@ -59,7 +58,7 @@ static int add_file(struct pmr_scanner *scanner, const struct pmr_target *target
 	if (fd < 0)
 		return 1;
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_dev == target->filesystem->devno &&
-	    (!type || strcmp(type, "xfs") != 0 || !pmr_file_is_realtime(fd)))
+	    pmr_file_is_on(fd, target->filesystem))
 		ret = add_extents(scanner, target->filesystem, fd, ranges);
 	close(fd);
 	return ret && ret != -ENOMEM ? 1 : ret;

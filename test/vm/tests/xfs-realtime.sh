@@ -101,6 +101,10 @@ exact "$what: scan of the mountpoint"
 says "$what: said" "/mnt: lies on $data, which is no persistent memory"
 recover scan $mnt/plain/three
 status_is 8 "$what: a file of the data's device"
+recover scan --read $mnt/one $mnt/two $mnt/four $mnt/plain/three
+status_is 4 "$what: scan --read of files on both"
+exact "$what: scan --read of files on both"
+report "$what: each is read where it lies" '.devices | length == 2 and all(.read.complete and .read.bytes > 0)'
 
 IFS=@ read -r path offset < <(sed -n 1p /tmp/expected)
 sector=$(sed -n 1p "/tmp/sectors.${PMEM##*/}")
