@@ -64,7 +64,7 @@ exact() {
 
 # make OPTION...: mkfs.xfs with files on the realtime device, and three beside them that are not; mounted
 make() {
-	check "$what: mkfs" mkfs.xfs -q -f -K -m reflink=0,rmapbt=0 -d rtinherit=1 -r "rtdev=$realtime" "$data"
+	check "$what: mkfs" mkfs.xfs -q -f -K -m reflink=0,rmapbt=0 -d rtinherit=1 -r "rtdev=$realtime,extsize=$extent" "$data"
 	mount -o "dax,rtdev=$realtime" "$data" $mnt 2>/dev/null || mount -o "rtdev=$realtime" "$data" $mnt || exit 99
 	mkdir $mnt/plain
 	xfs_io -c 'chattr -t' $mnt/plain
@@ -82,7 +82,7 @@ make() {
 what=dax
 truncate -s 300M /tmp/image
 modprobe -q loop
-data=$(losetup -f --show /tmp/image) realtime=$PMEM
+data=$(losetup -f --show /tmp/image) realtime=$PMEM extent=4096
 make
 hit "$PMEM" 0 260 10
 for target in '' "$PMEM"; do
@@ -169,6 +169,27 @@ status_is 1 "$what: repair by it"
 for path in one two four; do
 	check "$what: $path is whole by it" same $path
 done
+
+# killed in the middle, and finished from its journal
+: >/tmp/expected
+hit "$PMEM" 0 160 3
+strace -qq -f -o /dev/null -P $mnt/one -e trace=pwritev2 -e inject=pwritev2:signal=KILL:when=1 \
+	"$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$backup $mnt/one >/tmp/killed.json 2>/tmp/killed.err
+check "$what: a repair is killed" [ $? = 137 ]
+recover scan "$PMEM"
+check "$what: scan tells of it" [ $((status & 8)) = 8 ]
+repair --resume
+status_is 1 "$what: resumed"
+check "$what: it is whole, resumed" same one
+check "$what: no record is left, resumed" clean
+# given back and written anew
+: >/tmp/expected
+hit "$PMEM" 0 260 2
+repair --method=punch --from-backup=$backup $mnt/one $mnt/two $mnt/four
+status_is 1 "$what: punch"
+for path in one two four; do
+	check "$what: $path is whole after a punch" same $path
+done
 unmount
 losetup -d "$data"
 rm /tmp/image
@@ -176,9 +197,10 @@ rm /tmp/image
 # ---- both in partitions of one namespace, of which the data's alone is DAX
 what=partitions
 partitions 300 64 16
-data=${PMEM}p1 realtime=${PMEM}p2
+# in units of more than a page
+data=${PMEM}p1 realtime=${PMEM}p2 extent=65536
 make
-hit "$realtime" 0 260 6
+hit "$realtime" 0 520 6
 three=$(file_sector plain/three 0)
 hit "$data" "$three" 200 4
 for target in $mnt "$PMEM" ''; do
