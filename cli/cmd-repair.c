@@ -234,6 +234,8 @@ int cmd_repair(struct cli *cli)
 	if (rc)
 		return rc;
 	cli_set_freezer(cli);
+	/* where it cannot be had, a device-dax is refused */
+	pmr_nofault_init();
 	report->dry_run = options->dry_run;
 	if (options->resume)
 		return cmd_resume(cli, &repair);

@@ -5,8 +5,11 @@
 
 int cmd_scan(struct cli *cli)
 {
-	int rc = cli_scan(cli);
+	int rc;
 
+	/* for --read of a device-dax, which is refused where it cannot be had */
+	pmr_nofault_init();
+	rc = cli_scan(cli);
 	if (!rc)
 		rc = zeroed_scan(cli);
 	return rc ? rc : cli_say_journals(cli, true, PMR_WARNING);

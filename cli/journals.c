@@ -60,6 +60,8 @@ static bool is_target(const struct cli *cli, const char *target, const struct pm
 
 	if (stat(target, &st))
 		return pmr_topology_find(cli->report.topology, target) == fs->device;
+	if (S_ISCHR(st.st_mode))
+		return pmr_topology_find(cli->report.topology, target) == fs->device;
 	if (S_ISBLK(st.st_mode))
 		return fs->devno == st.st_rdev || fs->device->devno == st.st_rdev;
 	return fs->devno == st.st_dev;

@@ -714,7 +714,7 @@ const char *pmr_state_name(enum pmr_state state);
  * @state: what it is, or what became of it
  * @reason: why, for programs ("page-offlined", "stale-backup", "in-use", ...), static storage; or NULL
  * @source: where the bytes came from: "backup", "zero", "page-cache"; NULL before a repair
- * @method: how they were written: "flag", "write", "punch", "device"; NULL before a repair
+ * @method: how they were written: "flag", "write", "punch", "device", "clear"; NULL before a repair
  * @vanished: it is in no list any more: an earlier report said so, and file, size and place still match it
  * @shared: the block belongs to more than one owner (FIEMAP's SHARED)
  * @unwritten: the block was never written (FIEMAP's UNWRITTEN), inside the file or past its end
@@ -1398,8 +1398,9 @@ enum pmr_method {
 	PMR_METHOD_WRITE, /* plain writes of whole pages */
 	PMR_METHOD_PUNCH, /* punch a hole and write again: moves the block and leaves the poison in free space */
 	PMR_METHOD_DEVICE, /* the lost sectors alone, through the block device, while the filesystem stands still */
+	PMR_METHOD_CLEAR, /* of a device-dax, and never asked for: its bus clears them, then bytes are stored */
 };
-/** pmr_method_name() - the word of --method and of a loss's @method; "auto", "flag", "write", "punch", "device" */
+/** pmr_method_name() - the word of --method and of a loss's @method; "auto", "flag", "write", "punch", "device", "clear" */
 const char *pmr_method_name(enum pmr_method method);
 
 /**

@@ -195,6 +195,26 @@ struct pmr_scrubs {
 
 /** pmr_device_scrubs() - of a device's bus. Return: 0; -EOPNOTSUPP: it tells of none, as every bus but that of NFIT. */
 int pmr_device_scrubs(const struct pmr_device *device, struct pmr_scrubs *scrubs);
+/**
+ * pmr_clear_unit() - the smallest piece of a device that its bus clears, in bytes; such pieces begin at multiples of it of the
+ *                    physical address
+ *
+ * Return: 0; -EOPNOTSUPP: the bus has no such command; a negative errno of asking.
+ */
+int pmr_clear_unit(const struct pmr_device *device, uint64_t *unit);
+
+/**
+ * pmr_clear() - have the bus clear poison; what was there is anything then
+ * @address: physical, and @length: multiples of the clear unit, of the device's region
+ * @cleared: how many bytes were, from the first on; whatever is returned
+ *
+ * Return: 0, all of them; -EOPNOTSUPP: no such command; -EIO: fewer; another errno of the command.
+ */
+int pmr_clear(const struct pmr_device *device, uint64_t address, uint64_t length,
+	      uint64_t *cleared);
+
+/** pmr_device_address() - the physical address of a byte of a device, and for how many bytes it goes on; PMR_NO_ADDRESS */
+uint64_t pmr_device_address(const struct pmr_device *device, uint64_t offset, uint64_t *length);
 
 /** pmr_topology_device() - the device of a whole block device's number, added as PMR_MODE_NONE when new */
 int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
@@ -407,7 +427,8 @@ int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct 
 /**
  * pmr_media_open_writable() - the same for reading and writing
  *
- * Return: also -EPERM or -EBUSY (a kernel that lets nobody write to a block device that is mounted, 6.8), -EROFS.
+ * Return: also -EPERM or -EBUSY (a kernel that lets nobody write to a block device that is mounted, 6.8), -EROFS; of a
+ * device-dax -EOPNOTSUPP, where this was built without libpmem.
  */
 int pmr_media_open_writable(struct pmr_ctx *ctx, const struct pmr_device *device,
 			    struct pmr_media **media);
@@ -416,10 +437,12 @@ int pmr_media_open_writable(struct pmr_ctx *ctx, const struct pmr_device *device
  * @fd: becomes the media's, unless it fails
  * @size: bytes
  * @align: of what can be mapped, 0 for any
+ * @is_writable: it can be written, too, by stores that outlive the power
  *
  * Return: 0; -EINVAL, -ENOMEM.
  */
-int pmr_media_open_loads(int fd, uint64_t size, uint64_t align, struct pmr_media **media);
+int pmr_media_open_loads(int fd, uint64_t size, uint64_t align, bool is_writable,
+			 struct pmr_media **media);
 /** pmr_media_close() - takes NULL */
 void pmr_media_close(struct pmr_media *media);
 

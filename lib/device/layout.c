@@ -132,6 +132,22 @@ const struct pmr_dax_range *pmr_dax_at(const struct pmr_devdax *dax, uint64_t ad
 	return NULL;
 }
 
+uint64_t pmr_device_address(const struct pmr_device *device, uint64_t offset, uint64_t *length)
+{
+	const struct pmr_dax_range *range;
+
+	if (offset >= device->size)
+		return PMR_NO_ADDRESS;
+	*length = device->size - offset;
+	if (!pmr_dax_is_scattered(device))
+		return pmr_layout_add(device->resource, offset);
+	range = pmr_dax_lies(&device->own->dax, offset);
+	if (!range)
+		return PMR_NO_ADDRESS;
+	*length = range->length - (offset - range->offset);
+	return range->address + (offset - range->offset);
+}
+
 /* Return: 0; -ERANGE: it is not known where in the region the range lies; -ENOMEM. */
 static int add_range(const struct pmr_badblocks *region, uint64_t resource,
 		     const struct pmr_dax_range *range, struct pmr_ranges *ranges)

@@ -22,7 +22,7 @@ static const char *known_word(const char *word, const char *const *words, size_t
 
 static bool parse_method(const char *word, enum pmr_method *method)
 {
-	for (int i = PMR_METHOD_FLAG; word && i <= PMR_METHOD_DEVICE; i++)
+	for (int i = PMR_METHOD_FLAG; word && i <= PMR_METHOD_CLEAR; i++)
 		if (!strcmp(word, pmr_method_name((enum pmr_method)i))) {
 			*method = (enum pmr_method)i;
 			return true;
@@ -73,7 +73,7 @@ static bool parse_time(struct json_object *object, const char *key, struct times
 static int parse_loss(struct json_object *object, struct pmr_loss *loss)
 {
 	static const char *const sources[] = { "backup", "zero", "page-cache", "device" };
-	static const char *const methods[] = { "flag", "write", "punch", "device" };
+	static const char *const methods[] = { "flag", "write", "punch", "device", "clear" };
 	/* those that a resume goes by: somebody may have been at the bytes */
 	static const char *const reasons[] = { "changed", "moved", "shared", "readable" };
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A device-dax is read by loads from a mapping of it: by a copy that stops at poison, and never twice at the same.
+ * A device-dax is read by loads from a mapping of it, by a copy that stops at poison and never twice at the same; and written
+ * by stores that are flushed.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#ifdef HAVE_LIBPMEM
+#include <libpmem.h>
+#endif
 
 #include "loads.h"
 
@@ -14,6 +19,7 @@
 
 struct pmr_loads {
 	int fd;
+	int protection;
 	uint64_t size;
 	uint64_t window;
 	char *at; /* of [start, start + length); NULL where nothing is mapped */
@@ -21,7 +27,7 @@ struct pmr_loads {
 	uint64_t length;
 };
 
-int pmr_loads_new(int fd, uint64_t size, uint64_t align, struct pmr_loads **loads)
+int pmr_loads_new(int fd, uint64_t size, uint64_t align, bool is_writable, struct pmr_loads **loads)
 {
 	struct pmr_loads *made;
 
@@ -32,6 +38,7 @@ int pmr_loads_new(int fd, uint64_t size, uint64_t align, struct pmr_loads **load
 	if (!made)
 		return -ENOMEM;
 	made->fd = fd;
+	made->protection = is_writable ? PROT_READ | PROT_WRITE : PROT_READ;
 	made->size = size;
 	made->window = align > WINDOW ? align : WINDOW;
 	*loads = made;
@@ -64,7 +71,7 @@ static int map(struct pmr_loads *loads, uint64_t offset)
 	unmap(loads);
 	if (length > loads->window)
 		length = loads->window;
-	at = mmap(NULL, (size_t)length, PROT_READ, MAP_SHARED, loads->fd, (off_t)start);
+	at = mmap(NULL, (size_t)length, loads->protection, MAP_SHARED, loads->fd, (off_t)start);
 	if (at == MAP_FAILED)
 		return -errno;
 	loads->at = at;
@@ -96,3 +103,48 @@ int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t le
 	*got = done;
 	return 0;
 }
+
+bool pmr_loads_can_store(void)
+{
+#ifdef HAVE_LIBPMEM
+	return true;
+#else
+	return false;
+#endif
+}
+
+#ifdef HAVE_LIBPMEM
+
+/* By the copy that survives: a mapping whose device goes away meanwhile is SIGBUS to a store, too. */
+int pmr_loads_store(struct pmr_loads *loads, uint64_t offset, const void *from, size_t length)
+{
+	size_t done = 0, part;
+	char *to;
+	int ret;
+
+	if (offset > loads->size || length > loads->size - offset)
+		return -EINVAL;
+	for (; done < length; done += part) {
+		ret = map(loads, offset + done);
+		if (ret)
+			return ret;
+		part = (size_t)(loads->start + loads->length - (offset + done));
+		if (part > length - done)
+			part = length - done;
+		to = loads->at + (offset + done - loads->start);
+		if (pmr_copy_nofault(to, (const char *)from + done, part) != part)
+			return -EIO;
+		pmem_persist(to, part);
+	}
+	return 0;
+}
+
+#else
+
+int pmr_loads_store(struct pmr_loads *loads, uint64_t offset, const void *from, size_t length)
+{
+	(void)loads, (void)offset, (void)from, (void)length;
+	return -EOPNOTSUPP;
+}
+
+#endif

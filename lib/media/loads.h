@@ -14,10 +14,12 @@ struct pmr_loads;
  * @fd: of what can be mapped; stays the caller's, and open as long
  * @size: bytes of it
  * @align: what is mapped of it begins and ends at multiples of this power of two; 0 for none
+ * @is_writable: pmr_loads_store() may be asked
  *
  * Return: 0; -EINVAL: these cannot be; -ENOMEM.
  */
-int pmr_loads_new(int fd, uint64_t size, uint64_t align, struct pmr_loads **loads);
+int pmr_loads_new(int fd, uint64_t size, uint64_t align, bool is_writable,
+		  struct pmr_loads **loads);
 /** pmr_loads_free() - takes NULL */
 void pmr_loads_free(struct pmr_loads *loads);
 
@@ -28,5 +30,16 @@ void pmr_loads_free(struct pmr_loads *loads);
  * Needs a handler of SIGBUS, see pmr_copy_nofault(). Return: 0; -EINVAL: past the end; the errno of mapping it.
  */
 int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t length, size_t *got);
+
+/** pmr_loads_can_store() - whether this was built with what flushes the processor's caches */
+bool pmr_loads_can_store(void);
+
+/**
+ * pmr_loads_store() - store bytes there, so that they outlive the power
+ *
+ * Return: 0; -EIO: a store failed; -EINVAL: past the end; -EOPNOTSUPP: this was built without what flushes the processor's
+ * caches, and nothing was stored; the errno of mapping it.
+ */
+int pmr_loads_store(struct pmr_loads *loads, uint64_t offset, const void *from, size_t length);
 
 #endif

@@ -17,6 +17,7 @@
 #include "private.h"
 #include "uapi.h"
 #include "device/topology.h"
+#include "nofault/nofault.h"
 
 #define BOUNCE_SIZE (256u * 1024)
 
@@ -78,7 +79,8 @@ fail:
 }
 
 /* Loads reach single bytes, so that a sector is as good a unit as any. */
-int pmr_media_open_loads(int fd, uint64_t size, uint64_t align, struct pmr_media **media)
+int pmr_media_open_loads(int fd, uint64_t size, uint64_t align, bool is_writable,
+			 struct pmr_media **media)
 {
 	struct pmr_media *m;
 	int ret;
@@ -89,7 +91,7 @@ int pmr_media_open_loads(int fd, uint64_t size, uint64_t align, struct pmr_media
 	m->fd = -1;
 	m->block = PMR_SECTOR;
 	m->size = size;
-	ret = pmr_loads_new(fd, size, align, &m->loads);
+	ret = pmr_loads_new(fd, size, align, is_writable, &m->loads);
 	if (!ret && posix_memalign((void **)&m->bounce, PMR_PAGE, BOUNCE_SIZE)) {
 		m->bounce = NULL;
 		ret = -ENOMEM;
@@ -103,14 +105,16 @@ int pmr_media_open_loads(int fd, uint64_t size, uint64_t align, struct pmr_media
 	return 0;
 }
 
-static int open_dax(const struct pmr_device *device, struct pmr_media **media)
+static int open_dax(const struct pmr_device *device, int flags, struct pmr_media **media)
 {
 	const struct pmr_devdax *dax = &device->own->dax;
 	struct pmr_media *m;
 	struct stat st;
 	int fd, ret;
 
-	fd = open(device->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (!PMR_NOFAULT_SUPPORTED)
+		return -EOPNOTSUPP;
+	fd = open(device->path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st))
@@ -123,7 +127,7 @@ static int open_dax(const struct pmr_device *device, struct pmr_media **media)
 	if (ret == -ESTALE)
 		ret = -ENODEV;
 	if (!ret)
-		ret = pmr_media_open_loads(fd, dax->size, dax->align, &m);
+		ret = pmr_media_open_loads(fd, dax->size, dax->align, flags == O_RDWR, &m);
 	if (ret) {
 		close(fd);
 		return ret;
@@ -137,7 +141,7 @@ int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct 
 {
 	(void)ctx;
 	if (pmr_device_is_dax(device))
-		return open_dax(device, media);
+		return open_dax(device, O_RDONLY, media);
 	return open_media(device, O_RDONLY, media);
 }
 
@@ -145,6 +149,8 @@ int pmr_media_open_writable(struct pmr_ctx *ctx, const struct pmr_device *device
 			    struct pmr_media **media)
 {
 	(void)ctx;
+	if (pmr_device_is_dax(device))
+		return pmr_loads_can_store() ? open_dax(device, O_RDWR, media) : -EOPNOTSUPP;
 	return open_media(device, O_RDWR | O_DSYNC, media);
 }
 
@@ -221,6 +227,8 @@ int pmr_media_write_block(struct pmr_media *media, uint64_t offset, const void *
 	size_t done = 0;
 	ssize_t n;
 
+	if (media->loads)
+		return pmr_loads_store(media->loads, offset, buffer, length);
 	while (done < length) {
 		n = pwrite(media->fd, (const char *)buffer + done, length - done,
 			   (off_t)(offset + done));

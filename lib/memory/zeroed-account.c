@@ -335,6 +335,9 @@ int pmr_zeros_account_in(struct pmr_ctx *ctx, const char *directory, const struc
 	int ret = changes ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < plan->n_files && !ret; i++) {
+		/* nothing tells whether a device was written to since */
+		if (plan->files[i].file->whole_device)
+			continue;
 		changes[n].file = plan->files[i].file;
 		changes[n].before = &before[i];
 		ret = collect(&changes[n]);

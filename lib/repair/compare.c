@@ -48,7 +48,15 @@ static int compare_bytes(struct compare *c, uint64_t offset, const char *ours, s
 	return 0;
 }
 
-/* a part of the file without damage, read through the filesystem */
+/* Through the filesystem, or where there is none by loads. */
+static int read_good(struct compare *c, uint64_t offset, size_t length, size_t *got)
+{
+	return c->claim->file->whole_device
+		       ? pmr_media_load(c->media, offset, c->ours, length, got)
+		       : pmr_media_read_file(c->claim->fd, offset, c->ours, length, got);
+}
+
+/* a part of the file without damage */
 static int compare_good(struct compare *c, const struct pmr_range *range)
 {
 	uint64_t offset = range->offset, end = range->offset + range->length;
@@ -57,7 +65,7 @@ static int compare_good(struct compare *c, const struct pmr_range *range)
 
 	while (offset < end) {
 		length = end - offset < PMR_CHUNK ? (size_t)(end - offset) : PMR_CHUNK;
-		error = pmr_media_read_file(c->claim->fd, offset, c->ours, length, &got);
+		error = read_good(c, offset, length, &got);
 		if (error && !pmr_media_is_error(error))
 			return error;
 		ret = compare_bytes(c, offset, c->ours, got);
@@ -187,6 +195,8 @@ static int window_of_file(const struct pmr_claim *claim, struct pmr_ranges *wind
 	struct pmr_extent e;
 	int ret;
 
+	if (claim->file->whole_device)
+		return pmr_ranges_add(windows, 0, claim->file->size);
 	ret = pmr_extents_open(claim->fd, 0, UINT64_MAX, true, &extents);
 	if (ret)
 		return ret;

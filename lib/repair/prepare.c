@@ -22,6 +22,12 @@ struct prepare {
 	struct pmr_plan *plan;
 };
 
+/* Whether all that was scanned is one device-dax. */
+static bool is_whole(const struct pmr_scan *scan)
+{
+	return scan->n_devices == 1 && pmr_device_is_dax(scan->devices[0]);
+}
+
 static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan,
 			 const char *const *targets, size_t n_targets,
 			 const struct pmr_repair_options *options)
@@ -45,10 +51,12 @@ static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan,
 			"cannot be used as a backup: %s", strerror(-ret));
 		return ret;
 	}
+	/* a device-dax may also go by its namespace's name */
 	if (!S_ISDIR(st.st_mode) &&
-	    (n_targets != 1 || stat(targets[0], &target) < 0 || !S_ISREG(target.st_mode))) {
+	    (n_targets != 1 ||
+	     ((stat(targets[0], &target) < 0 || !S_ISREG(target.st_mode)) && !is_whole(scan)))) {
 		pmr_say(ctx, PMR_ERROR, "backup-not-directory", options->backup,
-			"is one file: name one file as the target, or a directory as the backup");
+			"is one file: name one file or device-dax as the target, or a directory as the backup");
 		return -EINVAL;
 	}
 	return 0;
@@ -388,26 +396,12 @@ static int prepare_wanted(struct prepare *p, struct pmr_claim *claim, struct pmr
 	return ret ? ret : prepare_claimed(p, claim, &policy, plan, &plan->refused);
 }
 
-/* Not supported is not the same as not safe: what is not known to be whole stays so. */
-static int refuse_whole(struct prepare *p, struct pmr_file_plan *plan)
-{
-	pmr_say(p->ctx, PMR_ERROR, "device-dax", plan->file->path,
-		"is device-dax, which is not repaired: copy what can be read with 'pmem-recover salvage', clear its poison with "
-		"'ndctl clear-errors' while nobody uses it, and have its program write it anew");
-	plan->refused = "device-dax";
-	pmr_plan_skip(plan->file, plan->refused);
-	p->plan->scan->complete = false;
-	return 0;
-}
-
 static int prepare_file(struct prepare *p, struct pmr_file_plan *plan)
 {
 	struct pmr_claim claim = { .fd = -1 };
 	struct pmr_file *file = plan->file;
 	int ret;
 
-	if (file->whole_device)
-		return refuse_whole(p, plan);
 	ret = pmr_plan_split_tail(file);
 	if (ret)
 		return ret;
@@ -416,7 +410,9 @@ static int prepare_file(struct prepare *p, struct pmr_file_plan *plan)
 		plan->refused = first_reason(file);
 		return 0;
 	}
-	ret = prepare_wanted(p, &claim, plan);
+	ret = file->whole_device
+		      ? pmr_whole_prepare(p->ctx, p->targets, p->n_targets, p->options, plan)
+		      : prepare_wanted(p, &claim, plan);
 	pmr_claim_release(&claim);
 	if (ret == -ENOMEM)
 		return ret;

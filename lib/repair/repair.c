@@ -79,9 +79,11 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 		ret = journal_step(r, compose, plan, &plan->steps[i]);
 	if (!ret)
 		ret = pmr_journal_sync(r->journal);
-	if (!ret)
+	if (!ret && plan->file->whole_device)
+		ret = pmr_whole_run(&r->writer, plan);
+	else if (!ret)
 		ret = pmr_batch_run(&r->writer, compose, claim, plan);
-	if (fsync(claim->fd) < 0) {
+	if (!plan->file->whole_device && fsync(claim->fd) < 0) {
 		pmr_say(r->ctx, PMR_ERROR, "sync", plan->file->path,
 			"cannot be synced, so what was written may not last: %s", strerror(errno));
 		for (size_t i = 0; i < plan->n_steps; i++)
@@ -163,16 +165,20 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan)
 	struct pmr_claim claim = { .fd = -1 };
 	struct pmr_media *media = NULL;
 	const char *refused = NULL;
-	int ret;
+	int ret = 0;
 
-	ret = pmr_claim_take(r->ctx, plan->file, plan->in_use, &claim, &refused);
+	/* what keeps others off a file does not keep them off a device: they are looked for before each write */
+	if (plan->file->whole_device)
+		claim.file = plan->file;
+	else
+		ret = pmr_claim_take(r->ctx, plan->file, plan->in_use, &claim, &refused);
 	if (!ret)
 		ret = open_sources(r, plan, &claim, &media, &backup, &refused);
 	if (!ret) {
 		struct pmr_compose compose = { &claim, media, plan->backup ? &backup : NULL };
 
 		/* where it fails, so will the writes that it was for; what is frozen by somebody else it waits for */
-		if (plan->method != PMR_METHOD_DEVICE)
+		if (plan->method != PMR_METHOD_DEVICE && plan->method != PMR_METHOD_CLEAR)
 			pmr_cow_drop(&claim);
 		r->writer.told = false;
 		/* one device that cannot clear says nothing of the next */
@@ -193,7 +199,8 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan)
 		pmr_plan_skip(plan->file, refused);
 		ret = 0;
 	}
-	pmr_repair_say_failures(r->ctx, plan->file);
+	if (!plan->file->whole_device)
+		pmr_repair_say_failures(r->ctx, plan->file);
 	return ret;
 }
 

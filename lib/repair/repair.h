@@ -231,6 +231,33 @@ int pmr_plan_steps(struct pmr_file *file, const struct pmr_policy *policy,
 		   const struct pmr_extent *extents, size_t n_extents, struct pmr_step **steps,
 		   size_t *n_steps);
 
+/* ---- whole-plan.c: a device-dax, all of it */
+
+/**
+ * pmr_whole_steps() - from losses to what is cleared and stored (pure)
+ * @unit: of the bus's clear command
+ * @steps: result, free() it; losses that cannot be cleared without more than the device become PMR_SKIPPED, "clear-unit"
+ *
+ * A step is a loss, widened to whole units of physical memory, and no more; those that touch then are one.
+ * Return: 0, -ENOMEM.
+ */
+int pmr_whole_steps(struct pmr_file *file, uint64_t unit, struct pmr_step **steps, size_t *n_steps);
+
+/**
+ * pmr_whole_prepare() - the plan of a device-dax, or why there is none
+ * @plan: gets steps and backup, or is @refused
+ * @targets, @n_targets: for where a backup directory's paths begin
+ *
+ * Refused, by name: a bus that cannot clear, a device that is read-only or that others have open or mapped (but for
+ * @options->online), a list from a file.
+ * Return: 0; -EINVAL with @refused set; -ENOMEM.
+ */
+int pmr_whole_prepare(struct pmr_ctx *ctx, const char *const *targets, size_t n_targets,
+		      const struct pmr_repair_options *options, struct pmr_file_plan *plan);
+
+/** pmr_whole_users() - name the programs that have the node of a device open or mapped, as pmr_holders() */
+void pmr_whole_users(const struct pmr_device *device, char *text, size_t size);
+
 /* ---- owners.c */
 
 /**
@@ -706,6 +733,15 @@ struct pmr_frozen {
 
 /** pmr_frozen_work() - what is done while it stands still. @data: struct pmr_frozen */
 void pmr_frozen_work(void *data);
+
+/* ---- whole.c */
+
+/**
+ * pmr_whole_run() - carry out the steps of a device-dax whose bytes are in the journal
+ *
+ * Return: as pmr_batch_run().
+ */
+int pmr_whole_run(struct pmr_writer *writer, struct pmr_file_plan *plan);
 
 /* ---- verify.c */
 

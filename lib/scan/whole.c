@@ -25,8 +25,9 @@ static int add_losses(struct pmr_file *file, const struct pmr_ranges *bad)
 	return 0;
 }
 
-static int make_file(struct pmr_scanner *scanner, struct pmr_device *device, struct pmr_file **file)
+static int make_file(struct pmr_filesystem *whole, struct pmr_file **file)
 {
+	struct pmr_device *device = whole->device;
 	struct pmr_file *made = calloc(1, sizeof(*made));
 	int ret;
 
@@ -37,10 +38,8 @@ static int make_file(struct pmr_scanner *scanner, struct pmr_device *device, str
 	made->dax = true;
 	made->complete = true;
 	made->path = strdup(device->path);
-	ret = made->path ? pmr_filesystem_whole(scanner->scan->topology, device, &made->filesystem)
-			 : -ENOMEM;
-	if (!ret)
-		ret = add_losses(made, &device->badblocks.ranges);
+	made->filesystem = whole;
+	ret = made->path ? add_losses(made, &device->badblocks.ranges) : -ENOMEM;
 	if (ret) {
 		free(made->path);
 		free(made);
@@ -54,11 +53,14 @@ int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device)
 {
 	const struct pmr_ranges *bad = &device->badblocks.ranges;
 	struct pmr_scan *scan = scanner->scan;
+	struct pmr_filesystem *whole;
 	struct pmr_file *file;
 	int ret;
 
-	if (!bad->n)
-		return 0;
+	/* what stands for it is wanted where its list is empty, too: a repair of it may have been interrupted */
+	ret = pmr_filesystem_whole(scan->topology, device, &whole);
+	if (ret || !bad->n)
+		return ret;
 	/* it may have been named twice */
 	for (size_t i = 0; i < scan->n_files; i++) {
 		if (scan->files[i]->whole_device && scan->files[i]->filesystem->device == device)
@@ -66,14 +68,14 @@ int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device)
 	}
 	ret = pmr_grow(&scan->files, scan->n_files, &scanner->alloc_files, sizeof(scan->files[0]));
 	if (!ret)
-		ret = make_file(scanner, device, &file);
+		ret = make_file(whole, &file);
 	if (ret)
 		return ret;
 	scan->files[scan->n_files++] = file;
 	pmr_say(scanner->ctx, PMR_WARNING, "device-data-lost", device->path,
 		"has %" PRIu64 " bad bytes, the first at %" PRIu64
-		": it is device-dax, and only the program that uses it can tell what was there; stop that, and copy what "
-		"can be read with 'pmem-recover salvage'",
+		": it is device-dax, and only the program that uses it can tell what was there; stop that, copy what can "
+		"be read with 'pmem-recover salvage', and write the rest from an image with 'pmem-recover repair'",
 		pmr_ranges_bytes(bad), bad->v[0].offset);
 	return 0;
 }

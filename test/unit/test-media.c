@@ -273,7 +273,7 @@ static struct pmr_media *open_loads(char *bytes)
 	for (size_t i = 0; i < WHOLE; i++)
 		bytes[i] = (char)(i * 7 + i / 251 + 1);
 	assert_int_equal(write(fd, bytes, WHOLE), WHOLE);
-	assert_int_equal(pmr_media_open_loads(fd, CLAIMED, PMR_PAGE, &media), 0);
+	assert_int_equal(pmr_media_open_loads(fd, CLAIMED, PMR_PAGE, true, &media), 0);
 	return media;
 }
 
@@ -313,9 +313,37 @@ static void test_load(void **state)
 	assert_int_equal(pmr_media_read_block(media, 0, buffer, CLAIMED), -EIO);
 	pmr_media_close(media);
 	/* what cannot be mapped */
-	assert_int_equal(pmr_media_open_loads(0, 0, 0, &media), -EINVAL);
-	assert_int_equal(pmr_media_open_loads(0, 3 * PMR_PAGE, 2 * PMR_PAGE, &media), -EINVAL);
-	assert_int_equal(pmr_media_open_loads(0, 3 * PMR_PAGE, 3 * PMR_PAGE, &media), -EINVAL);
+	assert_int_equal(pmr_media_open_loads(0, 0, 0, false, &media), -EINVAL);
+	assert_int_equal(pmr_media_open_loads(0, 3 * PMR_PAGE, 2 * PMR_PAGE, false, &media),
+			 -EINVAL);
+	assert_int_equal(pmr_media_open_loads(0, 3 * PMR_PAGE, 3 * PMR_PAGE, false, &media),
+			 -EINVAL);
+	pmr_nofault_release();
+}
+
+/* Stores, too, end where there is nothing. */
+static void test_store(void **state)
+{
+	char bytes[WHOLE], buffer[WHOLE];
+	struct pmr_media *media;
+	int wanted = 0;
+
+	(void)state;
+#ifndef HAVE_LIBPMEM
+	wanted = -EOPNOTSUPP;
+#endif
+	assert_int_equal(pmr_nofault_init(), 0);
+	media = open_loads(bytes);
+	memset(bytes + PMR_SECTOR, 'y', PMR_SECTOR);
+	assert_int_equal(pmr_media_write_block(media, PMR_SECTOR, bytes + PMR_SECTOR, PMR_SECTOR),
+			 wanted);
+	if (!wanted) {
+		assert_int_equal(pmr_media_read_block(media, 0, buffer, WHOLE), 0);
+		assert_memory_equal(buffer, bytes, WHOLE);
+		assert_int_equal(pmr_media_write_block(media, WHOLE, bytes, PMR_SECTOR), -EIO);
+		assert_int_equal(pmr_media_write_block(media, CLAIMED, bytes, PMR_SECTOR), -EINVAL);
+	}
+	pmr_media_close(media);
 	pmr_nofault_release();
 }
 
@@ -362,9 +390,9 @@ static void test_salvage_loads(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_load),	       cmocka_unit_test(test_salvage_loads),
-		cmocka_unit_test(test_read_cached),    cmocka_unit_test(test_recover),
-		cmocka_unit_test(test_recover_partly),
+		cmocka_unit_test(test_load),	      cmocka_unit_test(test_store),
+		cmocka_unit_test(test_salvage_loads), cmocka_unit_test(test_read_cached),
+		cmocka_unit_test(test_recover),	      cmocka_unit_test(test_recover_partly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

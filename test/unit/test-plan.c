@@ -602,16 +602,112 @@ static void test_owners(void **state)
 	pmr_unref(ctx);
 }
 
+/* ---- a device-dax: losses widened to what its bus clears, by where they lie in physical memory */
+
+static void test_whole(void **state)
+{
+	static const struct {
+		const char *what;
+		uint64_t unit;
+		uint64_t resource;
+		struct pmr_range losses[4];
+		struct pmr_range steps[4];
+		unsigned int first[4], n[4];
+		bool skipped[4];
+	} devices[] = {
+		{ "sectors, as they are",
+		  512,
+		  1 << 20,
+		  { { 512, 512 }, { 1536, 1024 } },
+		  { { 512, 512 }, { 1536, 1024 } },
+		  { 0, 1 },
+		  { 1, 1 },
+		  { false } },
+		{ "two in a unit are one step",
+		  4096,
+		  1 << 20,
+		  { { 512, 512 }, { 1536, 512 }, { 8192, 512 } },
+		  { { 0, 4096 }, { 8192, 4096 } },
+		  { 0, 2 },
+		  { 2, 1 },
+		  { false } },
+		{ "a loss of three units ends one and begins another",
+		  1024,
+		  1 << 20,
+		  { { 512, 1536 }, { 2048, 512 } },
+		  { { 0, 2048 }, { 2048, 1024 } },
+		  { 0, 1 },
+		  { 1, 1 },
+		  { false } },
+		/* the device begins in the middle of a unit, and ends so */
+		{ "a unit that begins ahead of the device",
+		  4096,
+		  (1 << 20) + 2048,
+		  { { 1024, 512 }, { 2048, 512 } },
+		  { { 2048, 4096 } },
+		  { 1 },
+		  { 1 },
+		  { true, false } },
+		{ "a unit that ends behind it",
+		  4096,
+		  (1 << 20) + 2048,
+		  { { 16384 - 512, 512 } },
+		  { { 0 } },
+		  { 0 },
+		  { 0 },
+		  { true } },
+		{ "nobody knows where it lies",
+		  512,
+		  PMR_NO_ADDRESS,
+		  { { 512, 512 } },
+		  { { 0 } },
+		  { 0 },
+		  { 0 },
+		  { true } },
+	};
+	struct pmr_device device = { .size = 16384 };
+	struct pmr_filesystem filesystem = { .device = &device };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		struct pmr_loss losses[4] = { { 0 } };
+		struct pmr_file file = { .size = device.size,
+					 .losses = losses,
+					 .filesystem = &filesystem };
+		struct pmr_step *steps = NULL;
+		size_t n = 0, k;
+
+		device.resource = devices[i].resource;
+		for (k = 0; k < 4 && devices[i].losses[k].length; k++)
+			losses[k] = (struct pmr_loss){ .offset = devices[i].losses[k].offset,
+						       .length = devices[i].losses[k].length };
+		file.n_losses = k;
+		assert_int_equal(pmr_whole_steps(&file, devices[i].unit, &steps, &n), 0);
+		for (k = 0; k < 4 && devices[i].steps[k].length; k++) {
+			if (k >= n)
+				fail_msg("%s: %zu steps", devices[i].what, n);
+			assert_int_equal(steps[k].offset, devices[i].steps[k].offset);
+			assert_int_equal(steps[k].length, devices[i].steps[k].length);
+			assert_int_equal(steps[k].device_offset, steps[k].offset);
+			assert_int_equal(steps[k].method, PMR_METHOD_CLEAR);
+			assert_int_equal(steps[k].first_loss, devices[i].first[k]);
+			assert_int_equal(steps[k].n_losses, devices[i].n[k]);
+		}
+		assert_int_equal(n, k);
+		for (k = 0; k < file.n_losses; k++)
+			assert_int_equal(losses[k].state,
+					 devices[i].skipped[k] ? PMR_SKIPPED : PMR_LOST);
+		free(steps);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_methods),
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_offlined_without_dax),
-		cmocka_unit_test(test_split_tail),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_device),
-		cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_whole),	   cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_rows),	   cmocka_unit_test(test_offlined_without_dax),
+		cmocka_unit_test(test_split_tail), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_device),	   cmocka_unit_test(test_owners),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

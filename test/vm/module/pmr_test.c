@@ -476,9 +476,11 @@ out:
 	return rc == -ENOTTY ? rc : 0;
 }
 
+#define COMMANDS                                                                \
+	(BIT(ND_CMD_ARS_CAP) | BIT(ND_CMD_ARS_START) | BIT(ND_CMD_ARS_STATUS) | \
+	 BIT(ND_CMD_CLEAR_ERROR))
 static struct nvdimm_bus_descriptor bus_desc = {
-	.cmd_mask = BIT(ND_CMD_ARS_CAP) | BIT(ND_CMD_ARS_START) | BIT(ND_CMD_ARS_STATUS) |
-		    BIT(ND_CMD_CLEAR_ERROR),
+	.cmd_mask = COMMANDS,
 	.module = THIS_MODULE,
 	.provider_name = "pmr_test.0",
 	.ndctl = bus_command,
@@ -586,8 +588,10 @@ static int pretend_set(const char *text, const struct kernel_param *kp)
 	bool pretend;
 	int rc = kstrtobool(text, &pretend);
 
-	if (!rc)
+	if (!rc) {
 		bus_desc.ndctl = pretend ? NULL : bus_command;
+		bus_desc.cmd_mask = pretend ? 0 : COMMANDS;
+	}
 	return rc;
 }
 

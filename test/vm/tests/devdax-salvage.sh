@@ -68,6 +68,9 @@ printf '%d %d\n' 8005 2 16000 1 >$run_files/hidden
 while read -r sector count; do
 	module_set latent $((dax_offset + sector * 512)),$((count * 512))
 done <$run_files/hidden
+recover scan --read "$DAX"
+status_is 4 "a scan that reads"
+report "a scan that reads: finds what nobody knew of, and comes to its end" "[.devices[0].badblocks.ranges[] | [.offset, .length]] | contains([[$((8000 * 512)),4096],[$((16000 * 512)),4096]]) and length == 9"
 recover salvage dax0.0 -o $copy --fill=0
 status_is 4 "poison that nobody knew of"
 losses_are "poison that nobody knew of: whole pages are lost, and no more" "$(printf '%s\n' "$wanted" | sed 's/,\[[0-9]*,512\]$//'),[$((8000 * 512)),4096],[$((16000 * 512)),4096],[$((size - 512)),512]"

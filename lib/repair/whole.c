@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A device-dax, chunk by chunk: looked at right before, cleared by its bus, stored, read back, and looked for in the list.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "repair.h"
+
+#define METHOD "clear"
+
+struct whole {
+	struct pmr_writer *writer;
+	struct pmr_file_plan *plan;
+	struct pmr_file *file;
+	struct pmr_device *device;
+	struct pmr_media *media; /* writable */
+};
+
+/* A part of a step, and where its bytes are in the journal. */
+struct part {
+	const struct pmr_step *step;
+	uint64_t offset;
+	size_t length;
+	uint64_t piece;
+};
+
+static struct pmr_loss *loss_in(const struct whole *w, const struct part *part, size_t i)
+{
+	struct pmr_loss *loss = &w->file->losses[part->step->first_loss + i];
+
+	return loss->offset < part->offset + part->length &&
+			       loss->offset + loss->length > part->offset
+		       ? loss
+		       : NULL;
+}
+
+/* ---- before */
+
+/* NULL where what is listed of the part is what was to be repaired of it, no more and no less. */
+static const char *check_list(const struct whole *w, const struct part *part)
+{
+	struct pmr_ranges wanted = { 0 }, listed = { 0 }, more = { 0 }, less = { 0 };
+	const char *reason = "no-memory";
+
+	for (size_t i = 0; i < part->step->n_losses; i++) {
+		const struct pmr_loss *loss = &w->file->losses[part->step->first_loss + i];
+
+		if (pmr_ranges_add(&wanted, loss->offset, loss->length))
+			goto out;
+	}
+	pmr_ranges_normalize(&wanted);
+	if (w->device->badblocks.trust == PMR_LIST_UNKNOWN) {
+		reason = "list-unknown";
+		goto out;
+	}
+	if (pmr_ranges_clip(&listed, &w->device->badblocks.ranges, part->offset, part->length) ||
+	    pmr_ranges_subtract(&more, &listed, &wanted))
+		goto out;
+	listed.n = 0;
+	if (pmr_ranges_clip(&listed, &wanted, part->offset, part->length) ||
+	    pmr_ranges_subtract(&less, &listed, &w->device->badblocks.ranges))
+		goto out;
+	reason = more.n ? "newly-unreadable" : less.n ? "readable" : NULL;
+out:
+	pmr_ranges_release(&wanted);
+	pmr_ranges_release(&listed);
+	pmr_ranges_release(&more);
+	pmr_ranges_release(&less);
+	return reason;
+}
+
+/* NULL, or why the part must not be touched. */
+static const char *look(struct whole *w, const struct part *part)
+{
+	char who[256];
+
+	if (pmr_is_cancelled(w->writer->ctx))
+		return "interrupted";
+	if (pmr_dax_check(w->device) || pmr_device_refresh(w->writer->ctx, w->device))
+		return "changed";
+	if (!w->plan->in_use) {
+		/* our own two descriptors of it are not told of */
+		pmr_whole_users(w->device, who, sizeof(who));
+		if (*who)
+			return "in-use";
+	}
+	return check_list(w, part);
+}
+
+static const char *explain(const char *reason)
+{
+	static const struct {
+		const char *reason, *text;
+	} texts[] = {
+		{ "interrupted", "interrupted" },
+		{ "changed",
+		  "the device is gone, or has become another: look with 'pmem-recover list'" },
+		{ "in-use", "another program has it open or mapped: stop it and repair again" },
+		{ "list-unknown", "its list of bad blocks cannot be read any more" },
+		{ "newly-unreadable", "more of it has become bad since the scan; repair again" },
+		{ "readable", "it is in the list no more: somebody has cleared it; scan again" },
+		{ "no-memory", "there is not enough memory" },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (!strcmp(texts[i].reason, reason))
+			return texts[i].text;
+	return reason;
+}
+
+static void leave(struct whole *w, const struct part *part, const char *reason)
+{
+	pmr_say(w->writer->ctx, PMR_WARNING, reason, w->file->path, "is left at byte %llu: %s",
+		(unsigned long long)part->offset, explain(reason));
+	pmr_plan_leave(w->file, part->step, part->offset, reason);
+}
+
+/* ---- after */
+
+/* NULL, or why what was cleared of a part is not repaired; the list is as it was read after the write. */
+static const char *check_back(struct whole *w, const struct part *part, uint64_t length)
+{
+	char *actual = w->writer->before;
+	size_t got;
+
+	if (pmr_media_load(w->media, part->offset, actual, (size_t)length, &got))
+		return "read-back-error";
+	if (memcmp(actual, w->writer->bytes, (size_t)length))
+		return "read-back-differs";
+	if (w->device->badblocks.trust == PMR_LIST_UNKNOWN)
+		return "list-unknown";
+	return pmr_ranges_overlap(&w->device->badblocks.ranges, part->offset, length)
+		       ? "still-listed"
+		       : NULL;
+}
+
+/* The losses of a part take its outcome; one that lies in several parts keeps its first failure. */
+static void conclude(const struct whole *w, const struct part *part, const char *reason)
+{
+	for (size_t i = 0; i < part->step->n_losses; i++) {
+		struct pmr_loss *loss = loss_in(w, part, i);
+
+		if (!loss || loss->state == PMR_FAILED || loss->state == PMR_SKIPPED)
+			continue;
+		loss->method = METHOD;
+		loss->reason = reason;
+		if (reason)
+			loss->state = PMR_FAILED;
+		else
+			loss->state = loss->source && !strcmp(loss->source, "zero") ? PMR_ZEROED
+										    : PMR_REPAIRED;
+	}
+}
+
+static void say_failed(struct whole *w, const struct part *part, uint64_t cleared,
+		       const char *reason)
+{
+	unsigned long long at = part->offset;
+
+	if (!strcmp(reason, "clear-failed"))
+		pmr_say(w->writer->ctx, PMR_ERROR, "clear-failed", w->file->path,
+			"is cleared by its bus for %llu of %zu bytes at %llu, and the rest is as it was, still listed: see the kernel "
+			"log, save what can be read, and move to other memory",
+			(unsigned long long)cleared, part->length, at);
+	else
+		pmr_say(w->writer->ctx, PMR_ERROR, "not-repaired", w->file->path,
+			"was cleared at byte %llu and is not repaired (%s): its bytes are in the journal, see 'pmem-recover journal "
+			"--export'",
+			at, reason);
+}
+
+/* ---- one part */
+
+/*
+ * From the clear on its record is gone and its bytes are anything, until they are stored. What of it was cleared is stored
+ * also where not all was: the journal is not the place that a program looks for them.
+ */
+static int write_part(struct whole *w, const struct part *part, uint64_t *cleared)
+{
+	uint64_t length, address = pmr_device_address(w->device, part->offset, &length);
+	int ret, error;
+
+	*cleared = 0;
+	if (address == PMR_NO_ADDRESS || length < part->length)
+		return -ENODEV;
+	error = pmr_clear(w->device, address, part->length, cleared);
+	if (!*cleared)
+		return error;
+	ret = pmr_media_write_block(w->media, part->offset, w->writer->bytes, (size_t)*cleared);
+	return error ? error : ret;
+}
+
+static int note(struct whole *w, const struct part *part, enum pmr_mark mark)
+{
+	static const struct timespec never;
+
+	return pmr_journal_mark(w->writer->journal, w->writer->index, mark, &part->piece, 1,
+				&never);
+}
+
+static int run_part(struct whole *w, const struct part *part)
+{
+	const char *reason;
+	uint64_t cleared;
+	int ret, error;
+
+	ret = note(w, part, PMR_MARK_OPEN);
+	if (ret)
+		return ret;
+	reason = look(w, part);
+	if (reason) {
+		leave(w, part, reason);
+		return note(w, part, PMR_MARK_NONE);
+	}
+	error = write_part(w, part, &cleared);
+	ret = pmr_device_refresh(w->writer->ctx, w->device);
+	if (ret)
+		return ret;
+	reason = cleared ? check_back(w, part, cleared) : NULL;
+	/* what was cleared and does not hold its bytes has them in the journal alone */
+	w->writer->needs_journal |= reason != NULL;
+	if (!reason && error)
+		reason = "clear-failed";
+	conclude(w, part, reason);
+	if (reason)
+		say_failed(w, part, cleared, reason);
+	return note(w, part, !reason ? PMR_MARK_DONE : cleared ? PMR_MARK_OPEN : PMR_MARK_NONE);
+}
+
+static bool is_left(const struct whole *w, const struct pmr_step *step)
+{
+	for (size_t i = 0; i < step->n_losses; i++)
+		if (w->file->losses[step->first_loss + i].state != PMR_SKIPPED)
+			return false;
+	return true;
+}
+
+static int run_step(struct whole *w, const struct pmr_step *step)
+{
+	uint64_t position = step->journal_offset;
+	struct part part = { .step = step };
+	int ret = 0;
+
+	for (uint64_t done = 0; done < step->length && !ret; done += part.length) {
+		part.offset = step->offset + done;
+		part.length = pmr_chunk_length(step, done);
+		part.piece = position;
+		ret = pmr_journal_read(w->writer->journal, &position, w->writer->bytes,
+				       part.length);
+		if (!ret && !is_left(w, step))
+			ret = run_part(w, &part);
+		w->writer->done += part.length;
+		pmr_tell_progress(w->writer->ctx, "repair", w->file->path, w->writer->done,
+				  w->writer->total);
+	}
+	return ret;
+}
+
+int pmr_whole_run(struct pmr_writer *writer, struct pmr_file_plan *plan)
+{
+	struct whole w = {
+		.writer = writer,
+		.plan = plan,
+		.file = plan->file,
+		.device = plan->file->filesystem->device,
+	};
+	int ret;
+
+	ret = pmr_media_open_writable(writer->ctx, w.device, &w.media);
+	if (ret) {
+		pmr_say(writer->ctx, PMR_ERROR, "device-not-writable", w.file->path,
+			"cannot be opened: %s", strerror(-ret));
+		pmr_plan_skip(w.file, "device-not-writable");
+		return ret == -ENOMEM ? ret : 0;
+	}
+	for (size_t i = 0; i < plan->n_steps && !ret; i++)
+		if (!is_left(&w, &plan->steps[i]))
+			ret = run_step(&w, &plan->steps[i]);
+	pmr_media_close(w.media);
+	return ret;
+}

@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# devdax-repair.sh: a device-dax is cleared by its bus and stored anew, byte by byte what it was; what cannot be is left.
+#
+# needs: module
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/vm/tests/lib.sh
+. "$here/lib.sh"
+
+list=$run_files/poison
+whole=$run_files/whole
+now=$run_files/now
+
+# hurt LINE...: poison sectors, "sector count", and spoil what they had
+hurt() {
+	printf '%s\n' "$@" >$list
+	"$TREE" inject $list $pmr_parameters/inject "$dax_offset" && "$TREE" spoil "$DAX" $list
+}
+
+holds() { "$TREE" load "$DAX" >"$now" && cmp "$now" "$1"; }
+
+unlisted() { [ -z "$(cat /sys/bus/nd/devices/region0/badblocks)" ]; }
+
+all_are() { report "$1" "(.files[0].ranges | length) > 0 and all(.files[0].ranges[]; $2)"; }
+
+module_again size=$((32 << 20)) || exit 99
+check "there is a device" dax_setup
+[ -c "${DAX:-}" ] || finish
+size=$(cat /sys/bus/dax/devices/dax0.0/size)
+"$TREE" bytes 9 "$size" >$whole
+"$TREE" store "$DAX" $whole
+
+check "poison" hurt '0 1' '9 1' '12 2' '24 8' '41 700' '4096 1' "$((size / 512 - 1)) 1"
+repair --from-backup=$whole --dry-run "$DAX"
+status_is 0 "dry run"
+report "dry run: what would be done" ".plan[0] | .path == \"$DAX\" and .method == \"clear\" and ([.steps[] | .length] | add) == $((512 * 714))"
+check "dry run: nothing was" [ "$(module_get clear_count)" = 0 ]
+repair --from-backup=$whole "$DAX"
+status_is 1 "from a backup"
+all_are "from a backup: every range" '.state == "repaired" and .method == "clear" and .source == "backup"'
+check "from a backup: every byte" holds $whole
+check "from a backup: nothing is listed" unlisted
+check "from a backup: the journal is done" [ "$(find $journals -name '*.done' | wc -l)" = 1 ]
+recover health
+status_is 0 "health: nothing vanished"
+
+"$TREE" bytes 10 "$size" >$run_files/stale
+hurt '100 1'
+repair --from-backup=$run_files/stale "$DAX"
+status_is 4 "another backup"
+all_are "another backup" '.state == "skipped" and .reason == "stale-backup"'
+
+# Neighbours that are cleared with it are stored as they were.
+module_set clear_unit 4096
+repair --from-backup=$whole dax0.0
+status_is 1 "a unit of a page"
+check "a unit of a page: every byte" holds $whole
+module_set clear_unit 512
+
+module_set clear_mode fail
+hurt '200 2'
+"$TREE" load "$DAX" >$run_files/before
+repair --from-backup=$whole "$DAX"
+status_is 4 "a clear that fails"
+all_are "a clear that fails" '.state == "failed" and .reason == "clear-failed"'
+check "a clear that fails: nothing was written" holds $run_files/before
+recover scan "$DAX"
+status_is 4 "a clear that fails: it is still listed"
+
+module_set pretend 1
+repair --from-backup=$whole "$DAX"
+status_is 4 "no clear command"
+all_are "no clear command" '.state == "skipped" and .reason == "no-clear-error"'
+check "no clear command: nothing was written" holds $run_files/before
+module_set pretend 0
+
+# What was cleared is stored, and the rest stays listed.
+module_set clear_mode partial
+repair --from-backup=$whole "$DAX"
+status_is 4 "a clear of the half"
+all_are "a clear of the half" '.state == "failed" and .reason == "clear-failed"'
+check "a clear of the half: that half is there" cmp -n 512 -i $((200 * 512)) <("$TREE" load "$DAX") $whole
+module_set clear_mode ok
+repair --from-backup=$whole "$DAX"
+status_is 1 "then the rest"
+check "then the rest: every byte" holds $whole
+
+# Killed right after the clear: the bytes are in the journal alone.
+hurt '250 1'
+module_set clear_delay_ms 2000
+count=$(module_get clear_count)
+"$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
+killed=$!
+until [ "$(module_get clear_count)" != "$count" ]; do sleep 0.1; done
+kill -KILL $killed
+wait $killed 2>/dev/null
+module_set clear_delay_ms 0
+check "killed: the record is gone" unlisted
+recover scan --journal=$journals "$DAX"
+status_is 8 "killed: a scan of the device knows"
+says "killed: a scan of the device knows" 'was interrupted'
+repair --zero-fill "$DAX"
+status_is 8 "killed: nothing is repaired before it is seen to"
+recover repair --resume --journal=$journals
+status_is 8 "killed: it is not resumed"
+says "killed: it is said what to do" 'device-dax.*--export'
+journal=$(cd $journals && echo *.journal)
+check "killed: its bytes can be had" "$PMEM_RECOVER" journal --journal=$journals --export=$run_files/export "$journal"
+check "killed: they are those" cmp -n 512 -i 0:$((250 * 512)) $run_files/export/*+512 $whole
+check "killed: it is set aside" "$PMEM_RECOVER" journal --journal=$journals --set-aside "$journal"
+"$TREE" store "$DAX" $whole
+
+hurt '300 1'
+exec {held}< <("$TREE" hold "$DAX" & echo $!; wait)
+read -r holder <&"$held"
+read -r _ <&"$held"
+repair --from-backup=$whole "$DAX"
+status_is 4 "in use"
+says "in use: by whom" "is open or mapped by tree \($holder\)"
+all_are "in use" '.state == "skipped" and .reason == "in-use"'
+repair --online --from-backup=$whole "$DAX"
+status_is 1 "in use, online"
+check "in use, online: every byte" holds $whole
+kill "$holder"
+
+hurt '400 3'
+repair --zero-fill namespace0.0
+status_is 4 "zeros"
+all_are "zeros" '.state == "zeroed"'
+dd if=/dev/zero of=$whole bs=512 seek=400 count=3 conv=notrunc status=none
+check "zeros: every byte beside them" holds $whole
+
+printf '500 1\n' >$list
+repair --zero-fill --badblocks=$list "$DAX"
+status_is 4 "a list from a file"
+all_are "a list from a file" '.state == "skipped" and .reason == "trust-badblocks"'
+check "a list from a file: nothing was written" holds $whole
+
+module_again || exit 99
+rm -f /run/pmem-mode $journals/*
+finish
