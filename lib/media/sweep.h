@@ -10,7 +10,7 @@
 /* ---- pace.c: pure */
 
 /** PMR_PACE_SLACK - nanoseconds: what was not read in time is caught up with for so long, and no longer */
-#define PMR_PACE_SLACK UINT64_C(100000000)
+#define PMR_PACE_SLACK UINT64_C(250000000)
 
 /**
  * struct pmr_pace - so many bytes a second, and no more
