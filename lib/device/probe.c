@@ -14,8 +14,8 @@
 #include "private.h"
 #include "topology.h"
 
-/* The signatures of all that can be followed lie in here: btrfs has the last, at 64 KiB. */
-#define HEAD_LENGTH ((uint64_t)128 << 10)
+/* The signatures of all that is known lie in here: the log of an XFS has one anywhere in its first 512 sectors. */
+#define HEAD_LENGTH ((uint64_t)256 << 10)
 
 int pmr_replace(char **where, const char *value)
 {
@@ -121,6 +121,10 @@ static int probe_device(struct pmr_ctx *ctx, struct pmr_filesystem *fs)
 		return -errno;
 	err = probe_descriptor(fd, fs);
 	close(fd);
+	/* Not every error of reading makes it to us. */
+	if (!err && !fs->type &&
+	    pmr_ranges_overlap(&fs->device->badblocks.ranges, fs->start, HEAD_LENGTH))
+		return probe_copy(ctx, fs) == -ENOMEM ? -ENOMEM : 0;
 	/* A copy without a known signature proves nothing: it may have been what could not be read. */
 	if (err == -EIO && (probe_copy(ctx, fs) < 0 || !fs->type))
 		return -EIO;

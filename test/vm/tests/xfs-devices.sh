@@ -47,7 +47,7 @@ mount_log() {
 check "mount" mount_log
 make_file f 50000
 
-bad=$((RANDOM % 32000)) border=$((32768 - 1))
+bad=$((600 + RANDOM % 31000)) border=$((32768 - 1))
 poison "$log" $bad 3
 poison "$log" $border 2
 what="the log ($bad)"
@@ -70,10 +70,12 @@ status_is 0 "$what: locate by its address"
 report "$what: locate by its address: whose" '.places[0] | [.owner, .filesystem.mountpoint] == ["log", "/mnt"]'
 
 umount $mnt
+# also where it is known by what is written in it, and that is what cannot be read
+poison "$log" 83
 what="not mounted"
 recover scan "$log"
 status_is 4 "$what"
-owned "[[$bad, 3, \"log\"], [$border, 2, \"log\"]]"
+owned "[[83, 1, \"log\"], [$bad, 3, \"log\"], [$border, 2, \"log\"]]"
 says "$what: said" "$log: holds the log of an XFS that is not mounted here"
 
 # The end of the log is what the kernel and xfs_repair try to read before anything else.
