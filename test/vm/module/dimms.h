@@ -31,6 +31,9 @@ module_param(scrub_runs, bool, 0644);
 static unsigned int dimm_health[MOST_DIMMS];
 module_param_array(dimm_health, uint, NULL, 0644);
 
+/* In pmr_test.c; @bus_device: who is told when it is over. */
+static int begin_scrub(struct device *bus_device);
+
 static struct nvdimm *nvdimms[MOST_DIMMS];
 static bool is_frozen[MOST_DIMMS];
 static u8 *label_areas;
@@ -111,7 +114,16 @@ static ssize_t scrub_show(struct device *dev, struct device_attribute *attr, cha
 {
 	return sysfs_emit(buf, "%u%s", scrub_count, scrub_runs ? "+\n" : "\n");
 }
-static struct device_attribute dev_attr_nfit_scrub = __ATTR(scrub, 0444, scrub_show, NULL);
+
+/* As the NFIT driver's. */
+static ssize_t scrub_store(struct device *dev, struct device_attribute *attr, const char *buf,
+			   size_t size)
+{
+	int rc = sysfs_streq(buf, "1") ? begin_scrub(dev) : -EINVAL;
+
+	return rc ? rc : size;
+}
+static struct device_attribute dev_attr_nfit_scrub = __ATTR(scrub, 0644, scrub_show, scrub_store);
 
 static struct attribute *bus_attributes[] = { &dev_attr_revision.attr, &dev_attr_dsm_mask.attr,
 					      &dev_attr_nfit_scrub.attr, NULL };

@@ -11,7 +11,10 @@
  *				none of an NFIT's attributes
  *	labels=1		at load time: the DIMMs have labels, and regions no namespace at first
  *	dimm_health=N,N...	what each DIMM's SMART command says: 1 not critical, 2 critical, 4 fatal
- *	scrub_count=N, scrub_runs=1	what the bus says of its scrubs, where it has DIMMs
+ *	scrub_count=N, scrub_runs=1	what the bus says of its scrubs, where it has DIMMs. There "1" in its attribute nfit/scrub
+ *				begins one, which finds all poison and records it when it ends; then its ARS status has
+ *				what was found, until the next one
+ *	scrub_ms=N		how long one takes
  *
  *	inject=OFFSET,LENGTH	poison that was found: recorded, and everyone is notified
  *	machine_check=OFFSET	poison that was consumed: the sector is recorded and its page leaves the kernel's map
@@ -343,7 +346,7 @@ static int make_latent(u64 offset, u64 length)
 static void ars_cap(struct nd_cmd_ars_cap *cap)
 {
 	cap->status = ND_ARS_PERSISTENT << ARS_EXT_STATUS_SHIFT;
-	cap->max_ars_out = SZ_4K;
+	cap->max_ars_out = SZ_32K;
 	cap->clear_err_unit = clear_unit;
 	cap->flags = 0;
 }
@@ -354,20 +357,64 @@ static void ars_start(struct nd_cmd_ars_start *ars)
 	ars->scrub_time = 1;
 }
 
+/* What the last scrub found, whatever was cleared since; NULL before the first. */
+static unsigned long *found;
+static unsigned int scrub_ms;
+module_param(scrub_ms, uint, 0644);
+static struct device *scrub_listener;
+
+static void scrub_ends(struct work_struct *work)
+{
+	WARN_ON(add_badranges(media));
+	mutex_lock(&media_lock);
+	if (!found)
+		found = vzalloc(BITS_TO_LONGS(sectors()) * sizeof(long));
+	if (found)
+		bitmap_copy(found, media, sectors());
+	mutex_unlock(&media_lock);
+	notify();
+	scrub_count++;
+	scrub_runs = false;
+	sysfs_notify(&scrub_listener->kobj, "nfit", "scrub");
+}
+static DECLARE_DELAYED_WORK(scrub_work, scrub_ends);
+
+static int begin_scrub(struct device *bus_device)
+{
+	if (!is_ready())
+		return -ENODEV;
+	if (scrub_runs)
+		return -EBUSY;
+	scrub_runs = true;
+	scrub_listener = bus_device;
+	schedule_delayed_work(&scrub_work, msecs_to_jiffies(scrub_ms));
+	return 0;
+}
+
+/* Extended statuses, as ACPI has them. */
+#define ARS_RUNS (1 << ARS_EXT_STATUS_SHIFT)
+#define ARS_NEVER_RAN (2 << ARS_EXT_STATUS_SHIFT)
+
 static void ars_status(struct nd_cmd_ars_status *ars, unsigned int length)
 {
 	unsigned int max = (length - sizeof(*ars)) / sizeof(ars->records[0]);
 	unsigned long first, end;
 
 	memset(ars, 0, sizeof(*ars));
+	ars->out_length = sizeof(*ars);
+	ars->status = scrub_runs ? ARS_RUNS : found ? 0 : ARS_NEVER_RAN;
+	if (ars->status)
+		return;
 	ars->address = start;
 	ars->length = size;
 	ars->type = ND_ARS_PERSISTENT;
 	mutex_lock(&media_lock);
-	for_each_set_bitrange(first, end, media, sectors())
+	for_each_set_bitrange(first, end, found, sectors())
 	{
-		if (ars->num_records == max)
+		if (ars->num_records == max) {
+			ars->flags = 1;
 			break;
+		}
 		ars->records[ars->num_records++] = (struct nd_ars_record){
 			.err_address = start + first * SECTOR,
 			.length = (end - first) * SECTOR,
@@ -625,6 +672,7 @@ static int find_kept(void)
 static void forget_kept(void)
 {
 	vfree(latent);
+	vfree(found);
 	if (!kept)
 		return;
 	kept->magic = 0;
@@ -658,6 +706,7 @@ static int add_regions(void)
 
 static void pmr_test_exit(void)
 {
+	cancel_delayed_work_sync(&scrub_work);
 	if (copies_are_watched) {
 		unregister_kprobe(&insert);
 		unregister_kretprobes(copies, ARRAY_SIZE(copies));
