@@ -179,7 +179,13 @@ int cli_scan(struct cli *cli)
 	if (is_listed && !cli->file->device)
 		return cli_usage(cli, options->badblocks,
 				 "the list names no device, so give a target");
+	if (cli->file && options->scrub)
+		return cli_usage(
+			cli, "--scrub",
+			"means nothing with --badblocks: the kernel's list is not asked then");
 	rc = cli_look(cli, PMR_TOPOLOGY_FILESYSTEMS);
+	if (!rc && options->scrub)
+		rc = cli_scrub(cli);
 	if (rc)
 		return rc;
 	return is_listed ? scan_listed(cli)

@@ -150,6 +150,11 @@ int cli_take_journals(struct cli *cli);
 /** cli_scan() - scan the targets into the report. Return: 0, CLI_USAGE, a negative errno. */
 int cli_scan(struct cli *cli);
 
+/* ---- scrub.c */
+
+/** cli_scrub() - scrub the buses that the targets lie on; where that cannot be done the report fails. Return: 0, -ENOMEM. */
+int cli_scrub(struct cli *cli);
+
 /* ---- journals.c */
 
 /**

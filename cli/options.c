@@ -45,6 +45,7 @@ enum option {
 	OPT_LOOKUP,
 	OPT_READ,
 	OPT_READ_RATE,
+	OPT_SCRUB,
 };
 
 #define TABLE(table, title)                                                         \
@@ -93,6 +94,12 @@ static const struct poptOption read_table[] = {
 	VALUE("read-rate", OPT_READ_RATE,
 	      "read no more than so many bytes a second, as 100M; without it as fast as it gets",
 	      "SIZE"),
+	POPT_TABLEEND
+};
+
+static const struct poptOption scrub_table[] = {
+	FLAG("scrub", '\0', OPT_SCRUB,
+	     "first have the kernel look for poison that is in no list yet, and wait for it"),
 	POPT_TABLEEND
 };
 
@@ -203,7 +210,8 @@ const struct poptOption options_journal[] = { TABLE(journal_table, "Journal opti
 					      TABLE(common_table, "Common options:"),
 					      POPT_TABLEEND };
 
-const struct poptOption options_scan[] = { TABLE(badblocks_table, "Options:"),
+const struct poptOption options_scan[] = { TABLE(scrub_table, "Scan options:"),
+					   TABLE(badblocks_table, "Options:"),
 					   TABLE(read_table, NULL),
 					   TABLE(lookup_table, NULL),
 					   TABLE(directory_table, NULL),
@@ -248,6 +256,8 @@ static bool *flag_of(struct options *options, int option)
 		return &options->dry_run;
 	case OPT_READ:
 		return &options->read;
+	case OPT_SCRUB:
+		return &options->scrub;
 	case OPT_ONLINE:
 		return &options->online;
 	case OPT_RESUME:

@@ -52,6 +52,7 @@ struct options {
 	enum pmr_lookup_by lookup;
 	bool read;
 	uint64_t read_rate; /* 0 for none */
+	bool scrub;
 	char **args;
 	size_t n_args;
 };

@@ -20,6 +20,7 @@ static const struct phase {
 	const char *noun;
 } phases[PROGRESS_PHASES] = {
 	{ "read", "reading media", NULL },
+	{ "scrub", "scrub", "second" },
 	{ "scan", "scan", "file" },
 	{ "inodes", "inode table", "inode" },
 	{ "names", "looking for names", "name" },

@@ -13,7 +13,7 @@
 #include "rate.h"
 
 /** PROGRESS_PHASES - the words of struct pmr_progress, and one for all others */
-#define PROGRESS_PHASES 7
+#define PROGRESS_PHASES 8
 
 /**
  * struct progress - the line and when it was last drawn

@@ -78,9 +78,9 @@ struct pmr_message {
 
 /**
  * struct pmr_progress - how far long work has come
- * @phase: static word: "read", "scan", "inodes", "names", "salvage", "repair"
+ * @phase: static word: "scrub", "read", "scan", "inodes", "names", "salvage", "repair"
  * @object: what is being worked on, or NULL
- * @done: units done: files for "scan", inodes, names, else bytes
+ * @done: units done: seconds for "scrub", files for "scan", inodes, names, else bytes
  * @total: units in all, or about so many; 0 when not known
  */
 struct pmr_progress {
@@ -669,6 +669,16 @@ int pmr_topology_resolve(struct pmr_ctx *ctx, struct pmr_topology *topology, dev
  * Return: 0 also when the list is now unknown; -ENOMEM.
  */
 int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device);
+
+/**
+ * pmr_device_scrub() - have the kernel look for poison on all of a device's bus, and wait until it has
+ * @device: of a region
+ *
+ * One that runs already is waited for. Cancelling ends the waiting alone. Then the lists of all devices on the bus are read
+ * again. Return: 0; -EOPNOTSUPP: its bus cannot; -ECANCELED; another errno; all of these were said. -ENOMEM.
+ */
+int pmr_device_scrub(struct pmr_ctx *ctx, const struct pmr_topology *topology,
+		     const struct pmr_device *device);
 
 /** pmr_device_was_full() - whether its list is, or once was, too long for the kernel to keep or show it all; not of a --badblocks file */
 bool pmr_device_was_full(const struct pmr_device *device);

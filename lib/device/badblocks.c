@@ -530,7 +530,7 @@ static void say_incomplete(struct pmr_ctx *ctx, const char *object, const struct
 {
 	bool can_scrub = device->region && device->region->bus->can_scrub;
 	const char *advice =
-		can_scrub ? "; repair what is listed, then scrub (ndctl start-scrub) and look again"
+		can_scrub ? "; repair what is listed, then scrub it (scan --scrub) and look again"
 			  : "; repair what is listed, then read the whole device (scan --read)";
 	size_t i;
 

@@ -37,7 +37,7 @@ check "nothing is listed" clean
 report "each of them once, in one file" '.files | length == 1 and (.[0].ranges | length == 490 and all(.[]; .state == "repaired") and ([.[].offset] | . == (sort | unique)))'
 report "in two rounds" '[.messages[] | select(.code == "repair-round")] | length == 1'
 report "the plans of both" '.plan | length == 2 and ([.[].steps | length] | add) == 490 and ([.[].steps[].lost_bytes] | add) == 490 * 512'
-check "two journals" [ "$(ls $journals/*.done | wc -l)" = 2 ]
+check "two journals" [ "$(find $journals -name "*.done" | wc -l)" = 2 ]
 report "and still in doubt" '.devices[0].badblocks | .trust == "incomplete" and .count == 0'
 rm -rf ${journals:?}/*
 unmount
