@@ -66,7 +66,7 @@ static int scrub_target(struct cli *cli, struct buses *buses, const char *target
 	if (stat(target, &st))
 		return 0;
 	cli_say(cli, PMR_ERROR, "scrub-unsupported", target,
-		"lies on no persistent memory whose bus could scrub it: read it instead");
+		"lies on no persistent memory whose bus could scrub it: read it instead (pmem-recover scan --read)");
 	cli->report.failed = true;
 	return 0;
 }

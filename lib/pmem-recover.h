@@ -1241,8 +1241,8 @@ void pmr_memory_free(struct pmr_memory *memory);
  *
  * The kernel keeps 512 records of a device and drops what comes after; it shows what fits into a page. Of what was dropped
  * an emptied list says nothing, so that it stays incomplete ("was-full") until something has gone over all of it: a scrub
- * that ended after the list was seen with room again, the scrub of a later boot, or pmr_doubts_settle(). A bus that
- * tells of no scrubs, as all but that of an NFIT, leaves only the last.
+ * that ended after the list was seen with room again, the scrub of a later boot, or a run that read all of the device and
+ * found nothing bad that is not listed. A bus that tells of no scrubs, as all but that of an NFIT, leaves only the last.
  */
 struct pmr_doubts;
 
@@ -1258,12 +1258,6 @@ int pmr_doubts_new(struct pmr_ctx *ctx, const struct pmr_topology *topology, con
 		   struct pmr_doubts **doubts);
 /** pmr_doubts_update() - the same once more, with the lists as they were read last: at the end, or after a scrub */
 int pmr_doubts_update(struct pmr_doubts *doubts);
-/**
- * pmr_doubts_settle() - all of a device was read, and what is bad in it is known
- *
- * Its lists are read again, and its own counts as it is then. Return: as pmr_doubts_update().
- */
-int pmr_doubts_settle(struct pmr_doubts *doubts, const struct pmr_device *device);
 /** pmr_doubts_free() - release; takes NULL */
 void pmr_doubts_free(struct pmr_doubts *doubts);
 

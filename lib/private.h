@@ -167,11 +167,13 @@ bool pmr_badblocks_shows_all(const struct pmr_badblocks *list);
  * struct pmr_list_doubt - how a namespace's lists were seen
  * @list: its own was cut or full, in this run or, as pmr_device_set_doubt() said, in an earlier one
  * @region: its region's was, where that tells something of it
- * @has_room: as they were read last, none of these was: all of them were complete
+ * @list_has_room: as it was read last its own was complete
+ * @has_room: all of them were
  */
 struct pmr_list_doubt {
 	bool list;
 	bool region;
+	bool list_has_room;
 	bool has_room;
 };
 
@@ -181,11 +183,8 @@ void pmr_device_get_doubt(const struct pmr_device *device, struct pmr_list_doubt
 /** pmr_device_set_doubt() - lists were once cut or full: they are incomplete ("was-full"), which is said where it is new */
 void pmr_device_set_doubt(struct pmr_ctx *ctx, struct pmr_device *device, bool list, bool region);
 
-/**
- * pmr_device_settle() - what was cut or full counts no more: the lists are read again, and are what they are now
- * @region: the region's too
- */
-int pmr_device_settle(struct pmr_ctx *ctx, struct pmr_device *device, bool region);
+/** pmr_device_settle() - what was cut or full counts no more: its lists are read again, and are what they are now */
+int pmr_device_settle(struct pmr_ctx *ctx, struct pmr_device *device);
 
 /** struct pmr_scrubs - what the kernel tells of a bus's scrubs; @count: how many have ended since it came up */
 struct pmr_scrubs {

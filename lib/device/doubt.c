@@ -19,6 +19,7 @@ void pmr_device_get_doubt(const struct pmr_device *device, struct pmr_list_doubt
 		.list = pmr_badblocks_is_short(own->doubt),
 		.region = region && (pmr_badblocks_is_short(own->region_doubt) ||
 				     pmr_badblocks_is_short(device->region->badblocks.reason)),
+		.list_has_room = !own->latest,
 		.has_room = !own->latest && (!region || !own->region_latest),
 	};
 }
@@ -45,16 +46,14 @@ void pmr_device_set_doubt(struct pmr_ctx *ctx, struct pmr_device *device, bool l
 		pmr_badblocks_say(ctx, device);
 }
 
-int pmr_device_settle(struct pmr_ctx *ctx, struct pmr_device *device, bool region)
+int pmr_device_settle(struct pmr_ctx *ctx, struct pmr_device *device)
 {
 	struct pmr_device_private *own = device->own;
 
 	if (pmr_badblocks_is_short(own->doubt))
 		own->doubt = NULL;
-	if (region) {
-		own->region_doubt = NULL;
-		pmr_badblocks_release(&device->region->badblocks);
-	}
+	own->region_doubt = NULL;
+	pmr_badblocks_release(&device->region->badblocks);
 	/* it is read again, and nothing but that counts */
 	return pmr_device_refresh(ctx, device);
 }

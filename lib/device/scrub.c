@@ -43,7 +43,7 @@ static void say_not_started(struct pmr_ctx *ctx, const struct pmr_device *device
 
 	if (error == -EOPNOTSUPP || error == -ENOENT || error == -ENOTTY)
 		pmr_say(ctx, PMR_ERROR, "scrub-unsupported", object,
-			"its bus (%s) takes no order to scrub: read the whole device instead",
+			"its bus (%s) takes no order to scrub: read the whole device instead (pmem-recover scan --read)",
 			device->region->bus->provider);
 	else if (error == -EACCES || error == -EPERM)
 		pmr_say(ctx, PMR_ERROR, "scrub-refused", object,

@@ -130,54 +130,55 @@ static int keep(struct pmr_doubts *doubts, const struct entry *entry)
 	return err;
 }
 
-/* The lists as they are now, after what settled it. */
-static int settle(struct pmr_doubts *doubts, struct entry *entry, bool region)
+/* The lists as they are now, after a scrub. */
+static int settle(struct pmr_doubts *doubts, struct entry *entry)
 {
 	struct pmr_list_doubt lists;
-	int err = pmr_device_settle(doubts->ctx, entry->device, region);
+	int err = pmr_device_settle(doubts->ctx, entry->device);
 
 	if (err)
 		return err;
 	pmr_device_get_doubt(entry->device, &lists);
-	entry->doubt.list = lists.list;
-	entry->doubt.region = lists.region || (!region && entry->doubt.region);
-	if (!entry->doubt.list && !entry->doubt.region)
-		entry->doubt = (struct pmr_doubt){ 0 };
+	entry->doubt = (struct pmr_doubt){ .list = lists.list, .region = lists.region };
 	return keep(doubts, entry);
 }
 
-/* All of the device was read, and what that found is in the kernel's list by now, or repaired: a later run knows it all. */
-static bool is_read(const struct pmr_device *device)
+/* All of it was read, and what is bad in it is in the kernel's list: of what is not, the next run would not know. */
+static bool is_read(const struct entry *entry, const struct pmr_list_doubt *lists)
 {
-	return pmr_device_is_read(device) && !device->reading.found.n;
+	return lists->list_has_room && pmr_device_is_read(entry->device) &&
+	       !entry->device->reading.found.n;
 }
 
 static int update(struct pmr_doubts *doubts, struct entry *entry)
 {
-	struct pmr_doubt was = { 0 };
+	struct pmr_doubt was = { 0 }, *doubt = &entry->doubt;
 	struct pmr_list_doubt lists;
 	struct pmr_doubt_now now;
-	bool changed;
+	bool changed, had;
 	int err;
 
 	err = load(doubts, entry, &was);
 	if (err)
 		return err;
 	if (pmr_doubt_is(&was))
-		entry->doubt = was;
+		*doubt = was;
 	get_now(doubts, entry, &lists, &now);
-	if (pmr_doubt_is(&entry->doubt) && pmr_doubt_is_settled(&entry->doubt, &now))
-		return settle(doubts, entry, true);
-	if (entry->doubt.list && is_read(entry->device))
-		return settle(doubts, entry, false);
-	changed = (lists.list && !entry->doubt.list) || (lists.region && !entry->doubt.region);
-	entry->doubt.list |= lists.list;
-	entry->doubt.region |= lists.region;
-	if (!pmr_doubt_is(&entry->doubt))
-		return 0;
-	changed |= pmr_doubt_see(&entry->doubt, &now);
-	pmr_device_set_doubt(doubts->ctx, entry->device, entry->doubt.list, entry->doubt.region);
-	return changed || !pmr_doubt_is(&was) ? keep(doubts, entry) : 0;
+	if (pmr_doubt_is(doubt) && pmr_doubt_is_settled(doubt, &now))
+		return settle(doubts, entry);
+	had = pmr_doubt_is(doubt);
+	changed = (lists.list && !doubt->list) || (lists.region && !doubt->region);
+	doubt->list |= lists.list;
+	doubt->region |= lists.region;
+	if (doubt->list && is_read(entry, &lists)) {
+		doubt->list = false;
+		changed = had;
+	}
+	if (pmr_doubt_is(doubt))
+		changed |= pmr_doubt_see(doubt, &now);
+	pmr_device_set_doubt(doubts->ctx, entry->device, doubt->list, doubt->region);
+	changed |= pmr_doubt_is(doubt) && !pmr_doubt_is(&was);
+	return changed ? keep(doubts, entry) : 0;
 }
 
 /* ---- the whole */
@@ -248,14 +249,6 @@ int pmr_doubts_update(struct pmr_doubts *doubts)
 		if (!doubts->entries[i].device->from_file)
 			err = update(doubts, &doubts->entries[i]);
 	return err;
-}
-
-int pmr_doubts_settle(struct pmr_doubts *doubts, const struct pmr_device *device)
-{
-	for (size_t i = 0; i < doubts->n_entries; i++)
-		if (doubts->entries[i].device == device && pmr_doubt_is(&doubts->entries[i].doubt))
-			return settle(doubts, &doubts->entries[i], false);
-	return 0;
 }
 
 void pmr_doubts_free(struct pmr_doubts *doubts)

@@ -183,6 +183,9 @@ static void hear(void *data, const struct pmr_message *message)
 	snprintf(heard->codes, sizeof(heard->codes), "%s", message->code);
 }
 
+/* Places that reading finds and no list has. */
+static size_t unlisted;
+
 /* A run that reads a list which is as @latest says; then, if @settle, all of the device. What the list is in the end. */
 static const char *one_run(const char *directory, const char *latest, bool settle, const char *says)
 {
@@ -196,6 +199,7 @@ static const char *one_run(const char *directory, const char *latest, bool settl
 		.ns_uuid = (char *)UUID,
 		.enabled = true,
 		.region = &region,
+		.size = 65536,
 		.badblocks = { .trust = latest ? PMR_LIST_INCOMPLETE : PMR_LIST_COMPLETE,
 			       .reason = latest },
 		.metadata_badblocks = { .trust = PMR_LIST_COMPLETE },
@@ -214,14 +218,21 @@ static const char *one_run(const char *directory, const char *latest, bool settl
 	assert_int_equal(pmr_doubts_new(ctx, &topology, directory, &doubts), 0);
 	assert_string_equal(heard.codes, says);
 	if (settle) {
-		/* this is no device, so that nothing is read again */
-		device.badblocks.trust = PMR_LIST_COMPLETE;
-		device.badblocks.reason = NULL;
-		own.latest = NULL;
-		assert_int_equal(pmr_doubts_settle(doubts, &device), 0);
+		const struct pmr_range all = { 0, 65536 };
+
+		assert_int_equal(
+			pmr_reading_add(&device,
+					&(struct pmr_ranges){ (struct pmr_range *)&all, 1, 1 },
+					&(struct pmr_ranges){ 0 }),
+			0);
+		device.reading.found.n = unlisted;
 	}
 	assert_int_equal(pmr_doubts_update(doubts), 0);
 	pmr_doubts_free(doubts);
+	device.reading.found.n = 0;
+	pmr_ranges_release(&device.reading.done);
+	pmr_ranges_release(&device.reading.found);
+	free(device.badblocks.source);
 	pmr_unref(ctx);
 	return device.badblocks.reason;
 }
@@ -246,6 +257,14 @@ static void test_runs(void **state)
 	assert_string_equal(one_run(directory, "page-full", false, ""), "page-full");
 	assert_int_equal(access(path, F_OK), 0);
 	assert_string_equal(one_run(directory, NULL, false, "badblocks-incomplete"), "was-full");
+	assert_string_equal(one_run(directory, NULL, false, "badblocks-incomplete"), "was-full");
+	/* all of it was read, and something was found that the kernel does not know: the next run will not either */
+	unlisted = 1;
+	assert_null(one_run(directory, NULL, true, "badblocks-incomplete"));
+	unlisted = 0;
+	assert_string_equal(one_run(directory, NULL, false, "badblocks-incomplete"), "was-full");
+	/* read while it is full: this run knows */
+	assert_null(one_run(directory, "record-limit", true, ""));
 	assert_string_equal(one_run(directory, NULL, false, "badblocks-incomplete"), "was-full");
 	/* until all of it was read */
 	assert_null(one_run(directory, NULL, true, "badblocks-incomplete"));
