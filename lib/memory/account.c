@@ -25,6 +25,38 @@ static int to_sectors(const struct pmr_ranges *ranges, struct pmr_ranges *sector
 	return err;
 }
 
+/*
+ * A BTT has a bad block cleared once nothing is in it any more: as soon as a repair has written what was there to another,
+ * which lies where only its map says. Of its blocks, nothing that went meanwhile is missed.
+ */
+static int forget_blocks(struct pmr_recall *recall, const struct pmr_device *device, bool *changed)
+{
+	const struct pmr_badblocks *list = &device->metadata_badblocks;
+	struct pmr_ranges gone = { 0 }, blocks = { 0 };
+	int err = 0;
+
+	if (device->enabled && device->mode == PMR_MODE_SECTOR && list->trust == PMR_LIST_COMPLETE)
+		err = pmr_ranges_subtract(&gone, &recall->listed, &list->ranges);
+	for (size_t i = 0; i < gone.n && !err; i++) {
+		uint64_t at = gone.v[i].offset, end = at + gone.v[i].length, until;
+
+		for (; at < end && at < device->ns_size && !err; at = until) {
+			bool is_block = pmr_namespace_part(device, at, &until) == PMR_PART_BTT_DATA;
+
+			if (until > end)
+				until = end;
+			if (is_block)
+				err = pmr_ranges_add(&blocks, at, until - at);
+		}
+	}
+	pmr_ranges_normalize(&blocks);
+	if (!err && blocks.n)
+		err = pmr_recall_forget(recall, &blocks, changed);
+	pmr_ranges_release(&gone);
+	pmr_ranges_release(&blocks);
+	return err;
+}
+
 /* Under the lock. What cannot be read or is of another namespace is for pmr_memory_new() to say. */
 static int forget(int fd, const char *name, const struct pmr_device *device,
 		  const struct pmr_ranges *sectors)
@@ -38,6 +70,8 @@ static int forget(int fd, const char *name, const struct pmr_device *device,
 		return err == -ENOMEM ? err : 0;
 	if (pmr_remembered_is_of(&remembered, device))
 		err = pmr_recall_forget(&remembered.data, sectors, &changed);
+	if (!err && pmr_remembered_is_of(&remembered, device))
+		err = forget_blocks(&remembered.metadata, device, &changed);
 	if (!err && changed)
 		err = pmr_memory_store(fd, name, &remembered);
 	pmr_remembered_release(&remembered);

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "device/topology.h"
 #include "memory/memory.h"
 #include "repair/repair.h"
 
@@ -674,6 +675,45 @@ static void test_account(void **state)
 	pmr_ranges_release(&repaired);
 }
 
+/* What a repair writes to a BTT the kernel moves, and clears the place of: which place that was nobody tells. */
+static void test_account_btt(void **state)
+{
+	struct pmr_device_private own = { 0 };
+	struct pmr_ranges repaired = { 0 };
+	struct world *world = *state;
+	struct pmr_device *device = &world->device;
+
+	assert_true(pmr_btt_init(&own.btt, 512 << 20, 512, 532545536));
+	device->own = &own;
+	device->mode = PMR_MODE_SECTOR;
+	device->ns_size = 512 << 20;
+	/* an info block, and blocks */
+	put_sectors(&device->metadata_badblocks.ranges,
+		    (sectors_row){ { 15, 2 }, { 5000, 2 }, { 9000, 1 } });
+	SEE(world, COMPLETE, NONE);
+	put_sectors(&device->metadata_badblocks.ranges, (sectors_row){ { 5001, 1 } });
+	/* by nobody's repair */
+	assert_int_equal(pmr_memory_account_in(world->ctx, world->directory, device, &repaired), 0);
+	assert_int_equal(pmr_ranges_add(&repaired, 100 * S, S), 0);
+	/* where the list is not known nothing is taken for moved */
+	device->metadata_badblocks.trust = UNKNOWN;
+	assert_int_equal(pmr_memory_account_in(world->ctx, world->directory, device, &repaired), 0);
+	device->metadata_badblocks.trust = COMPLETE;
+	SEE(world, COMPLETE, NONE);
+	VANISHED(world, { 15, 2 }, { 5000, 1 }, { 9000, 1 });
+
+	put_sectors(&device->metadata_badblocks.ranges,
+		    (sectors_row){ { 15, 2 }, { 5000, 2 }, { 9000, 1 } });
+	SEE(world, COMPLETE, NONE);
+	VANISHED(world, NONE);
+	put_sectors(&device->metadata_badblocks.ranges, (sectors_row){ { 5001, 1 } });
+	assert_int_equal(pmr_memory_account_in(world->ctx, world->directory, device, &repaired), 0);
+	SEE(world, COMPLETE, NONE);
+	VANISHED(world, { 15, 1 });
+	device->own = NULL;
+	pmr_ranges_release(&repaired);
+}
+
 static void test_repair_at_work(void **state)
 {
 	struct world *world = *state;
@@ -826,6 +866,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_metadata, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_acknowledge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_account, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_account_btt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_repair_at_work, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_believed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_uuid, setup, teardown),
