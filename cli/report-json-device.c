@@ -53,7 +53,7 @@ static struct json_object *new_metadata_list(struct json *json, const struct pmr
 	for (uint64_t position = 0;
 	     pmr_device_next_metadata(device, &position, &range, &part) == 1;) {
 		struct json_object *object =
-			new_range(json, &range, pmr_owner_name(pmr_namespace_owner(part)));
+			new_range(json, &range, pmr_owner_name(pmr_namespace_owner(device, part)));
 
 		if (pmr_part_name(part))
 			json_put_text(json, object, "part", pmr_part_name(part));

@@ -828,8 +828,14 @@ const char *pmr_part_name(enum pmr_part part);
  */
 enum pmr_part pmr_namespace_part(const struct pmr_device *device, uint64_t offset, uint64_t *until);
 
-/** pmr_namespace_owner() - whose that part of a namespace is. Return: PMR_OWNER_NAMESPACE, _FREE or _UNKNOWN. */
-enum pmr_owner pmr_namespace_owner(enum pmr_part part);
+/**
+ * pmr_namespace_owner() - whose bad bytes in a part of a namespace are
+ *
+ * Of PMR_PART_BTT_DATA that is known where all of the device was read and none of it failed: then free.
+ *
+ * Return: PMR_OWNER_NAMESPACE, _FREE or _UNKNOWN.
+ */
+enum pmr_owner pmr_namespace_owner(const struct pmr_device *device, enum pmr_part part);
 
 /**
  * pmr_device_next_metadata() - cut a device's list of metadata where one part of its namespace ends

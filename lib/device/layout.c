@@ -259,15 +259,10 @@ static int layout_metadata(struct pmr_device *device)
 	return err || is_mapped ? err : layout_tail(device);
 }
 
-/* Whether poison in a namespace in sector mode may be a block of its device, which one only its map tells. */
-static bool is_any_block_bad(const struct pmr_device *device)
+bool pmr_btt_has_block(const struct pmr_device *device, const struct pmr_ranges *bad)
 {
-	const struct pmr_badblocks *inside = &device->metadata_badblocks;
-
-	if (inside->trust != PMR_LIST_COMPLETE)
-		return true;
-	for (size_t i = 0; i < inside->ranges.n; i++) {
-		uint64_t at = inside->ranges.v[i].offset, end = at + inside->ranges.v[i].length;
+	for (size_t i = 0; i < bad->n; i++) {
+		uint64_t at = bad->v[i].offset, end = at + bad->v[i].length;
 		uint64_t until;
 
 		for (; at < end; at = until) {
@@ -278,6 +273,14 @@ static bool is_any_block_bad(const struct pmr_device *device)
 		}
 	}
 	return false;
+}
+
+/* Which block of the device it is only the map tells. */
+static bool is_any_block_bad(const struct pmr_device *device)
+{
+	const struct pmr_badblocks *inside = &device->metadata_badblocks;
+
+	return inside->trust != PMR_LIST_COMPLETE || pmr_btt_has_block(device, &inside->ranges);
 }
 
 /* Blocks that are bad themselves are not known; those that cannot be found are. */

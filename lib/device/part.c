@@ -65,11 +65,16 @@ enum pmr_part pmr_namespace_part(const struct pmr_device *device, uint64_t offse
 	return is_plain(device) ? plain_part(device, offset, until) : PMR_PART_NONE;
 }
 
-enum pmr_owner pmr_namespace_owner(enum pmr_part part)
+enum pmr_owner pmr_namespace_owner(const struct pmr_device *device, enum pmr_part part)
 {
+	const struct pmr_badblocks *list = &device->badblocks;
+
 	switch (part) {
 	case PMR_PART_BTT_DATA:
-		return PMR_OWNER_UNKNOWN;
+		/* with a bad block only reading makes that list complete, and no block of the device is in it */
+		return !device->from_file && list->trust == PMR_LIST_COMPLETE && !list->ranges.n
+			       ? PMR_OWNER_FREE
+			       : PMR_OWNER_UNKNOWN;
 	case PMR_PART_BTT_UNUSED:
 		return PMR_OWNER_FREE;
 	default:
@@ -154,7 +159,7 @@ static void judge_inside(struct pmr_region_part *part, uint64_t until)
 	cut(&until, begin + end);
 	part->range.length = until - part->range.offset;
 	if (part->part)
-		part->owner = pmr_namespace_owner(part->part);
+		part->owner = pmr_namespace_owner(device, part->part);
 	else
 		part->owner = is_plain(device) ? PMR_OWNER_NOT_ASKED : PMR_OWNER_UNKNOWN;
 }

@@ -15,9 +15,25 @@ bool pmr_device_is_read(const struct pmr_device *device)
 	       done->v[0].length >= device->size;
 }
 
+/* Which block of its device a bad block of a BTT is tells reading alone, and of none that went bad meanwhile. */
+static bool is_met(const struct pmr_device *device)
+{
+	struct pmr_ranges since = { 0 };
+	bool is_met;
+
+	if (!device->own || !device->enabled || device->mode != PMR_MODE_SECTOR)
+		return true;
+	is_met = !pmr_ranges_subtract(&since, &device->metadata_badblocks.ranges,
+				      &device->own->met) &&
+		 !pmr_btt_has_block(device, &since);
+	pmr_ranges_release(&since);
+	return is_met;
+}
+
 bool pmr_device_is_told(const struct pmr_device *device)
 {
-	return device->badblocks.trust == PMR_LIST_COMPLETE || device->reading.complete;
+	return device->badblocks.trust == PMR_LIST_COMPLETE ||
+	       (device->reading.complete && is_met(device));
 }
 
 static int unite(struct pmr_ranges *ranges, const struct pmr_ranges *more)
@@ -41,7 +57,7 @@ static int judge(struct pmr_device *device)
 		list->source = strdup("read");
 	if (!list->source)
 		return -ENOMEM;
-	if (pmr_device_is_read(device)) {
+	if (pmr_device_is_read(device) && is_met(device)) {
 		list->trust = PMR_LIST_COMPLETE;
 		list->reason = NULL;
 		if (device->own)
@@ -56,8 +72,12 @@ static int judge(struct pmr_device *device)
 int pmr_reading_add(struct pmr_device *device, const struct pmr_ranges *done,
 		    const struct pmr_ranges *found)
 {
-	int ret;
+	int ret = 0;
 
+	if (device->own && device->mode == PMR_MODE_SECTOR && !device->reading.done.n)
+		ret = pmr_ranges_copy(&device->own->met, &device->metadata_badblocks.ranges);
+	if (ret)
+		return ret;
 	device->reading.found_bytes += pmr_ranges_bytes(found);
 	ret = unite(&device->reading.done, done);
 	if (!ret)

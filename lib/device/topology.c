@@ -98,6 +98,7 @@ void pmr_device_free(struct pmr_device *device)
 	pmr_badblocks_release(&device->badblocks);
 	pmr_badblocks_release(&device->metadata_badblocks);
 	if (device->own) {
+		pmr_ranges_release(&device->own->met);
 		free(device->own->attribute);
 		pmr_dax_release(&device->own->dax);
 	}

@@ -88,6 +88,7 @@ struct pmr_devdax {
  * @ns_offset: region offset of the namespace's first byte, or PMR_NO_ADDRESS
  * @dax: of a device-dax; its @devno is 0 for others
  * @btt: of an enabled namespace in sector mode, where what lies where in it; zeroed where that is not known
+ * @met: normal; of a namespace in sector mode, the poison that was listed before any of its device was read
  * @error: negative errno of reading the list, or 0
  * @doubt: why the list was once incomplete, or NULL; static storage, as those that follow
  * @latest: why it was incomplete or unknown as it was read last, whatever was before; NULL where it was complete
@@ -100,6 +101,7 @@ struct pmr_device_private {
 	uint64_t ns_offset;
 	struct pmr_devdax dax;
 	struct pmr_btt btt;
+	struct pmr_ranges met;
 	int error;
 	const char *doubt;
 	const char *latest;
@@ -298,6 +300,9 @@ bool pmr_btt_init(struct pmr_btt *btt, uint64_t ns_size, unsigned int lba_size, 
 
 /** pmr_btt_arena() - the arena that has a byte of the namespace. Return: whether one has. */
 bool pmr_btt_arena(const struct pmr_btt *btt, uint64_t offset, struct pmr_btt_arena *arena);
+
+/** pmr_btt_has_block() - whether poison in a namespace in sector mode (normal) may be in a block, or what it is in is not known */
+bool pmr_btt_has_block(const struct pmr_device *device, const struct pmr_ranges *bad);
 
 /** pmr_btt_part() - what a byte of the namespace is of; see pmr_namespace_part() */
 enum pmr_part pmr_btt_part(const struct pmr_btt *btt, uint64_t offset, uint64_t *until);

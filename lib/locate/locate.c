@@ -104,7 +104,7 @@ static void say_unasked(struct pmr_locator *l, const struct pmr_place *piece)
 	else if (device->mode == PMR_MODE_SECTOR)
 		pmr_say(l->ctx, PMR_ERROR, "sector-namespace", object,
 			"is in sector mode (BTT): its blocks have no fixed place, and which of them lies there is known to "
-			"its driver alone");
+			"its driver alone; if it is bad, scan --read tells whether anything is lost");
 	else
 		pmr_say(l->ctx, PMR_ERROR, "namespace-unknown", object,
 			"does not tell where its data begins, so that this may be data or its info block");

@@ -137,7 +137,10 @@ static void place_in_btt(struct pmr_place *place)
 	place->part = pmr_namespace_part(place->device, place->offset, &until);
 	if (place->part == PMR_PART_NONE)
 		return;
-	place->owner = pmr_namespace_owner(place->part);
+	place->owner = pmr_namespace_owner(place->device, place->part);
+	/* where no block is bad this may be any block all the same */
+	if (place->part == PMR_PART_BTT_DATA)
+		place->owner = PMR_OWNER_UNKNOWN;
 	place->length = min64(place->length, until - place->offset);
 }
 

@@ -258,6 +258,12 @@ static void say_btt(const struct advice *a)
 		pmr_say(ctx, a->is_whole ? PMR_ERROR : PMR_WARNING, "namespace-metadata", object,
 			"has %" PRIu64 " bad bytes %s", bytes, btt_words[i].text);
 	}
+	bytes = pmr_namespace_part_bytes(device, PMR_PART_BTT_DATA, &first);
+	if (bytes && pmr_namespace_owner(device, PMR_PART_BTT_DATA) == PMR_OWNER_FREE)
+		pmr_say(ctx, PMR_WARNING, "poison-in-free-space", object,
+			"%" PRIu64
+			" bad bytes are in free blocks of its BTT: nothing is lost, and they are cleared when these are to be used",
+			bytes);
 	bytes = pmr_namespace_part_bytes(device, PMR_PART_BTT_UNUSED, &first);
 	if (bytes)
 		pmr_say(ctx, PMR_WARNING, "poison-in-free-space", object,

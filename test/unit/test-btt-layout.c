@@ -290,13 +290,63 @@ static void test_lists(void **state)
 	}
 }
 
+/* What a write could not change, or what would hang the kernel. */
+static void test_refuses(void **state)
+{
+	static const struct {
+		enum pmr_mode mode;
+		bool can_clear;
+		struct pmr_range bad;
+		uint64_t offset, length;
+		const char *why;
+	} rows[] = {
+		{ PMR_MODE_SECTOR, true, { 0, 512 }, 0, 512, NULL },
+		{ PMR_MODE_SECTOR, false, { 0, 512 }, 0, 512, "btt-no-clear" },
+		{ PMR_MODE_FSDAX, false, { MAP, 512 }, 0, 512, NULL },
+		{ PMR_MODE_SECTOR, true, { 4096, 512 }, 0, 512, NULL },
+		{ PMR_MODE_SECTOR, true, { 8192, 512 }, 0, 512, NULL },
+		{ PMR_MODE_SECTOR, true, { LOG, 512 }, 0, 512, "btt-log" },
+		{ PMR_MODE_SECTOR, true, { LOG - 512, 1024 }, 0, 512, "btt-log" },
+		{ PMR_MODE_SECTOR, true, { LOG + 16384, 4096 }, 0, 512, NULL },
+		{ PMR_MODE_SECTOR, true, { MAP + 512, 512 }, 65536, 512, "btt-map" },
+		{ PMR_MODE_SECTOR, true, { MAP + 512, 512 }, 65535, 2, "btt-map" },
+		{ PMR_MODE_SECTOR, true, { MAP + 512, 512 }, 0, 65536, NULL },
+		{ PMR_MODE_SECTOR, true, { MAP + 512, 512 }, 2 * 65536, 512, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		struct pmr_range bad = rows[i].bad;
+		struct pmr_bus bus = { .can_clear = rows[i].can_clear };
+		struct pmr_region region = { .bus = &bus };
+		struct pmr_device_private own = { 0 };
+		struct pmr_device device = {
+			.mode = rows[i].mode,
+			.enabled = true,
+			.region = &region,
+			.size = 532545536,
+			.ns_size = 512 * MiB,
+			.metadata_badblocks = { .trust = PMR_LIST_COMPLETE,
+						.ranges = { &bad, 1, 1 } },
+			.own = &own,
+		};
+		const char *why;
+
+		assert_true(pmr_btt_init(&own.btt, device.ns_size, 512, device.size));
+		why = pmr_btt_refuses(&device, rows[i].offset, rows[i].length);
+		assert_int_equal(!why, !rows[i].why);
+		if (why)
+			assert_string_equal(why, rows[i].why);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernel),	  cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_version_2), cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_unmapped),  cmocka_unit_test(test_second_arena),
-		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_lists),	  cmocka_unit_test(test_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,12 +165,69 @@ static void test_forget(void **state)
 	reset(PMR_LIST_UNKNOWN, NULL);
 }
 
+/* The list as it is read anew. */
+static void list_anew(void)
+{
+	pmr_ranges_release(&device.badblocks.ranges);
+	device.badblocks.trust = PMR_LIST_INCOMPLETE;
+	device.badblocks.reason = "region-only";
+	assert_int_equal(pmr_reading_apply(&device), 0);
+}
+
+static void check_block(enum pmr_trust trust, bool told, enum pmr_owner owner)
+{
+	list_anew();
+	assert_int_equal(device.badblocks.trust, trust);
+	assert_int_equal(pmr_device_is_told(&device), told);
+	assert_int_equal(pmr_namespace_owner(&device, PMR_PART_BTT_DATA), owner);
+}
+
+/* Reading tells which blocks of a BTT are bad, but not of poison that is listed since. */
+static void test_btt(void **state)
+{
+	const uint64_t size = 532545536, data = 8192;
+
+	(void)state;
+	reset(PMR_LIST_INCOMPLETE, "region-only");
+	device.enabled = true;
+	device.mode = PMR_MODE_SECTOR;
+	device.size = size;
+	device.ns_size = 512 << 20;
+	assert_true(pmr_btt_init(&own.btt, device.ns_size, 512, size));
+	add(&device.metadata_badblocks.ranges, data + 5120, 512);
+	check_block(PMR_LIST_INCOMPLETE, false, PMR_OWNER_UNKNOWN);
+	/* a part, and that was all that was asked for */
+	read_part(0, size / 2, UINT64_MAX);
+	device.reading.complete = true;
+	check_block(PMR_LIST_INCOMPLETE, true, PMR_OWNER_UNKNOWN);
+	read_part(size / 2, size / 2, UINT64_MAX);
+	check_block(PMR_LIST_COMPLETE, true, PMR_OWNER_FREE);
+	/* an info block is none that reading meets */
+	add(&device.metadata_badblocks.ranges, 4096, 512);
+	check_block(PMR_LIST_COMPLETE, true, PMR_OWNER_FREE);
+	add(&device.metadata_badblocks.ranges, data + 10240, 512);
+	check_block(PMR_LIST_INCOMPLETE, false, PMR_OWNER_UNKNOWN);
+	pmr_ranges_release(&device.metadata_badblocks.ranges);
+	add(&device.metadata_badblocks.ranges, data + 5120, 512);
+	read_part(0, size, 5120);
+	/* one of them failed: whether the bad one is that or a free one is not known */
+	check_block(PMR_LIST_COMPLETE, true, PMR_OWNER_UNKNOWN);
+	/* what was read says nothing of poison that came in between */
+	add(&device.metadata_badblocks.ranges, data + 20480, 512);
+	read_part(0, size, UINT64_MAX);
+	check_block(PMR_LIST_INCOMPLETE, false, PMR_OWNER_UNKNOWN);
+	pmr_ranges_release(&device.metadata_badblocks.ranges);
+	pmr_ranges_release(&own.met);
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trust),
 		cmocka_unit_test(test_lists_come_and_go),
 		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_btt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
