@@ -469,6 +469,13 @@ int pmr_filesystem_require(struct pmr_ctx *ctx, const struct pmr_filesystem *fil
 int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			  const char *object);
 
+/* ---- gone.c */
+
+/** pmr_is_gone() - whether a mount's source is persistent memory whose block device is not there any more */
+bool pmr_is_gone(const char *source, dev_t devno);
+/** pmr_gone_say() - name every mount of that kind ("device-gone"). @any: set true where there is one. Return: 0, -ENOMEM. */
+int pmr_gone_say(struct pmr_ctx *ctx, bool *any);
+
 /* ---- overlay.c */
 
 /**

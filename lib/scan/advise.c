@@ -194,11 +194,12 @@ static const struct part_advice {
 } namespace_advice[] = {
 	{ PMR_PART_INFO_BLOCK, true, "namespace-metadata",
 	  "in its info block, which tells where its data begins: once it is disabled, as by a reboot, it comes up as another "
-	  "device, with its data at another place; save its data now, then make it anew with the mode, map, alignment, size "
-	  "and UUID that it has, see \"POISON THAT IS NOT IN A FILE\" in pmem-recover(7)" },
+	  "device, with its data at another place; save its data now, and note its mode, map and alignment; how the block is "
+	  "made anew says \"POISON THAT IS NOT IN A FILE\" in pmem-recover(7)" },
 	{ PMR_PART_PAGE_MAP, true, "namespace-metadata",
 	  "in its page map, where the kernel keeps book of its pages: no data is lost, but the kernel may take a machine check "
-	  "there and stop; save its data, and then disable and enable it, or reboot: the map is made anew, and cleared" },
+	  "there and stop; save its data, and then disable and enable it, which makes the map anew, see \"POISON THAT IS NOT IN "
+	  "A FILE\" in pmem-recover(7)" },
 	{ PMR_PART_PADDING, false, "namespace-padding", "where it keeps nothing: nothing is lost" },
 	{ PMR_PART_NONE, true, "namespace-metadata", NULL },
 };

@@ -260,18 +260,40 @@ static int find_target(struct pmr_scanner *scanner, const char *name)
 	return give_up(scanner);
 }
 
+/* Nobody can be asked about one that is disabled, and it may well be a mounted filesystem that it was disabled under. */
+static void look_at_disabled(struct pmr_scanner *scanner, const struct pmr_device *device)
+{
+	if (!device->badblocks.ranges.n)
+		return;
+	scanner->scan->complete = false;
+	pmr_say(scanner->ctx, PMR_ERROR, "namespace-disabled", device->name,
+		"is disabled and has badblocks: which files they are in cannot be known; enable it (ndctl "
+		"enable-namespace), mount what it holds, and scan again");
+}
+
 static int find_all(struct pmr_scanner *scanner)
 {
 	const struct pmr_topology *topology = scanner->scan->topology;
+	bool is_any_gone = false;
 	size_t i;
 	int ret;
+
+	ret = pmr_gone_say(scanner->ctx, &is_any_gone);
+	if (ret)
+		return ret;
+	if (is_any_gone)
+		scanner->scan->complete = false;
 
 	for (i = 0; i < topology->n_devices; i++) {
 		struct pmr_device *device = topology->devices[i];
 
 		/* One whose list is unknown stays: what cannot be asked is not clean. */
-		if (device->mode == PMR_MODE_NONE || !device->enabled)
+		if (device->mode == PMR_MODE_NONE)
 			continue;
+		if (!device->enabled) {
+			look_at_disabled(scanner, device);
+			continue;
+		}
 		ret = add_target(scanner, PMR_TARGET_DEVICE,
 				 device->path ? device->path : device->name, NULL, device, NULL);
 		if (ret)

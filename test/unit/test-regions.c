@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include <cmocka.h>
 
@@ -258,12 +259,37 @@ static void test_scrubs(void **state)
 	}
 }
 
+/* Only what is called as a namespace's block device is. */
+static void test_gone(void **state)
+{
+	static const struct {
+		const char *source;
+		unsigned int major, minor;
+		bool is_gone;
+	} rows[] = {
+		{ "/dev/pmem0", 259, 1000001, true },
+		{ "/dev/pmem0.1s", 259, 1000001, true },
+		{ "/dev/pmem0p1", 259, 1000001, true },
+		{ "/dev/sda1", 259, 1000001, false },
+		/* what has no block device has none that could be gone */
+		{ "/dev/pmem0", 0, 45, false },
+		{ "pmem0", 259, 1000001, false },
+		{ NULL, 259, 1000001, false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N(rows); i++)
+		assert_int_equal(pmr_is_gone(rows[i].source, makedev(rows[i].major, rows[i].minor)),
+				 rows[i].is_gone);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_namespace_part), cmocka_unit_test(test_region_parts),
 		cmocka_unit_test(test_region_told),    cmocka_unit_test(test_metadata),
-		cmocka_unit_test(test_scrubs),
+		cmocka_unit_test(test_scrubs),	       cmocka_unit_test(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

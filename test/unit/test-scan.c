@@ -217,14 +217,18 @@ static void test_all_devices(void **state)
 		enum pmr_trust trust;
 		size_t n;
 		bool complete;
+		uint64_t bad;
 	} rows[] = {
-		{ PMR_MODE_FSDAX, true, PMR_LIST_COMPLETE, 1, true },
-		{ PMR_MODE_DEVDAX, true, PMR_LIST_COMPLETE, 1, true },
-		{ PMR_MODE_FSDAX, true, PMR_LIST_INCOMPLETE, 1, false },
-		{ PMR_MODE_FSDAX, true, PMR_LIST_UNKNOWN, 1, false },
-		{ PMR_MODE_SECTOR, true, PMR_LIST_UNKNOWN, 1, false },
-		{ PMR_MODE_UNKNOWN, false, PMR_LIST_UNKNOWN, 0, true },
-		{ PMR_MODE_NONE, true, PMR_LIST_UNKNOWN, 0, true },
+		{ PMR_MODE_FSDAX, true, PMR_LIST_COMPLETE, 1, true, 0 },
+		{ PMR_MODE_DEVDAX, true, PMR_LIST_COMPLETE, 1, true, 0 },
+		{ PMR_MODE_FSDAX, true, PMR_LIST_INCOMPLETE, 1, false, 0 },
+		{ PMR_MODE_FSDAX, true, PMR_LIST_UNKNOWN, 1, false, 0 },
+		{ PMR_MODE_SECTOR, true, PMR_LIST_UNKNOWN, 1, false, 0 },
+		{ PMR_MODE_UNKNOWN, false, PMR_LIST_UNKNOWN, 0, true, 0 },
+		{ PMR_MODE_NONE, true, PMR_LIST_UNKNOWN, 0, true, 0 },
+		/* Of one that is disabled nobody can be asked whose bad blocks are. */
+		{ PMR_MODE_UNKNOWN, false, PMR_LIST_COMPLETE, 0, true, 0 },
+		{ PMR_MODE_UNKNOWN, false, PMR_LIST_COMPLETE, 0, false, 512 },
 	};
 	struct world w;
 	size_t i;
@@ -237,6 +241,9 @@ static void test_all_devices(void **state)
 		w.device.mode = rows[i].mode;
 		w.device.enabled = rows[i].enabled;
 		w.device.badblocks.trust = rows[i].trust;
+		if (rows[i].bad)
+			assert_int_equal(
+				pmr_ranges_add(&w.device.badblocks.ranges, 4096, rows[i].bad), 0);
 		assert_int_equal(pmr_targets_find(&w.scanner, NULL, 0), 0);
 		assert_int_equal(pmr_targets_run(&w.scanner), 0);
 		assert_int_equal(w.scanner.n_targets, rows[i].n);

@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# gone.sh: a namespace that is disabled under its filesystem, in the middle of a run and before it, and one that is not there
+# any more: named, and never clean.
+#
+# needs: module
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/vm/tests/lib.sh
+. "$here/lib.sh"
+
+drivers=/sys/bus/nd/drivers
+
+# Stops the program when it reads the device's list, takes the device away, and lets it go on.
+stopped_scan() {
+	local tracer traced n
+	next_run
+	last="scan $* while its namespace is disabled"
+	strace -o /dev/null -P "/sys/block/${PMEM##*/}/badblocks" -e trace=openat -e inject=openat:signal=SIGSTOP:when=1 \
+		"$PMEM_RECOVER" scan "$@" >"$out" 2>"$err" </dev/null &
+	tracer=$!
+	for ((n = 0; n < 100; n++)); do
+		read -r traced _ <"/proc/$tracer/task/$tracer/children"
+		[ -z "$traced" ] || ! grep -q '^State:.*stop' "/proc/$traced/status" || break
+		sleep 0.1
+	done
+	echo "$holder" >$drivers/nd_pmem/unbind
+	kill -CONT "$traced"
+	wait $tracer
+	status=$?
+}
+
+use_pmem fsdax
+mount_fs ext4
+make_file f 100000
+poison_file f 50000
+holder=$(basename "$(readlink -f "/sys/block/${PMEM##*/}/device")")
+
+stopped_scan $mnt
+status_is 8 "disabled in the middle of a scan"
+report "disabled in the middle of a scan: its list is unknown" 'any(.messages[]; .code == "badblocks-unknown") and .files == []'
+check "and it is disabled now" [ ! -e "$PMEM" ]
+
+recover scan
+status_is 8 "disabled before a scan of everything"
+report "both are named" '[.messages[].code] | index("device-gone") and index("namespace-disabled")'
+recover scan $mnt
+status_is 8 "disabled before a scan of it"
+recover health
+status_is 4 "health: what is bad in it is known from its region"
+umount $mnt
+recover scan
+status_is 8 "disabled, and not mounted: nobody knows whose its bad blocks are"
+report "the mount is not named any more" '[.messages[].code] | (index("device-gone") | not) and index("namespace-disabled")'
+
+check "enabled again" eval 'echo "$holder" >$drivers/nd_pmem/bind; mount_dax ext4 "$PMEM" $mnt'
+recover scan
+report "all as before" '[.files[].ranges[] | [.offset, .length, .state]] == [[49664, 512, "lost"]]'
+
+# As good as destroyed: there is no namespace at all.
+echo region0 >$drivers/nd_region/unbind
+recover scan
+status_is 8 "without a namespace"
+report "the mount is named" '[.messages[] | select(.code == "device-gone") | .object] == ["/mnt"]'
+umount $mnt
+echo region0 >$drivers/nd_region/bind
+rm -f /run/pmem-mode
+use_pmem raw
+clear_all
+rm -rf "${backup:?}"/*
+finish
