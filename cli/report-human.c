@@ -69,11 +69,22 @@ static void cell_device(FILE *out, const void *row)
 	print_text(out, source ? source : report_device_label(r->device));
 }
 
+static void print_lowers(FILE *out, const struct pmr_device *device)
+{
+	for (size_t i = 0; i < device->n_lowers; i++) {
+		fputs(i ? ", " : "over ", out);
+		text_print_safe(out, device->lowers[i]->name);
+	}
+}
+
 static void cell_namespace(FILE *out, const void *row)
 {
 	const struct pmr_device *device = ((const struct device_row *)row)->device;
 
-	print_text(out, device->ns_name);
+	if (device->n_lowers)
+		print_lowers(out, device);
+	else
+		print_text(out, device->ns_name);
 	if (device->ns_name && !device->enabled)
 		fputs(" (disabled)", out);
 }
@@ -363,6 +374,23 @@ static void cell_map_device(FILE *out, const void *row)
 	print_address(out, ((const struct mapping_row *)row)->mapping->device_offset);
 }
 
+/* Of a mapped device, what is below and the offset there. */
+static void cell_map_below(FILE *out, const void *row)
+{
+	const struct mapping_row *r = row;
+	const struct pmr_device *device = r->map->filesystem->device;
+	uint64_t length = r->mapping->length, offset;
+	struct pmr_device *lower;
+
+	if (!device->n_lowers || r->mapping->device_offset == PMR_NO_ADDRESS ||
+	    !pmr_device_below(device, r->mapping->device_offset, &length, &lower, &offset)) {
+		fputc('-', out);
+		return;
+	}
+	text_print_safe(out, lower->name);
+	fprintf(out, "+0x%" PRIx64, offset);
+}
+
 static void cell_map_region(FILE *out, const void *row)
 {
 	print_address(out, ((const struct mapping_row *)row)->mapping->region_offset);
@@ -392,6 +420,7 @@ static const struct column mapping_columns[] = {
 	{ "REGION-OFFSET", 0, SCOLS_FL_RIGHT, cell_map_region },
 	{ "ADDRESS", 0, SCOLS_FL_RIGHT, cell_map_address },
 	{ "BAD", 0, SCOLS_FL_RIGHT, cell_map_bad },
+	{ "BELOW", 0, 0, cell_map_below },
 };
 
 static int write_map(const struct report *report, FILE *out)
@@ -399,11 +428,14 @@ static int write_map(const struct report *report, FILE *out)
 	const struct pmr_map *map = report->map;
 	struct libscols_table *table = NULL;
 	const struct pmr_device *device;
+	size_t n_columns;
 	int rc;
 
 	if (!map)
 		return 0;
 	device = map->filesystem->device;
+	/* the last one is of mapped devices */
+	n_columns = N_COLUMNS(mapping_columns) - !device->n_lowers;
 	text_print_safe(out, report->map_path);
 	fprintf(out, ": inode %" PRIu64 ", ", map->inode);
 	text_print_size(out, map->size);
@@ -413,11 +445,11 @@ static int write_map(const struct report *report, FILE *out)
 		fprintf(out, " (%s%s%s)", device->ns_name, device->region ? ", " : "",
 			device->region ? device->region->name : "");
 	fputc('\n', out);
-	rc = table_new(mapping_columns, N_COLUMNS(mapping_columns), out, &table);
+	rc = table_new(mapping_columns, n_columns, out, &table);
 	for (size_t i = 0; i < map->n_mappings && !rc; i++) {
 		const struct mapping_row row = { map, &map->mappings[i] };
 
-		rc = table_add(table, mapping_columns, N_COLUMNS(mapping_columns), &row);
+		rc = table_add(table, mapping_columns, n_columns, &row);
 	}
 	if (!rc)
 		rc = table_print(table);

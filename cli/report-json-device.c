@@ -172,6 +172,63 @@ static void put_filesystems(struct json *json, struct json_object *object,
 	json_put(json, object, "filesystems", filesystems);
 }
 
+static struct json_object *new_stripe(struct json *json, const struct pmr_stripe *stripe)
+{
+	struct json_object *object = json_new_object(json);
+
+	json_put_text(json, object, "device", stripe->lower->name);
+	json_put_number(json, object, "device_offset", stripe->offset);
+	return object;
+}
+
+static void put_pieces(struct json *json, struct json_object *object,
+		       const struct pmr_device *device)
+{
+	struct json_object *pieces = json_new_array(json);
+
+	for (size_t i = 0; i < device->n_pieces; i++) {
+		const struct pmr_piece *piece = &device->pieces[i];
+		struct json_object *entry = json_new_object(json);
+		struct json_object *stripes = json_new_array(json);
+
+		json_put_number(json, entry, "offset", piece->offset);
+		json_put_number(json, entry, "length", piece->length);
+		json_put_known(json, entry, "chunk", piece->chunk, 0);
+		for (size_t j = 0; j < piece->n_stripes; j++)
+			json_append(json, stripes, new_stripe(json, &piece->stripes[j]));
+		json_put(json, entry, "stripes", stripes);
+		json_append(json, pieces, entry);
+	}
+	json_put_text(json, object, "volume", device->volume);
+	json_put(json, object, "pieces", pieces);
+}
+
+void report_json_put_lower(struct json *json, struct json_object *object,
+			   const struct pmr_device *device, uint64_t offset, uint64_t length)
+{
+	struct json_object *places;
+	uint64_t below, part, end = offset + length;
+	struct pmr_device *lower;
+
+	if (!device || device->mode != PMR_MODE_MAPPED || offset == PMR_NO_ADDRESS)
+		return;
+	places = json_new_array(json);
+	for (; offset < end; offset += part) {
+		struct json_object *place = json_new_object(json);
+
+		part = end - offset;
+		if (!pmr_device_below(device, offset, &part, &lower, &below)) {
+			json_object_put(place);
+			break;
+		}
+		json_put_text(json, place, "device", lower->name);
+		json_put_number(json, place, "device_offset", below);
+		json_put_number(json, place, "length", part);
+		json_append(json, places, place);
+	}
+	json_put(json, object, "lower", places);
+}
+
 static struct json_object *new_device(struct json *json, const struct pmr_device *device,
 				      const struct report *report)
 {
@@ -195,6 +252,8 @@ static struct json_object *new_device(struct json *json, const struct pmr_device
 	json_put_known(json, object, "address", region ? device->resource : PMR_NO_ADDRESS,
 		       PMR_NO_ADDRESS);
 	json_put_text(json, object, "map", pmr_page_map_name(device->page_map));
+	if (device->mode == PMR_MODE_MAPPED)
+		put_pieces(json, object, device);
 	json_put_bool(json, object, "enabled", device->enabled);
 	json_put_bool(json, object, "read_only", device->read_only);
 	json_put(json, object, "badblocks", new_owned_list(json, device, report->scan));

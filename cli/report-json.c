@@ -73,6 +73,8 @@ static struct json_object *new_loss(struct json *json, const struct pmr_file *fi
 	json_put_number(json, object, "length", loss->length);
 	json_put_text(json, object, "device", file->filesystem->device->name);
 	json_put_known(json, object, "device_offset", loss->device_offset, PMR_NO_ADDRESS);
+	report_json_put_lower(json, object, file->filesystem->device, loss->device_offset,
+			      loss->length);
 	json_put_text(json, object, "state", pmr_state_name(loss->state));
 	if (loss->reason)
 		json_put_text(json, object, "reason", loss->reason);
@@ -162,6 +164,8 @@ static struct json_object *new_mapping(struct json *json, const struct pmr_map *
 	json_put_bool(json, object, "shared", mapping->shared);
 	json_put_text(json, object, "device", map->filesystem->device->name);
 	json_put_known(json, object, "device_offset", mapping->device_offset, PMR_NO_ADDRESS);
+	report_json_put_lower(json, object, map->filesystem->device, mapping->device_offset,
+			      mapping->length);
 	json_put_known(json, object, "region_offset", mapping->region_offset, PMR_NO_ADDRESS);
 	json_put_known(json, object, "address", mapping->address, PMR_NO_ADDRESS);
 	if (known && mapping->kind != PMR_EXTENT_UNTRUSTED)
@@ -287,6 +291,25 @@ static void put_repair(struct json *json, struct json_object *document, const st
 
 /* ---- summary */
 
+static bool is_in_report(const struct report *report, const struct pmr_device *device)
+{
+	for (size_t i = 0; i < report->n_devices; i++) {
+		if (report->devices[i] == device)
+			return true;
+	}
+	return false;
+}
+
+/* A mapped device has no poison of its own: where all that it lies on is in the report, it is counted there. */
+static bool is_told_below(const struct report *report, const struct pmr_device *device)
+{
+	for (size_t i = 0; i < device->n_lowers; i++) {
+		if (!is_in_report(report, device->lowers[i]))
+			return false;
+	}
+	return device->n_lowers;
+}
+
 /* The sum over all devices is known only where each device's number is, and where they could be looked for at all. */
 static void put_badblocks_sums(struct json *json, struct json_object *summary,
 			       const struct report *report)
@@ -299,6 +322,8 @@ static void put_badblocks_sums(struct json *json, struct json_object *summary,
 	for (size_t i = 0; i < report->n_devices; i++) {
 		const struct pmr_badblocks *list = &report->devices[i]->badblocks;
 
+		if (is_told_below(report, report->devices[i]))
+			continue;
 		known = known && list->trust != PMR_LIST_UNKNOWN;
 		count += list->ranges.n;
 		bytes += pmr_ranges_bytes(&list->ranges);

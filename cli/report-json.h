@@ -10,6 +10,9 @@
 
 /** report_json_new_devices() - the array of the devices a report is about */
 struct json_object *report_json_new_devices(struct json *json, const struct report *report);
+/** report_json_put_lower() - "lower" of a place of a mapped device: where that lies in the end; nothing of others */
+void report_json_put_lower(struct json *json, struct json_object *object,
+			   const struct pmr_device *device, uint64_t offset, uint64_t length);
 /** report_json_new_list() - a list of badblocks, with @ranges as its own */
 struct json_object *report_json_new_list(struct json *json, const struct pmr_badblocks *list,
 					 struct json_object *ranges);

@@ -47,18 +47,33 @@ static void put_file(struct json *json, struct json_object *object, const struct
 	json_put_bool(json, object, "shared", place->shared);
 }
 
+/* Places of a mapped device may be in several. */
+static const struct pmr_region *region_of(const struct pmr_location *location,
+					  const struct pmr_place *place)
+{
+	uint64_t length = place->length, below;
+	struct pmr_device *lower;
+
+	if (location->region || !place->device || place->base != PMR_BASE_DEVICE ||
+	    !pmr_device_below(place->device, place->offset, &length, &lower, &below))
+		return location->region;
+	return lower->region;
+}
+
 static struct json_object *new_place(struct json *json, const struct pmr_location *location,
 				     const struct pmr_place *place)
 {
 	const struct pmr_device *device = place->device;
+	const struct pmr_region *region = region_of(location, place);
 	struct json_object *object = json_new_object(json);
 
 	json_put_text(json, object, "device", device ? device->name : NULL);
 	json_put_text(json, object, "namespace", device ? device->ns_name : NULL);
-	json_put_text(json, object, "region", location->region ? location->region->name : NULL);
+	json_put_text(json, object, "region", region ? region->name : NULL);
 	json_put_text(json, object, "base", base_names[place->base]);
 	json_put_number(json, object, "offset", place->offset);
 	json_put_number(json, object, "length", place->length);
+	report_json_put_lower(json, object, device, place->offset, place->length);
 	json_put_known(json, object, "region_offset", place->region_offset, PMR_NO_ADDRESS);
 	json_put_known(json, object, "address", place->address, PMR_NO_ADDRESS);
 	if (place->filesystem)

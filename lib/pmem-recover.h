@@ -260,12 +260,13 @@ enum pmr_trust {
  * struct pmr_badblocks - the media errors of one device; zero-initialised it is an unknown list
  * @trust: how far to believe @ranges
  * @source: where it was read: a sysfs path, or the file of --badblocks; "read" where it is only what reading the media
- *          found; NULL when unknown
+ *          found; of a mapped device, all of them, with ", " in between; NULL when unknown
  * @reason: why it is not complete: "no-attribute", "cannot-open", "page-full", "cut-line", "record-limit",
  *          "was-full" (it was one of these three, see struct pmr_doubts),
  *          "region-only" (known only for the region, and not where on this device), "changing" (two ways of reading
  *          it never agreed), "malformed", "noted" (a file says so of itself), "read-in-part" (there is none, and a part
- *          of the device was read); static storage, NULL when complete
+ *          of the device was read), "part-unknown" (of a mapped device: of some of what lies below no list is known),
+ *          "remapped" (its table is not the same any more, or it is suspended); static storage, NULL when complete
  * @ranges: normal; offsets from the device's first byte; whole sectors
  */
 struct pmr_badblocks {
@@ -320,7 +321,10 @@ int pmr_badblocks_load(struct pmr_ctx *ctx, const char *path, struct pmr_badbloc
 
 /* ---- topology ----------------------------------------------------------------------------------- */
 
-/** enum pmr_mode - what a namespace is; PMR_MODE_NONE for a block device that is no PMEM */
+/**
+ * enum pmr_mode - what a namespace is; PMR_MODE_NONE for a block device that is no PMEM, PMR_MODE_MAPPED for one that device
+ * mapper makes of others, which may be PMEM or not
+ */
 enum pmr_mode {
 	PMR_MODE_NONE,
 	PMR_MODE_FSDAX,
@@ -328,9 +332,10 @@ enum pmr_mode {
 	PMR_MODE_SECTOR,
 	PMR_MODE_DEVDAX,
 	PMR_MODE_UNKNOWN,
+	PMR_MODE_MAPPED,
 };
 
-/** pmr_mode_name() - ndctl's word: "fsdax", "raw", "sector", "devdax", "unknown", "none" */
+/** pmr_mode_name() - ndctl's word: "fsdax", "raw", "sector", "devdax", "unknown", "none"; "mapped" */
 const char *pmr_mode_name(enum pmr_mode mode);
 
 /** enum pmr_page_map - where the kernel keeps its struct pages of a namespace, "map" in ndctl's words */
@@ -451,6 +456,34 @@ struct pmr_region {
 	size_t n_parts;
 };
 
+struct pmr_device;
+
+/**
+ * struct pmr_stripe - where a piece of a mapped device lies, or every so many chunks of it
+ * @lower: a whole device, which may be mapped itself
+ * @offset: on @lower, of the first byte
+ */
+struct pmr_stripe {
+	struct pmr_device *lower;
+	uint64_t offset;
+};
+
+/**
+ * struct pmr_piece - a part of a mapped device, by one rule
+ * @offset: of its first byte on the mapped device
+ * @length: bytes
+ * @chunk: bytes that lie together where there are several stripes, which take turns; else 0
+ * @stripes: where it lies
+ * @n_stripes: how many, at least 1
+ */
+struct pmr_piece {
+	uint64_t offset;
+	uint64_t length;
+	uint64_t chunk;
+	struct pmr_stripe *stripes;
+	size_t n_stripes;
+};
+
 /**
  * struct pmr_reading - what was read of a device's media, see pmr_set_reading()
  * @asked: something was to be read
@@ -491,7 +524,15 @@ struct pmr_reading {
  *                      known only from the region's list. In a sector namespace: all poison inside the namespace,
  *                      since its blocks have no fixed place
  * @from_file: @badblocks came from a --badblocks file
+ * @volume: of a mapped device, device mapper's own name, e.g. "vg-lv"; else NULL
+ * @pieces: of a mapped device, sorted, and covering it; begin and end with pages of the devices below
+ * @n_pieces: how many; 0 where @mode is not PMR_MODE_MAPPED
+ * @lowers: the devices that @pieces lie on, each once
+ * @n_lowers: how many
  * @own: the library's own
+ *
+ * The list of a mapped device is what its lower devices' lists have of it: as far to be believed as the least of them, and
+ * unknown once its table is not the one any more that the pieces were made of.
  *
  * A disabled namespace is listed as a device that begins at the namespace's first byte, info block included.
  */
@@ -516,6 +557,11 @@ struct pmr_device {
 	struct pmr_reading reading;
 	struct pmr_badblocks metadata_badblocks;
 	bool from_file;
+	char *volume;
+	struct pmr_piece *pieces;
+	size_t n_pieces;
+	struct pmr_device **lowers;
+	size_t n_lowers;
 	struct pmr_device_private *own;
 };
 
@@ -567,6 +613,7 @@ const char *pmr_role_name(enum pmr_role role);
  * @device: the device below
  * @start: offset of its byte 0 on @device (a partition's start)
  * @size: bytes of its block device
+ * @held: something is built on its block device (device mapper, md, ...), and that alone says what lies there
  * @way: how a scan of all of it, or a location, found owners the last time
  */
 struct pmr_filesystem {
@@ -588,6 +635,7 @@ struct pmr_filesystem {
 	struct pmr_device *device;
 	uint64_t start;
 	uint64_t size;
+	bool held;
 	enum pmr_way way;
 };
 
@@ -652,15 +700,27 @@ struct pmr_device *pmr_topology_find(const struct pmr_topology *topology, const 
  * @filesystem: result; belongs to the topology, which it is added to when new. Its @type and @mountpoint may be
  *              NULL when there is no filesystem or it is not mounted.
  *
- * Partitions are followed to their whole disk. A block device that is no PMEM is added to the topology as a
- * device of PMR_MODE_NONE with an unknown list.
+ * Partitions are followed to their whole disk, linear and striped targets of device mapper to what is below. A block device
+ * that is no PMEM is added to the topology as a device of PMR_MODE_NONE with an unknown list, or of PMR_MODE_MAPPED.
  *
- * Return: 0; -EOPNOTSUPP: a layer is not understood (device mapper, md, bcache, or no block device at all as with
- * btrfs, overlay and tmpfs); -ENODEV: no such device; another errno of looking it up; -ENOMEM. All but the last are said
+ * Return: 0; -EOPNOTSUPP: a layer is not understood (other targets of device mapper, md, bcache, or no block device at all
+ * as with btrfs, overlay and tmpfs); -ENODEV: no such device; another errno of looking it up; -ENOMEM. All but the last are said
  * through the context.
  */
 int pmr_topology_resolve(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			 const char *object, struct pmr_filesystem **filesystem);
+
+/**
+ * pmr_device_below() - where a place of a device lies in the end: through mapped devices, on one that is not
+ * @offset: on @device, inside it
+ * @length: of the place; becomes how many of its bytes, from the first one on, lie together
+ * @lower: result; @device itself where that is not mapped
+ * @lower_offset: result
+ *
+ * Return: whether it lies anywhere; always, where @offset is inside the device.
+ */
+bool pmr_device_below(const struct pmr_device *device, uint64_t offset, uint64_t *length,
+		      struct pmr_device **lower, uint64_t *lower_offset);
 
 /**
  * pmr_device_refresh() - read a device's badblocks lists again
@@ -946,7 +1006,7 @@ enum pmr_extent_kind {
  * @length: bytes
  * @kind: what it is; the fields below are PMR_NO_ADDRESS for holes and untrusted extents
  * @shared: FIEMAP's SHARED
- * @device_offset: offset on the device
+ * @device_offset: offset on the device; of a mapped one, all of it lies together below: see pmr_device_below()
  * @region_offset: offset in the region
  * @address: physical address
  * @bad_bytes: how many of its bytes are listed bad
@@ -1043,8 +1103,9 @@ struct pmr_place {
 
 /**
  * struct pmr_location - who owns bytes of a device: the inverse of struct pmr_map
- * @region: the region, or NULL for a device that is no PMEM
- * @places: sorted by place, covering all that was asked for
+ * @region: the region, or NULL for a device that is no PMEM, or mapped
+ * @places: sorted by place, covering all that was asked for; what mapped devices have of it names these, and
+ *          pmr_device_below() leads back
  * @n_places: how many
  * @complete: false when an owner could not be found for certain
  * @own: the library's own

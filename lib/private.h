@@ -215,9 +215,36 @@ int pmr_clear(const struct pmr_device *device, uint64_t address, uint64_t length
 /** pmr_device_address() - the physical address of a byte of a device, and for how many bytes it goes on; PMR_NO_ADDRESS */
 uint64_t pmr_device_address(const struct pmr_device *device, uint64_t offset, uint64_t *length);
 
-/** pmr_topology_device() - the device of a whole block device's number, added as PMR_MODE_NONE when new */
+/**
+ * pmr_topology_device() - the device of a whole block device's number, added as PMR_MODE_NONE or PMR_MODE_MAPPED when new
+ * @object: what to call it, or NULL to say nothing
+ *
+ * Return: 0; as pmr_topology_resolve().
+ */
 int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
-			struct pmr_device **device);
+			const char *object, struct pmr_device **device);
+
+/**
+ * pmr_device_is_listed() - whether there is a list to ask for: it is PMEM, or has one from a file, or is mapped over such
+ */
+bool pmr_device_is_listed(const struct pmr_device *device);
+
+/** pmr_device_lasting_name() - the name that stays from boot to boot; of a mapped device, device mapper's own */
+static inline const char *pmr_device_lasting_name(const struct pmr_device *device)
+{
+	return device->volume ? device->volume : device->name;
+}
+
+/** pmr_topology_compose() - make the lists of mapped devices anew where those below were judged again. Return: 0, -ENOMEM. */
+int pmr_topology_compose(const struct pmr_topology *topology);
+
+/**
+ * pmr_device_moved() - whether a device's bytes lie where they did
+ *
+ * Asks device mapper. Return: NULL; "remapped": its table, or one below, is not the same any more, cannot be read, or is
+ * suspended.
+ */
+const char *pmr_device_moved(const struct pmr_device *device);
 
 /**
  * pmr_topology_resolve_realtime() - the realtime device of a mounted XFS, as a filesystem in that role

@@ -450,7 +450,8 @@ bool pmr_device_is_named(const struct pmr_device *device, const char *name)
 		return st.st_rdev == device->devno;
 	return strcmp(base_name(name), device->name) == 0 ||
 	       (device->path && strcmp(name, device->path) == 0) ||
-	       (device->ns_name && strcmp(name, device->ns_name) == 0);
+	       (device->ns_name && strcmp(name, device->ns_name) == 0) ||
+	       (device->volume && strcmp(base_name(name), device->volume) == 0);
 }
 
 static int check_file(struct pmr_ctx *ctx, const struct pmr_device *device, const char *path,
@@ -484,12 +485,30 @@ static int check_file(struct pmr_ctx *ctx, const struct pmr_device *device, cons
 	return 0;
 }
 
+/* A list may be of a device that a mapped one lies on. */
+static struct pmr_device *find_below(const struct pmr_device *device, const char *name)
+{
+	struct pmr_device *found = NULL;
+
+	for (size_t i = 0; i < device->n_lowers && !found; i++) {
+		found = find_below(device->lowers[i], name);
+		if (!found && pmr_device_is_named(device->lowers[i], name))
+			found = device->lowers[i];
+	}
+	return found;
+}
+
 int pmr_device_use_file(struct pmr_ctx *ctx, struct pmr_device *device, const char *path,
 			const struct pmr_badblocks_file *file)
 {
 	struct pmr_badblocks made = { .trust = file->list.trust, .reason = file->list.reason };
+	struct pmr_device *below = file->device ? find_below(device, file->device) : NULL;
 	int err;
 
+	if (below) {
+		err = pmr_device_use_file(ctx, below, path, file);
+		return err ? err : pmr_device_refresh(ctx, device);
+	}
 	err = check_file(ctx, device, path, file);
 	if (err)
 		return err;
@@ -522,6 +541,8 @@ static const struct {
 	  "cannot be told from its region's, which has poison: read the whole device to find what is lost (scan --read)" },
 	{ "noted", true, "says of itself that it is incomplete: there may be more" },
 	{ "changing", false, "changed each time it was read: try again" },
+	{ "part-unknown", false,
+	  "tells of a part of it alone: the rest lies on devices that are no persistent memory (see --badblocks)" },
 	{ "malformed", false,
 	  "has lines that are no records: the kernel is newer than this program" },
 };
@@ -567,6 +588,10 @@ void pmr_badblocks_say(struct pmr_ctx *ctx, const struct pmr_device *device)
 		say_of_metadata(ctx, object, device);
 	else if (list->trust == PMR_LIST_INCOMPLETE)
 		say_incomplete(ctx, object, device);
+	else if (strcmp(list->reason, "remapped") == 0)
+		pmr_say(ctx, level, "badblocks-unknown", object,
+			"its device mapper table, or one below, was changed, removed or suspended meanwhile: what is lost "
+			"cannot be known, so look again");
 	else if (list->trust == PMR_LIST_UNKNOWN && strcmp(list->reason, "no-attribute") == 0)
 		pmr_say(ctx, level, "badblocks-unknown", object,
 			"the kernel shows no list of badblocks for it: what is lost cannot be known");

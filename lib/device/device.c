@@ -159,6 +159,10 @@ int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device)
 	enum pmr_trust before = device->badblocks.trust;
 	int err;
 
+	if (device->mode == PMR_MODE_MAPPED) {
+		err = pmr_volume_refresh(ctx, device);
+		goto out;
+	}
 	if (!device->own || !device->own->ndns)
 		return 0;
 	device->own->error = 0;
@@ -168,6 +172,7 @@ int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device)
 		err = read_device_lists(device);
 	if (!err && !device->from_file)
 		err = pmr_reading_apply(device);
+out:
 	if (!err && device->badblocks.trust < before)
 		pmr_badblocks_say(ctx, device);
 	return err;

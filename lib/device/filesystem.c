@@ -311,13 +311,37 @@ static int fill_unmounted(struct pmr_topology *topology, const struct pmr_block 
 	return 0;
 }
 
+static bool is_followed(const char *type)
+{
+	static const char *const trusted[] = { "ext4", "xfs", "ext3", "ext2" };
+	size_t i;
+
+	for (i = 0; i < sizeof(trusted) / sizeof(*trusted); i++) {
+		if (strcmp(trusted[i], type) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void forget_probe(struct pmr_filesystem *fs)
+{
+	free(fs->type);
+	free(fs->uuid);
+	free(fs->label);
+	fs->type = fs->uuid = fs->label = NULL;
+}
+
 static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
 			   const struct pmr_block *block, struct pmr_filesystem *fs)
 {
 	struct libmnt_fs *mount;
 	int err, why;
 
-	fs->source = pmr_block_path(block->name);
+	/* Of a mapped device the name that stays. */
+	fs->source = block->devno == fs->device->devno && fs->device->volume
+			     ? strdup(fs->device->path)
+			     : pmr_block_path(block->name);
+	fs->held = block->held;
 	if (!fs->source)
 		return -ENOMEM;
 	err = pmr_probe(ctx, block->devno, fs, &why);
@@ -325,7 +349,10 @@ static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
 		return err;
 	mount = find_mount(topology->own->mounts, block->devno, fs->source);
 	err = mount ? fill_mounted(fs, mount, block->dax) : fill_unmounted(topology, block, fs);
-	if (!err)
+	/* What is built on it may begin where it begins, and then has that filesystem. */
+	if (!err && fs->held && !mount && fs->type && is_followed(fs->type))
+		forget_probe(fs);
+	if (!err && !fs->held)
 		say_unprobed(ctx, topology, fs, why);
 	return err;
 }
@@ -516,16 +543,9 @@ static const char *find_why(const char *type, const char *otherwise)
 
 int pmr_filesystem_check(struct pmr_ctx *ctx, const struct pmr_filesystem *fs, const char *object)
 {
-	static const char *const trusted[] = { "ext4", "xfs", "ext3", "ext2" };
-	size_t i;
-
-	/* A log has no extents. */
-	if (!fs->type || fs->role == PMR_ROLE_LOG)
+	/* A log has no extents, and of what is held what holds it tells what is there. */
+	if (!fs->type || fs->role == PMR_ROLE_LOG || fs->held || is_followed(fs->type))
 		return 0;
-	for (i = 0; i < sizeof(trusted) / sizeof(*trusted); i++) {
-		if (strcmp(trusted[i], fs->type) == 0)
-			return 0;
-	}
 	pmr_say(ctx, PMR_ERROR, "unsupported-filesystem", object, "lies on %s (%s), %s", fs->type,
 		fs->source,
 		find_why(fs->type, "where extents are not known to be offsets on the device"));

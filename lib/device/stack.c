@@ -115,6 +115,24 @@ static char *to_directory(const char *name)
 	return path;
 }
 
+static bool is_held(const char *directory)
+{
+	struct dirent *entry;
+	bool found = false;
+	char *path;
+	DIR *dir;
+
+	if (asprintf(&path, "%s/holders", directory) < 0)
+		return false;
+	dir = opendir(path);
+	free(path);
+	while (!found && dir && (entry = readdir(dir)))
+		found = entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 /* @directory: of the block device; cut to its disk's when it is a partition. */
 static int fill_block(char *directory, struct pmr_block *block)
 {
@@ -131,6 +149,7 @@ static int fill_block(char *directory, struct pmr_block *block)
 	if (__builtin_mul_overflow(sectors, PMR_SECTOR, &block->size))
 		return -EOVERFLOW;
 	block->read_only = read_number(directory, "ro", &number) == 0 && number;
+	block->held = is_held(directory);
 
 	if (has_entry(directory, "partition")) {
 		err = read_number(directory, "start", &sectors);
@@ -278,11 +297,72 @@ static char *list_below(const char *directory)
 	return list;
 }
 
+char *pmr_block_below(const char *disk)
+{
+	char *directory = to_directory(disk), *below = NULL;
+
+	if (directory)
+		below = list_below(directory);
+	free(directory);
+	return below;
+}
+
+static int is_entry(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* Names of block devices are links; what has gone since it was listed is none. */
+static int visit_all(const char *path, const char *prefix,
+		     int (*fn)(void *data, const struct pmr_block *block), void *data)
+{
+	struct pmr_block block = { 0 };
+	struct dirent **entries;
+	int n, i, err = 0;
+
+	n = scandir(path, &entries, is_entry, versionsort);
+	if (n < 0)
+		return errno == ENOMEM ? -ENOMEM : 0;
+	for (i = 0; i < n; i++) {
+		if (!err && strncmp(entries[i]->d_name, prefix, strlen(prefix)) == 0) {
+			err = pmr_block_get(pmr_block_devno(entries[i]->d_name), &block);
+			if (!err)
+				err = fn(data, &block);
+			else if (err != -ENOMEM)
+				err = 0;
+			pmr_block_release(&block);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return err;
+}
+
+int pmr_block_relations(const char *name, const char *which,
+			int (*fn)(void *data, const struct pmr_block *block), void *data)
+{
+	char *directory = to_directory(name), *path = NULL;
+	int err = -ENOMEM;
+
+	if (directory && asprintf(&path, "%s/%s", directory, which) >= 0)
+		err = visit_all(path, "", fn, data);
+	else
+		path = NULL;
+	free(path);
+	free(directory);
+	return err;
+}
+
+int pmr_block_each(const char *prefix, int (*fn)(void *data, const struct pmr_block *block),
+		   void *data)
+{
+	return visit_all("/sys/class/block", prefix, fn, data);
+}
+
 static const struct {
 	const char *prefix;
 	const char *layer;
 } layers[] = {
-	{ "dm-", "device mapper" },
 	{ "md", "md RAID" },
 	{ "bcache", "bcache" },
 	{ "drbd", "DRBD" },
@@ -302,7 +382,7 @@ static const char *find_layer(const char *name, const char *below)
 int pmr_stack_check(struct pmr_ctx *ctx, const struct pmr_block *block, const char *object)
 {
 	char *directory = to_directory(block->disk_name);
-	char *below = NULL, *volume = NULL;
+	char *below = NULL;
 	const char *layer;
 	int err = 0;
 
@@ -315,15 +395,12 @@ int pmr_stack_check(struct pmr_ctx *ctx, const struct pmr_block *block, const ch
 	layer = find_layer(block->disk_name, below);
 	if (!layer)
 		goto out;
-	err = read_line(directory, "dm/name", &volume);
-	if (err == -ENOMEM)
-		goto out;
 	err = -EOPNOTSUPP;
-	pmr_say(ctx, PMR_ERROR, "unsupported-stack", object,
-		"lies on %s (%s%s%s), which badblocks cannot be followed through", layer,
-		volume ? volume : block->disk_name, *below ? " over " : "", below);
+	if (object)
+		pmr_say(ctx, PMR_ERROR, "unsupported-stack", object,
+			"lies on %s (%s%s%s), which badblocks cannot be followed through", layer,
+			block->disk_name, *below ? " over " : "", below);
 out:
-	free(volume);
 	free(below);
 	free(directory);
 	return err;

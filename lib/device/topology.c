@@ -16,6 +16,7 @@ const char *pmr_mode_name(enum pmr_mode mode)
 		[PMR_MODE_NONE] = "none",     [PMR_MODE_FSDAX] = "fsdax",
 		[PMR_MODE_RAW] = "raw",	      [PMR_MODE_SECTOR] = "sector",
 		[PMR_MODE_DEVDAX] = "devdax", [PMR_MODE_UNKNOWN] = "unknown",
+		[PMR_MODE_MAPPED] = "mapped",
 	};
 
 	return names[mode];
@@ -76,6 +77,8 @@ int pmr_topology_new(struct pmr_ctx *ctx, unsigned int flags, struct pmr_topolog
 	if (!err && flags & PMR_TOPOLOGY_DIMMS)
 		err = pmr_dimms_find(ctx, made);
 	if (!err && flags & PMR_TOPOLOGY_FILESYSTEMS)
+		err = pmr_volumes_find(ctx, made);
+	if (!err && flags & PMR_TOPOLOGY_FILESYSTEMS)
 		err = pmr_filesystems_find(ctx, made);
 	if (err) {
 		pmr_topology_free(made);
@@ -97,9 +100,11 @@ void pmr_device_free(struct pmr_device *device)
 	pmr_ranges_release(&device->reading.found);
 	pmr_badblocks_release(&device->badblocks);
 	pmr_badblocks_release(&device->metadata_badblocks);
+	pmr_volume_release(device);
 	if (device->own) {
 		pmr_ranges_release(&device->own->met);
 		free(device->own->attribute);
+		free(device->own->table);
 		pmr_dax_release(&device->own->dax);
 	}
 	free(device->own);
@@ -201,11 +206,11 @@ bool pmr_device_is_dax(const struct pmr_device *device)
 	return device->own && device->own->dax.devno;
 }
 
-static struct pmr_device *find_devno(const struct pmr_topology *topology, dev_t devno)
+struct pmr_device *pmr_topology_at(const struct pmr_topology *topology, dev_t devno)
 {
 	size_t i;
 
-	for (i = 0; i < topology->n_devices; i++) {
+	for (i = 0; i < topology->n_devices && devno; i++) {
 		if (topology->devices[i]->devno == devno)
 			return topology->devices[i];
 	}
@@ -242,22 +247,36 @@ static int add_plain(struct pmr_topology *topology, const struct pmr_block *bloc
 	return 0;
 }
 
-int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
-			struct pmr_device **device)
+/* Return: @error */
+static int say_unfound(struct pmr_ctx *ctx, dev_t devno, const char *object, int error)
 {
-	struct pmr_device *known = devno ? find_devno(topology, devno) : NULL;
+	if (error != -ENOMEM)
+		pmr_say(ctx, PMR_ERROR, "device-unknown", object,
+			"lies on block device %u:%u, which cannot be looked up below /sys: %s",
+			major(devno), minor(devno), strerror(-error));
+	return error;
+}
+
+int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
+			const char *object, struct pmr_device **device)
+{
+	struct pmr_device *known = pmr_topology_at(topology, devno);
 	struct pmr_block block = { 0 };
 	int err;
 
-	(void)ctx;
 	if (known) {
 		*device = known;
 		return 0;
 	}
 	err = pmr_block_get(devno, &block);
 	if (err)
-		return err;
-	err = add_plain(topology, &block, device);
+		return object ? say_unfound(ctx, devno, object, err) : err;
+	if (pmr_block_is_mapped(&block))
+		err = pmr_volume_add(ctx, topology, &block, object, device);
+	else
+		err = pmr_stack_check(ctx, &block, object);
+	if (!err && !pmr_block_is_mapped(&block))
+		err = add_plain(topology, &block, device);
 	pmr_block_release(&block);
 	return err;
 }
@@ -280,16 +299,6 @@ static struct pmr_filesystem *find_filesystem(const struct pmr_topology *topolog
 	return NULL;
 }
 
-/* Return: @error */
-static int say_unfound(struct pmr_ctx *ctx, dev_t devno, const char *object, int error)
-{
-	if (error != -ENOMEM)
-		pmr_say(ctx, PMR_ERROR, "device-unknown", object,
-			"lies on block device %u:%u, which cannot be looked up below /sys: %s",
-			major(devno), minor(devno), strerror(-error));
-	return error;
-}
-
 static int resolve_block(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			 const char *object, struct pmr_filesystem **filesystem)
 {
@@ -300,18 +309,12 @@ static int resolve_block(struct pmr_ctx *ctx, struct pmr_topology *topology, dev
 	err = pmr_block_get(devno, &block);
 	if (err)
 		return say_unfound(ctx, devno, object, err);
-	err = pmr_stack_check(ctx, &block, object);
-	if (err)
-		goto out;
 	*filesystem = find_filesystem(topology, devno, &block);
-	if (*filesystem)
-		goto out;
-	err = pmr_topology_device(ctx, topology, block.disk, &device);
-	if (err)
-		say_unfound(ctx, block.disk, object, err);
-	else
-		err = pmr_filesystem_add(ctx, topology, &block, device, filesystem);
-out:
+	if (!*filesystem) {
+		err = pmr_topology_device(ctx, topology, block.disk, object, &device);
+		if (!err)
+			err = pmr_filesystem_add(ctx, topology, &block, device, filesystem);
+	}
 	pmr_block_release(&block);
 	return err;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c and dimm.c know libndctl and
- * libdaxctl, stack.c the block devices of sysfs, filesystem.c libblkid and libmount, badblocks.c the lists.
+ * libdaxctl, stack.c the block devices of sysfs, volume.c, pieces.c and dm.c what device mapper makes of them, filesystem.c
+ * libblkid and libmount, badblocks.c the lists.
  */
 #ifndef PMR_TOPOLOGY_H
 #define PMR_TOPOLOGY_H
@@ -82,7 +83,7 @@ struct pmr_devdax {
 };
 
 /**
- * struct pmr_device_private - what a device of a namespace keeps to itself; other devices have none
+ * struct pmr_device_private - what a device of a namespace, or a mapped one, keeps to itself; other devices have none
  * @ndns: its namespace
  * @attribute: path of its own badblocks attribute; NULL where the region's list is all there is
  * @ns_offset: region offset of the namespace's first byte, or PMR_NO_ADDRESS
@@ -94,6 +95,9 @@ struct pmr_devdax {
  * @latest: why it was incomplete or unknown as it was read last, whatever was before; NULL where it was complete
  * @region_doubt: why the region's list was once incomplete, from before this topology was made; or NULL
  * @region_latest: as @latest, of the region's list
+ * @doubt: why the list was once incomplete, or NULL; static storage
+ * @table: the table that a mapped device's pieces were made of, as text
+ * @remapped: it was found to be another one, or not to be in use
  */
 struct pmr_device_private {
 	struct ndctl_namespace *ndns;
@@ -107,6 +111,8 @@ struct pmr_device_private {
 	const char *latest;
 	const char *region_doubt;
 	const char *region_latest;
+	char *table;
+	bool remapped;
 };
 
 /* ---- badblocks.c */
@@ -370,6 +376,7 @@ void pmr_dimm_free(struct pmr_dimm *dimm);
  * @logical_block: bytes
  * @read_only: it refuses writes
  * @dax: the disk takes DAX mappings
+ * @held: something else is built on it
  */
 struct pmr_block {
 	dev_t devno;
@@ -382,6 +389,7 @@ struct pmr_block {
 	unsigned int logical_block;
 	bool read_only;
 	bool dax;
+	bool held;
 };
 
 /** pmr_block_get() - look a block device up by number. Return: 0, -ENODEV, -ENOMEM, another errno of reading sysfs. */
@@ -402,12 +410,122 @@ int pmr_block_partitions(const char *disk, int (*fn)(void *data, const struct pm
 			 void *data);
 
 /**
- * pmr_stack_check() - refuse what is built of other block devices
- * @object: what to call it
+ * pmr_stack_check() - refuse what is built of other block devices, and not by device mapper
+ * @object: what to call it, or NULL to say nothing
  *
  * Return: 0; -EOPNOTSUPP, and the layer was named.
  */
 int pmr_stack_check(struct pmr_ctx *ctx, const struct pmr_block *block, const char *object);
+
+/** pmr_block_below() - the names of the devices that a disk is built of: "pmem0, pmem1"; free() it, NULL without memory */
+char *pmr_block_below(const char *disk);
+
+/**
+ * pmr_block_relations() - call @fn for every block device that another one is built of, or that are built of it
+ * @name: of a disk or a partition
+ * @which: "slaves" or "holders"
+ *
+ * Return: 0, what @fn returned, -ENOMEM.
+ */
+int pmr_block_relations(const char *name, const char *which,
+			int (*fn)(void *data, const struct pmr_block *block), void *data);
+
+/** pmr_block_each() - call @fn for every block device whose name begins with @prefix, sorted. Return: likewise. */
+int pmr_block_each(const char *prefix, int (*fn)(void *data, const struct pmr_block *block),
+		   void *data);
+
+/* ---- pieces.c: pure */
+
+/** pmr_piece_stripe_length() - bytes of a piece that each of its stripes has */
+uint64_t pmr_piece_stripe_length(const struct pmr_piece *piece);
+
+/**
+ * pmr_pieces_down() - where a place of a mapped device lies on the device below, which may be mapped itself
+ *
+ * As pmr_device_below(), but one step.
+ */
+bool pmr_pieces_down(const struct pmr_device *device, uint64_t offset, uint64_t *length,
+		     struct pmr_device **lower, uint64_t *lower_offset);
+
+/**
+ * pmr_pieces_up() - what a mapped device has of ranges of a device right below it
+ * @ranges: normal, of @lower
+ * @up: gains, normal, ranges of @device; what does not touch below may do so here
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_pieces_up(const struct pmr_device *device, const struct pmr_device *lower,
+		  const struct pmr_ranges *ranges, struct pmr_ranges *up);
+
+/** pmr_pieces_to() - the other way: what ranges of a mapped device have of @lower, right below it; normal likewise */
+int pmr_pieces_to(const struct pmr_device *device, const struct pmr_device *lower,
+		  const struct pmr_ranges *ranges, struct pmr_ranges *down);
+
+/** pmr_pieces_are_on() - whether a mapped device has anything of @lower, right below it */
+bool pmr_pieces_are_on(const struct pmr_device *device, const struct pmr_device *lower);
+
+/* ---- dm.c: libdevmapper */
+
+/** struct pmr_dm_target - one line of a table; @start and @length in sectors */
+struct pmr_dm_target {
+	uint64_t start;
+	uint64_t length;
+	char *type;
+	char *params;
+};
+
+/**
+ * struct pmr_dm_table - the table in use of a device
+ * @name: device mapper's own
+ * @targets: as the kernel has them
+ * @text: the same, to be compared
+ * @suspended: whoever reads from it waits until it is resumed
+ */
+struct pmr_dm_table {
+	char *name;
+	struct pmr_dm_target *targets;
+	size_t n_targets;
+	char *text;
+	bool suspended;
+};
+
+/**
+ * pmr_dm_read() - read the table of a device
+ *
+ * Waits for nothing, also where the device is suspended. Return: 0; -ENOSYS: built without libdevmapper; -EACCES or -EPERM:
+ * only root may; -ENODEV: there is none; -ENOMEM; other errno.
+ */
+int pmr_dm_read(dev_t devno, struct pmr_dm_table *table);
+/** pmr_dm_release() - takes a zeroed one too */
+void pmr_dm_release(struct pmr_dm_table *table);
+
+/* ---- volume.c */
+
+/** pmr_block_is_mapped() - whether a disk is device mapper's */
+bool pmr_block_is_mapped(const struct pmr_block *block);
+
+/**
+ * pmr_volume_add() - follow a device of device mapper down to what it lies on, and add it
+ * @block: of the whole device
+ * @object: what to call it in messages, or NULL to say nothing
+ *
+ * Return: 0; -EOPNOTSUPP: there is a target, or a device below, that is not understood, or the device is suspended;
+ * -EACCES: only root may; -ENODEV; said unless @object is NULL; -ENOMEM.
+ */
+int pmr_volume_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
+		   const struct pmr_block *block, const char *object, struct pmr_device **device);
+
+/** pmr_volumes_find() - add those over devices of the topology that can be followed. Return: 0, -ENOMEM. */
+int pmr_volumes_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
+
+/** pmr_volume_compose() - make the list of a mapped device from those below as they are. Return: 0, -ENOMEM. */
+int pmr_volume_compose(struct pmr_device *device);
+
+/** pmr_volume_refresh() - pmr_device_refresh() of a mapped device, without a word. Return: 0, -ENOMEM. */
+int pmr_volume_refresh(struct pmr_ctx *ctx, struct pmr_device *device);
+
+/** pmr_volume_release() - free what is a mapped device's alone */
+void pmr_volume_release(struct pmr_device *device);
 
 /* ---- probe.c */
 
@@ -509,6 +627,9 @@ void pmr_filesystems_forget(struct pmr_topology *topology);
 
 /** pmr_device_free() - takes NULL */
 void pmr_device_free(struct pmr_device *device);
+
+/** pmr_topology_at() - the device of a whole disk's number, or NULL */
+struct pmr_device *pmr_topology_at(const struct pmr_topology *topology, dev_t devno);
 
 /** pmr_topology_add_device() - append; on failure @device stays the caller's. Return: 0, -ENOMEM. */
 int pmr_topology_add_device(struct pmr_topology *topology, struct pmr_device *device);

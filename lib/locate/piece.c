@@ -81,33 +81,47 @@ static uint64_t region_offset(const struct pmr_device *device, uint64_t address)
 								: address - resource;
 }
 
-int pmr_places_of_device(struct pmr_device *device, uint64_t offset, uint64_t length,
-			 struct pmr_places *places)
+/* Where one byte of a device lies, and how many from there lie together. */
+static void lay(const struct pmr_device *device, uint64_t offset, uint64_t *length,
+		struct pmr_place *place)
 {
-	struct pmr_place place = {
-		.device = device,
-		.base = device->enabled ? PMR_BASE_DEVICE : PMR_BASE_NAMESPACE,
-		.offset = offset,
-		.length = length,
-		.region_offset = pmr_layout_add(device->region_offset, offset),
-		.address = pmr_layout_add(device->resource, offset),
-		.owner = PMR_OWNER_UNKNOWN,
-		.file_offset = PMR_NO_ADDRESS,
-	};
+	struct pmr_device *lower;
+	uint64_t below;
 
-	uint64_t end = offset + length;
-	int ret = 0;
-
-	if (!pmr_dax_is_scattered(device))
-		return pmr_places_add(places, &place);
-	for (; offset < end && !ret; offset += place.length) {
+	if (pmr_dax_is_scattered(device)) {
 		const struct pmr_dax_range *range = pmr_dax_lies(&device->own->dax, offset);
 		uint64_t skip = offset - range->offset;
 
-		place.offset = offset;
-		place.length = min64(end - offset, range->length - skip);
-		place.address = range->address + skip;
-		place.region_offset = region_offset(device, place.address);
+		*length = min64(*length, range->length - skip);
+		place->address = range->address + skip;
+		place->region_offset = region_offset(device, place->address);
+	} else if (pmr_device_below(device, offset, length, &lower, &below)) {
+		place->region_offset = pmr_layout_add(lower->region_offset, below);
+		place->address = pmr_layout_add(lower->resource, below);
+	}
+}
+
+int pmr_places_of_device(struct pmr_device *device, uint64_t offset, uint64_t length,
+			 struct pmr_places *places)
+{
+	uint64_t end = offset + length;
+	int ret = 0;
+
+	/* Of a mapped or a scattered device, as many as lie in one place each. */
+	for (; offset < end && !ret; offset += length) {
+		struct pmr_place place = {
+			.device = device,
+			.base = device->enabled ? PMR_BASE_DEVICE : PMR_BASE_NAMESPACE,
+			.offset = offset,
+			.region_offset = PMR_NO_ADDRESS,
+			.address = PMR_NO_ADDRESS,
+			.owner = PMR_OWNER_UNKNOWN,
+			.file_offset = PMR_NO_ADDRESS,
+		};
+
+		length = end - offset;
+		lay(device, offset, &length, &place);
+		place.length = length;
 		ret = pmr_places_add(places, &place);
 	}
 	return ret;

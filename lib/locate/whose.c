@@ -314,7 +314,132 @@ static int add_outside(struct pmr_locator *l, struct pmr_place *place)
 	return pmr_places_add(&l->places, place);
 }
 
-int pmr_whose(struct pmr_locator *locator, const struct pmr_place *piece)
+/* ---- what is built on it */
+
+/* @part: of @piece, and all in one place of the mapped device @upper */
+static int ask_upper(struct pmr_locator *l, const struct pmr_place *piece, struct pmr_device *upper,
+		     const struct pmr_range *part, struct pmr_ranges *asked)
+{
+	uint64_t offset = part->offset, end = offset + part->length, length, below;
+	struct pmr_device *lower;
+	int ret = 0;
+
+	for (; offset < end && !ret; offset += length) {
+		struct pmr_place place;
+
+		length = end - offset;
+		if (!pmr_pieces_down(upper, offset, &length, &lower, &below))
+			break;
+		place = pmr_place_part(piece, below - piece->offset, length);
+		place.device = upper;
+		place.offset = offset;
+		ret = pmr_ranges_add(asked, below, length);
+		if (!ret)
+			ret = pmr_whose(l, &place);
+	}
+	return ret;
+}
+
+/* @asked: gains what of @piece the mapped devices on it have, which were asked */
+static int ask_above(struct pmr_locator *l, const struct pmr_place *piece, struct pmr_ranges *asked)
+{
+	struct pmr_range range = { piece->offset, piece->length };
+	const struct pmr_ranges one = { .v = &range, .n = 1 };
+	struct pmr_ranges up = { 0 };
+	int ret = 0;
+
+	for (size_t i = 0; i < l->topology->n_devices && !ret; i++) {
+		struct pmr_device *upper = l->topology->devices[i];
+
+		if (!pmr_pieces_are_on(upper, piece->device))
+			continue;
+		up.n = 0;
+		ret = pmr_pieces_up(upper, piece->device, &one, &up);
+		for (size_t j = 0; j < up.n && !ret; j++)
+			ret = ask_upper(l, piece, upper, &up.v[j], asked);
+	}
+	pmr_ranges_release(&up);
+	pmr_ranges_normalize(asked);
+	return ret;
+}
+
+static int say_holder(void *data, const struct pmr_block *holder)
+{
+	struct pmr_locator *l = data;
+	struct pmr_device *upper;
+	char *path = pmr_block_path(holder->name);
+	int ret;
+
+	if (!path)
+		return -ENOMEM;
+	ret = pmr_topology_device(l->ctx, l->topology, holder->disk, path, &upper);
+	free(path);
+	return ret == -ENOMEM ? ret : 0;
+}
+
+/* Something is built there that cannot be followed, or it is what that keeps for itself. */
+static int add_held(struct pmr_locator *l, const struct pmr_filesystem *held,
+		    struct pmr_place *place)
+{
+	const char *name = held ? held->source + strlen("/dev/") : place->device->name;
+	int ret;
+
+	l->complete = false;
+	place->owner = PMR_OWNER_UNKNOWN;
+	ret = pmr_block_relations(name, "holders", say_holder, l);
+	if (ret)
+		return ret;
+	pmr_say(l->ctx, PMR_ERROR, "no-filesystem", held ? held->source : place->device->path,
+		"has no volume at device offset %" PRIu64
+		" that could be followed: what is built on it can tell whose these bytes are",
+		place->offset);
+	return pmr_places_add(&l->places, place);
+}
+
+static const struct pmr_filesystem *find_held(const struct pmr_locator *l,
+					      const struct pmr_place *place)
+{
+	for (size_t i = 0; i < l->topology->n_filesystems; i++) {
+		const struct pmr_filesystem *fs = l->topology->filesystems[i];
+
+		if (fs->held && fs->device == place->device && place->offset >= fs->start &&
+		    place->offset - fs->start < fs->size)
+			return fs;
+	}
+	return NULL;
+}
+
+static int add_rest(struct pmr_locator *l, struct pmr_place *place)
+{
+	const struct pmr_filesystem *held = find_held(l, place);
+
+	if (held || pmr_is_held_at(l->topology, place->device, place->offset))
+		return add_held(l, held, place);
+	return add_outside(l, place);
+}
+
+static int ask_outside(struct pmr_locator *l, const struct pmr_place *piece)
+{
+	const struct pmr_range range = { piece->offset, piece->length };
+	const struct pmr_ranges one = { .v = (struct pmr_range *)&range, .n = 1 };
+	struct pmr_ranges asked = { 0 }, rest = { 0 };
+	int ret;
+
+	ret = ask_above(l, piece, &asked);
+	if (!ret)
+		ret = pmr_ranges_subtract(&rest, &one, &asked);
+	for (size_t i = 0; i < rest.n && !ret; i++) {
+		struct pmr_place part =
+			pmr_place_part(piece, rest.v[i].offset - piece->offset, rest.v[i].length);
+
+		ret = add_rest(l, &part);
+	}
+	pmr_ranges_release(&asked);
+	pmr_ranges_release(&rest);
+	return ret;
+}
+
+int pmr_whose(struct pmr_locator *l, const struct pmr_place *piece)
 {
 	uint64_t from = piece->offset, end = from + piece->length, to;
 	int ret = 0;
@@ -324,12 +449,12 @@ int pmr_whose(struct pmr_locator *locator, const struct pmr_place *piece)
 		struct pmr_place part;
 
 		to = end;
-		filesystem = pmr_filesystem_at(locator->topology, piece->device, from, &to);
+		filesystem = pmr_filesystem_at(l->topology, piece->device, from, &to);
 		part = pmr_place_part(piece, from - piece->offset, to - from);
 		if (filesystem)
-			ret = ask_filesystem(locator, filesystem, &part);
+			ret = ask_filesystem(l, filesystem, &part);
 		else
-			ret = add_outside(locator, &part);
+			ret = ask_outside(l, &part);
 	}
 	return ret;
 }

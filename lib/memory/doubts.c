@@ -23,6 +23,7 @@ struct entry {
 
 struct pmr_doubts {
 	struct pmr_ctx *ctx;
+	const struct pmr_topology *topology;
 	char *directory;
 	char *boot; /* NULL where it cannot be known */
 	struct entry *entries;
@@ -193,7 +194,7 @@ static int add_entries(struct pmr_doubts *doubts, const struct pmr_topology *top
 		struct pmr_device *device = topology->devices[i];
 
 		/* a disabled namespace shows neither its UUID nor its own list */
-		if (!device->own || !device->enabled)
+		if (!device->own || !device->ns_name || !device->enabled)
 			continue;
 		entry->device = device;
 		entry->name = pmr_memory_name(device);
@@ -225,6 +226,7 @@ int pmr_doubts_new(struct pmr_ctx *ctx, const struct pmr_topology *topology, con
 	if (!made)
 		return -ENOMEM;
 	made->ctx = ctx;
+	made->topology = topology;
 	made->fd = -1;
 	made->boot = pmr_read_boot_id();
 	made->directory = strdup(directory);
@@ -248,7 +250,7 @@ int pmr_doubts_update(struct pmr_doubts *doubts)
 	for (size_t i = 0; i < doubts->n_entries && !err; i++)
 		if (!doubts->entries[i].device->from_file)
 			err = update(doubts, &doubts->entries[i]);
-	return err;
+	return err ? err : pmr_topology_compose(doubts->topology);
 }
 
 void pmr_doubts_free(struct pmr_doubts *doubts)

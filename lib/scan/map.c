@@ -54,10 +54,37 @@ static int add_hole(struct mapper *m, uint64_t until)
 	return add_mapping(m, &hole);
 }
 
-static int add_piece(struct mapper *m, const struct pmr_extent *extent)
+/* Where it lies in its region, and physically. */
+static void place(const struct pmr_device *device, uint64_t offset, struct pmr_mapping *mapping)
+{
+	mapping->region_offset = pmr_layout_add(device->region_offset, offset);
+	mapping->address = pmr_layout_add(device->resource, offset);
+}
+
+/* An extent of a mapped device lies in as many places as its pieces say. */
+static int add_places(struct mapper *m, const struct pmr_extent *extent, struct pmr_mapping mapping)
 {
 	const struct pmr_filesystem *filesystem = m->map->filesystem;
-	const struct pmr_device *device = filesystem->device;
+	uint64_t done, below, start = filesystem->start + extent->physical;
+	struct pmr_device *lower;
+	int ret = 0;
+
+	for (done = 0; done < extent->length && !ret; done += mapping.length) {
+		mapping.offset = extent->offset + done;
+		mapping.length = extent->length - done;
+		mapping.device_offset = start + done;
+		if (pmr_device_below(filesystem->device, mapping.device_offset, &mapping.length,
+				     &lower, &below))
+			place(lower, below, &mapping);
+		mapping.bad_bytes =
+			pmr_ranges_bytes_in(&m->bad, extent->physical + done, mapping.length);
+		ret = add_mapping(m, &mapping);
+	}
+	return ret;
+}
+
+static int add_piece(struct mapper *m, const struct pmr_extent *extent)
+{
 	struct pmr_mapping mapping = make_mapping(extent->offset, extent->length, PMR_EXTENT_DATA);
 	uint64_t last;
 	int ret;
@@ -65,22 +92,16 @@ static int add_piece(struct mapper *m, const struct pmr_extent *extent)
 	ret = add_hole(m, extent->offset);
 	if (ret)
 		return ret;
+	m->position = extent->offset + extent->length;
 	mapping.shared = extent->flags & FIEMAP_EXTENT_SHARED;
 	if (extent->flags & FIEMAP_EXTENT_UNWRITTEN)
 		mapping.kind = PMR_EXTENT_UNWRITTEN;
-	if (!pmr_extent_is_trusted(extent) ||
-	    __builtin_add_overflow(extent->physical, extent->length - 1, &last) ||
-	    pmr_filesystem_to_device(filesystem, last, &last)) {
-		mapping.kind = PMR_EXTENT_UNTRUSTED;
-		m->map->complete = false;
-	} else {
-		mapping.device_offset = filesystem->start + extent->physical;
-		mapping.region_offset =
-			pmr_layout_add(device->region_offset, mapping.device_offset);
-		mapping.address = pmr_layout_add(device->resource, mapping.device_offset);
-		mapping.bad_bytes = pmr_ranges_bytes_in(&m->bad, extent->physical, extent->length);
-	}
-	m->position = extent->offset + extent->length;
+	if (pmr_extent_is_trusted(extent) &&
+	    !__builtin_add_overflow(extent->physical, extent->length - 1, &last) &&
+	    !pmr_filesystem_to_device(m->map->filesystem, last, &last))
+		return add_places(m, extent, mapping);
+	mapping.kind = PMR_EXTENT_UNTRUSTED;
+	m->map->complete = false;
 	return add_mapping(m, &mapping);
 }
 
@@ -183,7 +204,7 @@ static int map_open(struct mapper *m, struct pmr_topology *topology, int fd, uin
 	if (ret)
 		return say_error(m, ret);
 	device = map->filesystem->device;
-	if (device->mode == PMR_MODE_NONE && !device->from_file)
+	if (!pmr_device_is_listed(device))
 		pmr_say(m->ctx, PMR_WARNING, "not-pmem", m->path,
 			"lies on %s, which is no persistent memory: its list of badblocks is not known",
 			device->path ? device->path : device->name);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "scan.h"
+#include "device/topology.h"
 
 /* One device's bad ranges while they are given out. */
 struct owning {
@@ -203,7 +204,7 @@ static struct pmr_view *find_view(struct pmr_scanner *scanner,
 
 bool pmr_is_place_on(const struct pmr_filesystem *filesystem, const struct pmr_device *device)
 {
-	return filesystem->device == device &&
+	return filesystem->device == device && !filesystem->held &&
 	       (filesystem->type || filesystem->mountpoint || filesystem->start);
 }
 
@@ -231,14 +232,36 @@ struct pmr_filesystem *pmr_filesystem_at(const struct pmr_topology *topology,
 	return found;
 }
 
+/* What is built on a device has a part of it, and did not tell of that. */
+static bool is_held(const struct owning *o, uint64_t offset, uint64_t *until)
+{
+	const struct pmr_topology *topology = o->scanner->scan->topology;
+
+	for (size_t i = 0; i < topology->n_filesystems; i++) {
+		const struct pmr_filesystem *f = topology->filesystems[i];
+
+		if (!f->held || f->device != o->device || f->start + f->size <= offset)
+			continue;
+		if (f->start > offset) {
+			*until = f->start < *until ? f->start : *until;
+			continue;
+		}
+		*until = f->start + f->size < *until ? f->start + f->size : *until;
+		return true;
+	}
+	return false;
+}
+
 /* Poison in no filesystem and no partition is a partition table's or nothing's, if there are partitions at all. */
-static enum pmr_owner owner_outside(const struct owning *o)
+static enum pmr_owner owner_outside(const struct owning *o, uint64_t offset, uint64_t *until)
 {
 	const struct pmr_topology *topology = o->scanner->scan->topology;
 	size_t i;
 
 	if (!o->is_whole)
 		return PMR_OWNER_NOT_ASKED;
+	if (is_held(o, offset, until))
+		return PMR_OWNER_UNKNOWN;
 	for (i = 0; i < topology->n_filesystems; i++) {
 		const struct pmr_filesystem *f = topology->filesystems[i];
 
@@ -252,14 +275,16 @@ static int ask_rest(struct owning *o, const struct pmr_range *range)
 {
 	uint64_t from = range->offset, end = range->offset + range->length, to;
 	const struct pmr_filesystem *filesystem;
+	enum pmr_owner owner;
 	int ret;
 
 	for (; from < end; from = to) {
 		to = end;
 		filesystem = pmr_filesystem_at(o->scanner->scan->topology, o->device, from, &to);
 		o->view = filesystem ? find_view(o->scanner, filesystem) : NULL;
+		owner = filesystem ? PMR_OWNER_NOT_ASKED : owner_outside(o, from, &to);
 		if (!filesystem)
-			ret = add_owned(o, from, to - from, owner_outside(o));
+			ret = add_owned(o, from, to - from, owner);
 		else if (o->view)
 			ret = ask_filesystem(o, from, to);
 		else
@@ -268,6 +293,60 @@ static int ask_rest(struct owning *o, const struct pmr_range *range)
 			return ret;
 	}
 	return 0;
+}
+
+/* ---- what mapped devices have of it */
+
+/* One owned range of a mapped device: the parts of @rest that it lies on are owned alike. */
+static int take_owned(struct owning *o, const struct pmr_owned *upper,
+		      const struct pmr_ranges *rest, struct pmr_ranges *claimed)
+{
+	const struct pmr_ranges one = { .v = (struct pmr_range *)&upper->range, .n = 1 };
+	struct pmr_ranges down = { 0 }, parts = { 0 };
+	struct pmr_owned *added;
+	int ret;
+
+	ret = pmr_pieces_to(upper->device, o->device, &one, &down);
+	for (size_t i = 0; i < down.n && !ret; i++)
+		ret = pmr_ranges_clip(&parts, rest, down.v[i].offset, down.v[i].length);
+	for (size_t i = 0; i < parts.n && !ret; i++) {
+		ret = add_owned(o, parts.v[i].offset, parts.v[i].length, upper->owner);
+		if (!ret)
+			ret = pmr_ranges_add(claimed, parts.v[i].offset, parts.v[i].length);
+		if (ret)
+			break;
+		added = &o->scanner->scan->owned[o->scanner->scan->n_owned - 1];
+		added->part = upper->part;
+		added->inode = upper->inode;
+		added->path = upper->path ? strdup(upper->path) : NULL;
+		ret = upper->path && !added->path ? -ENOMEM : 0;
+	}
+	pmr_ranges_release(&down);
+	pmr_ranges_release(&parts);
+	return ret;
+}
+
+/* @rest: loses what mapped devices of the scan, which come before what is below them, have an answer for. */
+static int take_from_above(struct owning *o, struct pmr_ranges *rest)
+{
+	struct pmr_scan *scan = o->scanner->scan;
+	struct pmr_ranges claimed = { 0 }, left = { 0 };
+	int ret = 0;
+
+	for (size_t i = 0; i < o->first && rest->n && !ret; i++) {
+		const struct pmr_owned upper = scan->owned[i];
+
+		if (pmr_pieces_are_on(upper.device, o->device))
+			ret = take_owned(o, &upper, rest, &claimed);
+	}
+	pmr_ranges_normalize(&claimed);
+	if (!ret)
+		ret = pmr_ranges_subtract(&left, rest, &claimed);
+	if (!ret)
+		swap(rest, &left);
+	pmr_ranges_release(&claimed);
+	pmr_ranges_release(&left);
+	return ret;
 }
 
 /* ---- one device */
@@ -332,6 +411,8 @@ static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 			   pmr_device_is_dax(device) ? PMR_OWNER_DEVICE : PMR_OWNER_FILE);
 	if (!ret)
 		ret = give(&o, &rest, &unused, PMR_OWNER_UNWRITTEN);
+	if (!ret)
+		ret = take_from_above(&o, &rest);
 	for (i = 0; i < rest.n && !ret; i++)
 		ret = ask_rest(&o, &rest.v[i]);
 	for (i = 0; i < scanner->n_views && !ret; i++) {
@@ -349,10 +430,27 @@ static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 	return ret;
 }
 
+static unsigned int depth_of(const struct pmr_device *device)
+{
+	unsigned int depth = 0, below;
+
+	for (size_t i = 0; i < device->n_lowers; i++) {
+		below = 1 + depth_of(device->lowers[i]);
+		depth = below > depth ? below : depth;
+	}
+	return depth;
+}
+
+/* What is mapped comes before what it lies on. */
 static int compare_devices(const void *a, const void *b)
 {
-	return strverscmp((*(struct pmr_device *const *)a)->name,
-			  (*(struct pmr_device *const *)b)->name);
+	const struct pmr_device *x = *(struct pmr_device *const *)a;
+	const struct pmr_device *y = *(struct pmr_device *const *)b;
+	unsigned int depth_x = depth_of(x), depth_y = depth_of(y);
+
+	if (depth_x != depth_y)
+		return depth_x > depth_y ? -1 : 1;
+	return strverscmp(x->name, y->name);
 }
 
 int pmr_owned_find(struct pmr_scanner *scanner)

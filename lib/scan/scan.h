@@ -4,6 +4,7 @@
  *
  *   target.c     what the user named -> views (filesystems) and files and trees below them
  *   read.c       reads what the targets lie on, where that was asked for
+ *   above.c      poison under what is built on a device: mapped devices become targets too
  *   look.c       one file -> its losses, or why they cannot be known
  *   file.c       FIEMAP -> losses, taken with the list widened to whole pages
  *   examine.c    the pages under these losses -> which unlisted sectors are lost too, and what the cache still has
@@ -342,13 +343,33 @@ int pmr_targets_read(struct pmr_scanner *scanner);
 
 /** pmr_scan_whole() - add a device-dax as a whole to the files, where it has badblocks. Return: 0, -ENOMEM. */
 int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device);
+/** pmr_target_add_device() - add a device as a target, unless it is one. Return: 0, -ENOMEM. */
+int pmr_target_add_device(struct pmr_scanner *scanner, struct pmr_device *device);
+
+/* ---- above.c */
+
+/**
+ * pmr_scan_above() - add as targets the mapped devices that have the poison of a part of a device
+ * @offset, @length: the part
+ * @object: what to call it
+ *
+ * Says what is left where something is built that cannot be followed, and then the scan is not complete.
+ * Return: 0, -ENOMEM.
+ */
+int pmr_scan_above(struct pmr_scanner *scanner, struct pmr_device *device, uint64_t offset,
+		   uint64_t length, const char *object);
+
+/** pmr_is_held_at() - whether something is built on a device, or on the partition that has @offset of it */
+bool pmr_is_held_at(const struct pmr_topology *topology, const struct pmr_device *device,
+		    uint64_t offset);
 
 /* ---- owned.c */
 
 /**
  * pmr_is_place_on() - whether it stands for a part of the device: a filesystem that was found, or a partition
  *
- * A whole disk with partitions on it may have been asked about, and stands for none itself.
+ * A whole disk with partitions on it may have been asked about, and stands for none itself. Nor does what something else
+ * is built on.
  */
 bool pmr_is_place_on(const struct pmr_filesystem *filesystem, const struct pmr_device *device);
 

@@ -49,6 +49,17 @@ static int add_target(struct pmr_scanner *scanner, enum pmr_target_kind kind, co
 	return target->name && target->path ? 0 : -ENOMEM;
 }
 
+int pmr_target_add_device(struct pmr_scanner *scanner, struct pmr_device *device)
+{
+	for (size_t i = 0; i < scanner->n_targets; i++) {
+		if (scanner->targets[i].kind == PMR_TARGET_DEVICE &&
+		    scanner->targets[i].device == device)
+			return 0;
+	}
+	return add_target(scanner, PMR_TARGET_DEVICE, device->path ? device->path : device->name,
+			  NULL, device, NULL);
+}
+
 /* The scan goes on with the other targets, and is not complete. */
 static int give_up(struct pmr_scanner *scanner)
 {
@@ -321,7 +332,7 @@ static bool has_list(struct pmr_scanner *scanner, const struct pmr_target *targe
 {
 	const struct pmr_device *device = target->device;
 
-	if (device->mode == PMR_MODE_NONE && !device->from_file && !device->reading.asked) {
+	if (!pmr_device_is_listed(device) && !device->reading.asked) {
 		pmr_say(scanner->ctx, PMR_ERROR, "not-pmem", target->name,
 			"%s %s, which is no persistent memory: its list of badblocks is not known (see --badblocks, and --read)",
 			target->kind == PMR_TARGET_DEVICE ? "is" : "lies on",
@@ -432,6 +443,9 @@ static int run_filesystem(struct pmr_scanner *scanner, struct pmr_filesystem *fi
 	struct pmr_view *view;
 	int ret;
 
+	if (filesystem->held)
+		return pmr_scan_above(scanner, filesystem->device, filesystem->start,
+				      filesystem->size, object);
 	ret = pmr_scanner_view(scanner, filesystem, &view);
 	if (ret)
 		return ret;
@@ -461,6 +475,16 @@ static int run_filesystem(struct pmr_scanner *scanner, struct pmr_filesystem *fi
 	return give_up(scanner);
 }
 
+/* Partitions that something is built on are no places of their own, and stand for what is there. */
+static bool has_held(const struct pmr_topology *topology, const struct pmr_device *device)
+{
+	for (size_t i = 0; i < topology->n_filesystems; i++) {
+		if (topology->filesystems[i]->held && topology->filesystems[i]->device == device)
+			return true;
+	}
+	return false;
+}
+
 static int run_device(struct pmr_scanner *scanner, const struct pmr_target *target)
 {
 	const struct pmr_topology *topology = scanner->scan->topology;
@@ -481,7 +505,15 @@ static int run_device(struct pmr_scanner *scanner, const struct pmr_target *targ
 		if (ret)
 			return ret;
 	}
-	if (found || !device->badblocks.ranges.n)
+	if (!device->badblocks.ranges.n)
+		return 0;
+	if (device->devno) {
+		ret = pmr_scan_above(scanner, device, 0, device->size, target->name);
+		if (ret || found || pmr_is_held_at(topology, device, 0) ||
+		    has_held(topology, device))
+			return ret;
+	}
+	if (found)
 		return 0;
 	pmr_say(scanner->ctx, PMR_ERROR, "no-filesystem", target->name,
 		"has badblocks, but no filesystem that is known: only the program that uses it can tell what is lost");
@@ -512,10 +544,13 @@ int pmr_targets_run(struct pmr_scanner *scanner)
 	size_t i;
 	int ret = 0;
 
+	/* What is built on one of them is added behind them. */
 	for (i = 0; i < scanner->n_targets && !ret; i++) {
+		struct pmr_target target = scanner->targets[i];
+
 		if (pmr_scanner_interrupted(scanner))
 			return -ECANCELED;
-		ret = run_target(scanner, &scanner->targets[i]);
+		ret = run_target(scanner, &target);
 	}
 	return ret;
 }
