@@ -236,7 +236,7 @@ bool pmr_journal_file_is_on(const struct pmr_journal_file *file,
 	if (file->filesystem_uuid && filesystem->uuid)
 		return !strcmp(file->filesystem_uuid, filesystem->uuid);
 	return file->device && filesystem->device->name &&
-	       !strcmp(file->device, filesystem->device->name);
+	       !strcmp(file->device, pmr_device_lasting_name(filesystem->device));
 }
 
 bool pmr_journal_is_of(const struct pmr_journal_entry *entry,

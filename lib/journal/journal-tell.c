@@ -134,7 +134,7 @@ struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
 	add(object, "dax", json_object_new_boolean(plan->file->dax));
 	add(object, "filesystem_type", new_text(fs->type));
 	add(object, "filesystem_uuid", new_text(fs->uuid));
-	add(object, "device", new_text(fs->device->name));
+	add(object, "device", new_text(pmr_device_lasting_name(fs->device)));
 	add(object, "namespace_uuid", new_text(fs->device->ns_uuid));
 	add(object, "losses", losses_to_json(plan->file));
 	add(object, "steps", steps_to_json(plan));

@@ -8,6 +8,7 @@
 
 #include "memory.h"
 #include "core/state.h"
+#include "device/topology.h"
 
 /* A sector of which any byte was written was written whole. */
 static int to_sectors(const struct pmr_ranges *ranges, struct pmr_ranges *sectors)
@@ -78,6 +79,26 @@ static int forget(int fd, const char *name, const struct pmr_device *device,
 	return err;
 }
 
+/* The lists that are remembered are those of the devices below. */
+static int account_below(struct pmr_ctx *ctx, const char *directory,
+			 const struct pmr_device *device, const struct pmr_ranges *repaired)
+{
+	struct pmr_ranges down = { 0 };
+	int err = 0;
+
+	/* Which of their records they were is not known any more. */
+	if (pmr_device_moved(device))
+		return 0;
+	for (size_t i = 0; i < device->n_lowers && !err; i++) {
+		down.n = 0;
+		err = pmr_pieces_to(device, device->lowers[i], repaired, &down);
+		if (!err)
+			err = pmr_memory_account_in(ctx, directory, device->lowers[i], &down);
+	}
+	pmr_ranges_release(&down);
+	return err;
+}
+
 int pmr_memory_account_in(struct pmr_ctx *ctx, const char *directory,
 			  const struct pmr_device *device, const struct pmr_ranges *repaired)
 {
@@ -85,6 +106,8 @@ int pmr_memory_account_in(struct pmr_ctx *ctx, const char *directory,
 	char *name = NULL;
 	int fd = -1, err;
 
+	if (device->n_lowers)
+		return account_below(ctx, directory, device, repaired);
 	if (!device->ns_name || !repaired->n)
 		return 0;
 	err = pmr_memory_open(directory, false, &fd);

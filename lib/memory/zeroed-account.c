@@ -156,7 +156,7 @@ static bool is_of(const struct pmr_zeros *zeros, const struct pmr_file *file)
 	return zeros->file.inode == file->inode && zeros->file.generation == file->generation &&
 	       is_same_text(zeros->file.filesystem_uuid, file->filesystem->uuid) &&
 	       (file->filesystem->uuid ||
-		is_same_text(zeros->device, file->filesystem->device->name));
+		is_same_text(zeros->device, pmr_device_lasting_name(file->filesystem->device)));
 }
 
 static int copy_text(const char *from, char **to)
@@ -193,7 +193,7 @@ static int describe(struct pmr_zeros *zeros, const struct pmr_file *file)
 	if (!ret)
 		ret = copy_text(file->filesystem->uuid, &zeros->file.filesystem_uuid);
 	if (!ret)
-		ret = copy_text(device->name, &zeros->device);
+		ret = copy_text(pmr_device_lasting_name(device), &zeros->device);
 	if (!ret)
 		ret = copy_text(device->ns_name, &zeros->ns_name);
 	return ret ? ret : copy_text(device->ns_uuid, &zeros->ns_uuid);

@@ -176,7 +176,8 @@ bool pmr_zeros_are_on(const struct pmr_zeros *zeros, const struct pmr_device *de
 {
 	if (zeros->ns_uuid && device->ns_uuid)
 		return !strcmp(zeros->ns_uuid, device->ns_uuid);
-	return !zeros->ns_uuid == !device->ns_uuid && !strcmp(zeros->device, device->name);
+	return !zeros->ns_uuid == !device->ns_uuid &&
+	       !strcmp(zeros->device, pmr_device_lasting_name(device));
 }
 
 /* By what the device is called now; by what it was called, where nothing else is called so. */

@@ -63,6 +63,8 @@ static const char *explain(const char *reason)
 		{ "no-space",
 		  "its filesystem is too full to put the bytes elsewhere: free some space and repair again" },
 		{ "no-memory", "there is not enough memory" },
+		{ "remapped",
+		  "the table of its volume, or of one below, was changed or is suspended (device mapper): scan again" },
 		{ "device-error",
 		  "the device cannot be read, and not for poison: see the kernel log" },
 	};
@@ -140,7 +142,10 @@ static int look(struct batch *b, size_t from)
 	ret = pmr_device_refresh(b->writer->ctx, b->plan->file->filesystem->device);
 	if (ret)
 		return ret;
-	of_file = pmr_claim_check(b->claim);
+	/* what is planned and listed by the pieces of another table may be anybody's */
+	of_file = pmr_device_moved(b->plan->file->filesystem->device);
+	if (!of_file)
+		of_file = pmr_claim_check(b->claim);
 	for (size_t i = from; i < b->n; i++) {
 		if (is_chunk_left(&b->chunks[i]))
 			continue;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -51,7 +52,7 @@ static void say_holder(struct pmr_ctx *ctx, const struct pmr_device *device, int
 			"another pmem-recover repairs it; wait for it to end");
 }
 
-int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *fd)
+static int lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *fd)
 {
 	char path[128];
 	int lock, ret;
@@ -81,6 +82,67 @@ int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *f
 	}
 	*fd = lock;
 	return 0;
+}
+
+/* ---- all that a run writes to */
+
+struct set {
+	const struct pmr_device **v;
+	size_t n;
+	size_t alloc;
+};
+
+/* With all that lies below: two volumes of one device are not repaired at once. */
+static int add_device(struct set *set, const struct pmr_device *device)
+{
+	int ret;
+
+	for (size_t i = 0; i < set->n; i++)
+		if (set->v[i] == device)
+			return 0;
+	ret = pmr_grow(&set->v, set->n, &set->alloc, sizeof(set->v[0]));
+	if (!ret)
+		set->v[set->n++] = device;
+	for (size_t i = 0; !ret && i < device->n_lowers; i++)
+		ret = add_device(set, device->lowers[i]);
+	return ret;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp((*(const struct pmr_device *const *)a)->name,
+		      (*(const struct pmr_device *const *)b)->name);
+}
+
+int pmr_lock_devices(struct pmr_ctx *ctx, const struct pmr_device *const *devices, size_t n,
+		     struct pmr_locks *locks)
+{
+	struct set set = { 0 };
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < n; i++)
+		ret = add_device(&set, devices[i]);
+	if (!ret && set.n) {
+		qsort(set.v, set.n, sizeof(set.v[0]), compare_names);
+		locks->fds = calloc(set.n, sizeof(locks->fds[0]));
+		ret = locks->fds ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; !ret && i < set.n; i++) {
+		ret = lock_device(ctx, set.v[i], &locks->fds[locks->n]);
+		locks->n += !ret;
+	}
+	free(set.v);
+	if (ret)
+		pmr_locks_release(locks);
+	return ret;
+}
+
+void pmr_locks_release(struct pmr_locks *locks)
+{
+	while (locks->n)
+		close(locks->fds[--locks->n]);
+	free(locks->fds);
+	*locks = (struct pmr_locks){ 0 };
 }
 
 /* To ask for the lock would be in the way of a repair that wants it. */

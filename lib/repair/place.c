@@ -139,6 +139,16 @@ static bool overlaid(dev_t devno, struct stat *upper)
 	return found;
 }
 
+/* What lies below a mapped device is damaged, too: other volumes of it are no better a place. */
+static bool lies_on_device(dev_t devno, const struct pmr_device *device)
+{
+	bool found = lies_on(devno, device->devno, 0);
+
+	for (size_t i = 0; !found && i < device->n_lowers; i++)
+		found = lies_on_device(devno, device->lowers[i]);
+	return found;
+}
+
 bool pmr_place_is_on(const struct stat *st, const struct pmr_filesystem *filesystem)
 {
 	struct stat here = *st, upper;
@@ -149,7 +159,7 @@ bool pmr_place_is_on(const struct stat *st, const struct pmr_filesystem *filesys
 			return true;
 		below = major(here.st_dev) ? here.st_dev : mounted_device(here.st_dev);
 		if (below)
-			return lies_on(below, filesystem->device->devno, 0);
+			return lies_on_device(below, filesystem->device);
 		if (!overlaid(here.st_dev, &upper))
 			return false;
 		here = upper;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "repair.h"
+#include "device/topology.h"
 
 /* Kernels before 6.7 get records of more than this many sectors wrong. */
 #define MAX_SECTORS 512u
@@ -48,12 +49,38 @@ static int put_back(const char *attribute, const struct pmr_ranges *missing)
 	return ret;
 }
 
+/* Of a mapped device the lists are those of the devices below. */
+static int keep_below(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *bad)
+{
+	struct pmr_ranges down = { 0 };
+	int ret = 0;
+
+	if (pmr_device_moved(device)) {
+		pmr_say(ctx, PMR_ERROR, "record-dropped", device->name,
+			"its device mapper table changed meanwhile, so that records of %" PRIu64
+			" bytes that are still lost cannot be put back; until the next scrub or reboot it may be that no "
+			"list names them",
+			pmr_ranges_bytes(bad));
+		return 0;
+	}
+	for (size_t i = 0; !ret && i < device->n_lowers; i++) {
+		down.n = 0;
+		ret = pmr_pieces_to(device, device->lowers[i], bad, &down);
+		if (!ret && down.n)
+			ret = pmr_record_keep(ctx, device->lowers[i], &down);
+	}
+	pmr_ranges_release(&down);
+	return ret ? ret : pmr_device_refresh(ctx, device);
+}
+
 int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *bad)
 {
 	struct pmr_ranges missing = { 0 };
 	char attribute[128];
 	int ret;
 
+	if (device->n_lowers)
+		return keep_below(ctx, device, bad);
 	/* other devices keep no list, or only their region does, which cannot be written */
 	if (device->mode != PMR_MODE_FSDAX && device->mode != PMR_MODE_RAW)
 		return 0;

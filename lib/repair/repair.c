@@ -264,23 +264,26 @@ void pmr_repair_account(struct pmr_ctx *ctx, const struct pmr_plan *plan)
 		account(ctx, plan, plan->scan->devices[d]);
 }
 
-static int lock_devices(struct repair *r, int *locks, size_t *n_locks)
+static int lock_devices(struct repair *r, struct pmr_locks *locks)
 {
-	const struct pmr_device *device;
-	bool wanted;
-	int ret = 0;
+	const struct pmr_scan *scan = r->plan->scan;
+	const struct pmr_device **wanted = calloc(scan->n_devices + 1, sizeof(*wanted));
+	size_t n = 0;
+	int ret;
 
-	for (size_t d = 0; !ret && d < r->plan->scan->n_devices; d++) {
-		device = r->plan->scan->devices[d];
-		wanted = false;
+	if (!wanted)
+		return -ENOMEM;
+	for (size_t d = 0; d < scan->n_devices; d++) {
+		bool is_wanted = false;
+
 		for (size_t i = 0; i < r->plan->n_files; i++)
-			wanted |= r->plan->files[i].n_steps &&
-				  r->plan->files[i].file->filesystem->device == device;
-		if (wanted)
-			ret = pmr_lock_device(r->ctx, device, &locks[*n_locks]);
-		if (wanted && !ret)
-			++*n_locks;
+			is_wanted |= r->plan->files[i].n_steps &&
+				     r->plan->files[i].file->filesystem->device == scan->devices[d];
+		if (is_wanted)
+			wanted[n++] = scan->devices[d];
 	}
+	ret = pmr_lock_devices(r->ctx, wanted, n, locks);
+	free(wanted);
 	return ret;
 }
 
@@ -318,19 +321,15 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 			    .total = plan->bytes },
 	};
 	struct timespec *before = NULL;
-	size_t n_locks = 0;
-	int *locks, ret;
+	struct pmr_locks locks = { 0 };
+	int ret;
 
 	if (!plan->n_steps)
 		return 0;
-	locks = calloc(plan->scan->n_devices + 1, sizeof(*locks));
 	before = pmr_zeros_before(plan);
-	if (!locks || !before) {
-		free(locks);
-		free(before);
+	if (!before)
 		return -ENOMEM;
-	}
-	ret = lock_devices(&r, locks, &n_locks);
+	ret = lock_devices(&r, &locks);
 	if (!ret)
 		ret = pmr_journals_check(ctx, options->journal, plan);
 	if (!ret)
@@ -349,9 +348,7 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 	ret = 0;
 out:
 	pmr_journal_close(r.journal);
-	while (n_locks)
-		close(locks[--n_locks]);
-	free(locks);
+	pmr_locks_release(&locks);
 	free(before);
 	return ret;
 }

@@ -52,13 +52,22 @@ void pmr_lease_release(int fd);
  */
 void pmr_holders(dev_t devno, uint64_t inode, char *text, size_t size);
 
+/** struct pmr_locks - what keeps other runs off some devices; zero-initialise */
+struct pmr_locks {
+	int *fds;
+	size_t n;
+};
+
 /**
- * pmr_lock_device() - keep other runs off a device
- * @fd: result; closing it is the release
+ * pmr_lock_devices() - keep other runs off devices, and off what mapped ones lie on
+ * @locks: result; release with pmr_locks_release()
  *
- * Return: 0; -EBUSY, and who holds it was said; other errno, said.
+ * Always in the same order. Return: 0; -EBUSY, and who holds which was said; other errno, said; -ENOMEM.
  */
-int pmr_lock_device(struct pmr_ctx *ctx, const struct pmr_device *device, int *fd);
+int pmr_lock_devices(struct pmr_ctx *ctx, const struct pmr_device *const *devices, size_t n,
+		     struct pmr_locks *locks);
+/** pmr_locks_release() - takes a zeroed one too */
+void pmr_locks_release(struct pmr_locks *locks);
 
 /** pmr_lock_holder() - whether somebody holds a lock of flock(2) on a file; @pid: who, 0 where the kernel does not tell */
 bool pmr_lock_holder(const struct stat *st, long *pid);

@@ -34,7 +34,7 @@ static bool is_filesystem(const struct pmr_journal_file *was, const struct pmr_f
 	if (was->filesystem_uuid && fs->uuid)
 		return !strcmp(was->filesystem_uuid, fs->uuid);
 	return !was->filesystem_uuid && was->device && fs->device->name &&
-	       !strcmp(was->device, fs->device->name);
+	       !strcmp(was->device, pmr_device_lasting_name(fs->device));
 }
 
 /* by what the journal says of it; a mounted one before others, of which there may be copies */

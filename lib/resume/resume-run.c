@@ -369,19 +369,6 @@ static int finish(struct run *r)
 	return 0;
 }
 
-static int lock_devices(struct run *r, int *locks, size_t *n_locks)
-{
-	const struct pmr_scan *scan = r->plan->scan;
-	int ret = 0;
-
-	for (size_t i = 0; !ret && i < scan->n_devices; i++) {
-		ret = pmr_lock_device(r->ctx, scan->devices[i], &locks[*n_locks]);
-		if (!ret)
-			++*n_locks;
-	}
-	return ret;
-}
-
 static int finish_files(struct run *r)
 {
 	struct pmr_plan *plan = r->plan;
@@ -457,17 +444,13 @@ int pmr_resume_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 			    .trust_badblocks = options->trust_badblocks,
 			    .total = plan->bytes },
 	};
-	size_t n_locks = 0;
-	int *locks, ret;
+	struct pmr_locks locks = { 0 };
+	int ret;
 
-	locks = calloc(plan->scan->n_devices + 1, sizeof(*locks));
-	if (!locks)
-		return -ENOMEM;
-	ret = lock_devices(&r, locks, &n_locks);
+	ret = pmr_lock_devices(ctx, (const struct pmr_device *const *)plan->scan->devices,
+			       plan->scan->n_devices, &locks);
 	if (!ret)
 		ret = run_locked(&r, entry);
-	while (n_locks)
-		close(locks[--n_locks]);
-	free(locks);
+	pmr_locks_release(&locks);
 	return ret;
 }

@@ -717,16 +717,18 @@ static void test_account_btt(void **state)
 static void test_repair_at_work(void **state)
 {
 	struct world *world = *state;
-	int fd = -1;
+	const struct pmr_device *devices[] = { &world->device, &world->device };
+	struct pmr_locks locks = { 0 };
 
 	SEE(world, COMPLETE, { 8, 1 }, { 100, 8 });
 	/* only root may take a device's lock */
-	if (pmr_lock_device(world->ctx, &world->device, &fd))
+	if (pmr_lock_devices(world->ctx, devices, 2, &locks))
 		skip();
+	assert_int_equal(locks.n, 1);
 	assert_true(pmr_lock_is_held(&world->device));
 	SEE(world, COMPLETE, { 300, 1 });
 	VANISHED(world, NONE);
-	close(fd);
+	pmr_locks_release(&locks);
 	assert_false(pmr_lock_is_held(&world->device));
 	SEE(world, COMPLETE, { 300, 1 });
 	VANISHED(world, { 8, 1 }, { 100, 8 });
