@@ -106,7 +106,7 @@ static const char *check_list(const struct check *k, size_t at, size_t length)
 	if (device->from_file)
 		return NULL;
 	/* what is no PMEM has no list that could say more than a read of the medium does */
-	if (device->mode == PMR_MODE_NONE)
+	if (!pmr_device_is_listed(device))
 		return NULL;
 	if (device->badblocks.trust == PMR_LIST_UNKNOWN)
 		return "list-unknown";
