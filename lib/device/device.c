@@ -154,7 +154,7 @@ static int read_device_lists(struct pmr_device *device)
 	return 0;
 }
 
-int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device)
+int pmr_device_reread(struct pmr_ctx *ctx, struct pmr_device *device)
 {
 	enum pmr_trust before = device->badblocks.trust;
 	int err;

@@ -107,6 +107,26 @@ int pmr_reading_apply(struct pmr_device *device)
 	return ret ? ret : judge(device);
 }
 
+/* A list that was made anew of others', as no kernel keeps it, has nothing of what was found. */
+static int restore(struct pmr_device *device)
+{
+	struct pmr_ranges missing = { 0 };
+	int ret;
+
+	ret = pmr_ranges_subtract(&missing, &device->reading.found, &device->badblocks.ranges);
+	if (!ret && missing.n)
+		ret = unite(&device->badblocks.ranges, &missing);
+	pmr_ranges_release(&missing);
+	return ret ? ret : judge(device);
+}
+
+int pmr_device_refresh(struct pmr_ctx *ctx, struct pmr_device *device)
+{
+	int ret = pmr_device_reread(ctx, device);
+
+	return ret ? ret : restore(device);
+}
+
 bool pmr_reading_explains(const struct pmr_device *device, uint64_t offset, uint64_t length)
 {
 	struct pmr_ranges here = { 0 }, other = { 0 };

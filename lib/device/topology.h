@@ -181,6 +181,9 @@ void pmr_dax_release(struct pmr_devdax *dax);
 /** pmr_dax_find() - fill @own->dax of a device that has its name. Return: as pmr_dax_read(). */
 int pmr_dax_find(struct pmr_device *device);
 
+/** pmr_device_reread() - what pmr_device_refresh() does but for what reading the media found; for reading.c alone */
+int pmr_device_reread(struct pmr_ctx *ctx, struct pmr_device *device);
+
 /* ---- layout.c: pure */
 
 /**

@@ -221,13 +221,33 @@ static void test_btt(void **state)
 	reset(PMR_LIST_UNKNOWN, NULL);
 }
 
+/* A list that is made anew of others' has nothing of what was found, each time. */
+static void test_made_anew(void **state)
+{
+	(void)state;
+	reset(PMR_LIST_INCOMPLETE, "page-full");
+	device.own = NULL;
+	read_part(0, SIZE, 5 * 512);
+	for (int i = 0; i < 2; i++) {
+		pmr_badblocks_release(&device.badblocks);
+		device.badblocks.trust = PMR_LIST_INCOMPLETE;
+		add(&device.badblocks.ranges, 9 * 512, 512);
+		for (int j = 0; j < 2; j++) {
+			assert_int_equal(pmr_device_refresh(NULL, &device), 0);
+			assert_int_equal(device.badblocks.ranges.n, 2);
+			assert_int_equal(device.reading.found.n, 1);
+			assert_int_equal(device.badblocks.trust, PMR_LIST_COMPLETE);
+		}
+	}
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_trust),
-		cmocka_unit_test(test_lists_come_and_go),
-		cmocka_unit_test(test_forget),
-		cmocka_unit_test(test_btt),
+		cmocka_unit_test(test_trust),	  cmocka_unit_test(test_lists_come_and_go),
+		cmocka_unit_test(test_forget),	  cmocka_unit_test(test_btt),
+		cmocka_unit_test(test_made_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
