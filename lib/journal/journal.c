@@ -172,7 +172,32 @@ static int begin(struct pmr_journal *journal, const char *hidden, const char *st
 	return ret;
 }
 
-/* The name tells when; a second run in the same second has another process number. */
+/* Also what one of that name became when it came to its end. */
+static bool is_taken(const struct pmr_journal *journal, const char *name)
+{
+	static const char *const ends[] = { ".journal", ".done", ".aside" };
+	char path[sizeof(journal->name)];
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		snprintf(path, sizeof(path), "%.200s%s", name, ends[i]);
+		if (!fstatat(journal->directory, path, &st, AT_SYMLINK_NOFOLLOW))
+			return true;
+	}
+	return false;
+}
+
+/* The name tells when. Another run in the same second has another process number, another round of this one a number. */
+static void choose_name(struct pmr_journal *journal, const char *started)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.31s-%ld", started, (long)getpid());
+	for (unsigned int n = 2; is_taken(journal, name) && n < 1000; n++)
+		snprintf(name, sizeof(name), "%.31s-%ld-%u", started, (long)getpid(), n);
+	snprintf(journal->name, sizeof(journal->name), "%s.journal", name);
+}
+
 static int create(struct pmr_journal *journal, const char *directory)
 {
 	char started[32], hidden[sizeof(journal->name)];
@@ -183,8 +208,7 @@ static int create(struct pmr_journal *journal, const char *directory)
 	now = time(NULL);
 	gmtime_r(&now, &tm);
 	strftime(started, sizeof(started), "%Y%m%dT%H%M%SZ", &tm);
-	snprintf(journal->name, sizeof(journal->name), "%.31s-%ld.journal", started,
-		 (long)getpid());
+	choose_name(journal, started);
 	if (asprintf(&journal->path, "%s/%s", directory, journal->name) < 0) {
 		journal->path = NULL;
 		return -ENOMEM;

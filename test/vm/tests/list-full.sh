@@ -53,8 +53,11 @@ status_is 8 "empty: list"
 
 # Who reads the whole device knows, and so do all that come after.
 recover scan --read "$PMEM"
-status_is 0 "read: scan --read"
+# What lies ahead of a device with an info block no read of it reaches: its region's list was full too.
+[ "$kind" = module ] && expected=8 || expected=0
+status_is $expected "read: scan --read"
 report "read: the list is complete" '.devices[0] | .badblocks.trust == "complete" and .read.complete and .read.found_by_reading == 0'
 recover list
-status_is 0 "read: list"
+status_is $expected "read: list"
+report "read: its list is complete to others as well" '.devices[0].badblocks.complete'
 finish
