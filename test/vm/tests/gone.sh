@@ -17,14 +17,15 @@ stopped_scan() {
 	local tracer traced n
 	next_run
 	last="scan $* while its namespace is disabled"
-	strace -o /dev/null -P "/sys/block/${PMEM##*/}/badblocks" -e trace=openat -e inject=openat:signal=SIGSTOP:when=1 \
+	rm -f /tmp/stopped
+	strace -o /tmp/stopped -P "/sys/block/${PMEM##*/}/badblocks" -e trace=openat -e inject=openat:signal=SIGSTOP:when=1 \
 		"$PMEM_RECOVER" scan "$@" >"$out" 2>"$err" </dev/null &
 	tracer=$!
 	for ((n = 0; n < 100; n++)); do
-		read -r traced _ <"/proc/$tracer/task/$tracer/children"
-		[ -z "$traced" ] || ! grep -q '^State:.*stop' "/proc/$traced/status" || break
+		grep -qs 'stopped by SIGSTOP' /tmp/stopped && break
 		sleep 0.1
 	done
+	read -r traced _ <"/proc/$tracer/task/$tracer/children"
 	echo "$holder" >$drivers/nd_pmem/unbind
 	kill -CONT "$traced"
 	wait $tracer
