@@ -153,6 +153,13 @@ static void conclude(const struct whole *w, const struct part *part, const char 
 	}
 }
 
+/* Whether the device does not hold the bytes, rather than that its list does not say so. */
+static bool is_read_wrong(const char *reason)
+{
+	return reason &&
+	       (!strcmp(reason, "read-back-error") || !strcmp(reason, "read-back-differs"));
+}
+
 static void say_failed(struct whole *w, const struct part *part, uint64_t cleared,
 		       const char *reason)
 {
@@ -163,6 +170,11 @@ static void say_failed(struct whole *w, const struct part *part, uint64_t cleare
 			"is cleared by its bus for %llu of %zu bytes at %llu, and the rest is as it was, still listed: see the kernel "
 			"log, save what can be read, and move to other memory",
 			(unsigned long long)cleared, part->length, at);
+	else if (!is_read_wrong(reason))
+		pmr_say(w->writer->ctx, PMR_ERROR, "not-repaired", w->file->path,
+			"holds its bytes again from byte %llu on, but its list does not say so (%s): scan it again, after a reboot "
+			"where it stays so",
+			at, reason);
 	else
 		pmr_say(w->writer->ctx, PMR_ERROR, "not-repaired", w->file->path,
 			"was cleared at byte %llu and is not repaired (%s): its bytes are in the journal, see 'pmem-recover journal "
@@ -219,7 +231,7 @@ static int run_part(struct whole *w, const struct part *part)
 		return ret;
 	reason = cleared ? check_back(w, part, cleared) : NULL;
 	/* what was cleared and does not hold its bytes has them in the journal alone */
-	w->writer->needs_journal |= reason != NULL;
+	w->writer->needs_journal |= is_read_wrong(reason);
 	if (!reason && error)
 		reason = "clear-failed";
 	conclude(w, part, reason);

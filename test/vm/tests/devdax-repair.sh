@@ -32,10 +32,13 @@ size=$(cat /sys/bus/dax/devices/dax0.0/size)
 "$TREE" bytes 9 "$size" >$whole
 "$TREE" store "$DAX" $whole
 
-check "poison" hurt '0 1' '9 1' '12 2' '24 8' '41 700' '4096 1' "$((size / 512 - 1)) 1"
+# More than is written at once; but kernels before 6.7 get ranges above 512 sectors wrong.
+long=700
+[ "$kernel" != 6.1 ] || long=500
+check "poison" hurt '0 1' '9 1' '12 2' '24 8' "41 $long" '4096 1' "$((size / 512 - 1)) 1"
 repair --from-backup=$whole --dry-run "$DAX"
 status_is 0 "dry run"
-report "dry run: what would be done" ".plan[0] | .path == \"$DAX\" and .method == \"clear\" and ([.steps[] | .length] | add) == $((512 * 714))"
+report "dry run: what would be done" ".plan[0] | .path == \"$DAX\" and .method == \"clear\" and ([.steps[] | .length] | add) == $((512 * (long + 14)))"
 check "dry run: nothing was" [ "$(module_get clear_count)" = 0 ]
 repair --from-backup=$whole "$DAX"
 status_is 1 "from a backup"
@@ -93,7 +96,10 @@ module_set clear_delay_ms 2000
 count=$(module_get clear_count)
 "$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
 killed=$!
-until [ "$(module_get clear_count)" != "$count" ]; do sleep 0.1; done
+for ((n = 0; n < 200; n++)); do
+	[ "$(module_get clear_count)" = "$count" ] || break
+	sleep 0.1
+done
 kill -KILL $killed
 wait $killed 2>/dev/null
 module_set clear_delay_ms 0
