@@ -68,14 +68,19 @@ static int copy_by_threads(const char *edge, unsigned long copies)
 
 static int of_file(const char *path, size_t offset, unsigned long copies)
 {
-	int fd = open(path, O_RDONLY);
-	char *map = mmap(NULL, offset + PMR_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	const size_t length = offset + PMR_PAGE;
+	int failed, fd = open(path, O_RDONLY);
+	char *map = fd < 0 ? MAP_FAILED : mmap(NULL, length, PROT_READ, MAP_SHARED, fd, 0);
 
-	if (fd < 0 || map == MAP_FAILED) {
+	if (map == MAP_FAILED)
 		perror(path);
+	if (fd >= 0)
+		close(fd);
+	if (map == MAP_FAILED)
 		return 1;
-	}
-	return copy_by_threads(map + offset, copies);
+	failed = copy_by_threads(map + offset, copies);
+	munmap(map, length);
+	return failed;
 }
 
 /* Linux 6.12 tells who makes memory bad by a signal in madvise(2) itself, which is none of a copy's. */
@@ -84,15 +89,11 @@ static void pass(int signal)
 	(void)signal;
 }
 
-static int of_memory(void)
+static int of_pages(char *map)
 {
-	char *map = mmap(NULL, 3 * PMR_PAGE, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	char to[PMR_PAGE];
 	int failed;
 
-	if (map == MAP_FAILED)
-		return 1;
 	memset(map, 'x', 3 * PMR_PAGE);
 	if (madvise(map + PMR_PAGE, PMR_PAGE, MADV_HWPOISON)) {
 		perror("madvise");
@@ -105,6 +106,19 @@ static int of_memory(void)
 		printf("a copy from within or behind it was wrong\n");
 		failed = 1;
 	}
+	return failed;
+}
+
+static int of_memory(void)
+{
+	char *map = mmap(NULL, 3 * PMR_PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	int failed;
+
+	if (map == MAP_FAILED)
+		return 1;
+	failed = of_pages(map);
+	munmap(map, 3 * PMR_PAGE);
 	return failed;
 }
 
