@@ -19,7 +19,7 @@ static const struct command commands[] = {
 		.verb = VERB_LIST,
 		.args = "",
 		.summary = "devices, namespaces, filesystems and how many badblocks they have",
-		.text = "Shows every nvdimm bus, region and namespace, the filesystems on them, and their badblocks.\n",
+		.text = "Shows every nvdimm bus, region, DIMM and namespace, the filesystems on them, and their badblocks.\n",
 		.options = options_plain,
 		.max_args = 0,
 		.run = cmd_list,
@@ -29,8 +29,8 @@ static const struct command commands[] = {
 		.verb = VERB_SCAN,
 		.args = "[TARGET...]",
 		.summary = "which bytes of which files are lost",
-		.text = "A TARGET is a file, a directory, a mountpoint, a block device or a namespace;\n"
-			"without one, every mounted filesystem on persistent memory. Writes nothing.\n",
+		.text = "A TARGET is a file, a directory, a mountpoint, a block device, a device-dax or a namespace;\n"
+			"without one, every mounted filesystem and device-dax on persistent memory. Writes nothing to them.\n",
 		.options = options_scan,
 		.max_args = SIZE_MAX,
 		.run = cmd_scan,
