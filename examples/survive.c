@@ -190,6 +190,11 @@ static int add_up(struct reader *reader)
 		}
 		fprintf(stderr, "%s: SIGBUS, %s, lsb %u\n", reader->path,
 			fault.code == BUS_MCEERR_AR ? "BUS_MCEERR_AR" : "BUS_ADRERR", fault.lsb);
+		if ((const char *)fault.address < reader->map + at ||
+		    (const char *)fault.address >= reader->map + at + length) {
+			fprintf(stderr, "%s: SIGBUS elsewhere\n", reader->path);
+			return 8;
+		}
 		recovered = recover(reader, fault.address, fault.lsb);
 		if (!recovered)
 			return 8;
