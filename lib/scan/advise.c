@@ -209,8 +209,8 @@ static const char *get_advice(const struct pmr_device *device, const struct part
 	if (advice->text)
 		return advice->text;
 	return device->mode == PMR_MODE_SECTOR
-		       ? "among its blocks or in their map: save its data first; 'ndctl check-namespace --repair' mends "
-			 "the map alone"
+		       ? "among its blocks, or in its map, log or info block: save its data first, and see \"SECTOR "
+			 "MODE\" in pmem-recover(7)"
 		       : "in its info block or page map: it may not come up again once it is disabled; save its data first";
 }
 
