@@ -6,24 +6,20 @@
 
 #include "cli.h"
 
-/* The device of a region that a target lies on, or NULL. */
-static struct pmr_device *find_device(const struct cli *cli, const char *target)
+/* The device that a target lies on, or NULL. */
+static const struct pmr_device *find_device(const struct cli *cli, const char *target)
 {
 	const struct pmr_topology *topology = cli->report.topology;
-	struct pmr_device *device = pmr_topology_find(topology, target);
+	const struct pmr_device *device = pmr_topology_find(topology, target);
 	struct stat st;
 	dev_t devno;
 
-	if (device)
-		return device->region ? device : NULL;
-	if (stat(target, &st))
-		return NULL;
+	if (device || stat(target, &st))
+		return device;
 	devno = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
 	for (size_t i = 0; i < topology->n_filesystems; i++)
 		if (topology->filesystems[i]->devno == devno)
-			return topology->filesystems[i]->device->region
-				       ? topology->filesystems[i]->device
-				       : NULL;
+			return topology->filesystems[i]->device;
 	return NULL;
 }
 
@@ -55,20 +51,37 @@ static int scrub_device(struct cli *cli, struct buses *buses, const struct pmr_d
 	return rc == -ENOMEM ? rc : 0;
 }
 
+/* @any: set where there is something that a bus could scrub; of a volume all that is below it */
+static int scrub_below(struct cli *cli, struct buses *buses, const struct pmr_device *device,
+		       bool *any)
+{
+	int rc = 0;
+
+	if (device->region) {
+		*any = true;
+		return scrub_device(cli, buses, device);
+	}
+	for (size_t i = 0; i < device->n_lowers && !rc; i++)
+		rc = scrub_below(cli, buses, device->lowers[i], any);
+	return rc;
+}
+
 static int scrub_target(struct cli *cli, struct buses *buses, const char *target)
 {
 	const struct pmr_device *device = find_device(cli, target);
+	bool any = false;
 	struct stat st;
+	int rc = 0;
 
 	if (device)
-		return scrub_device(cli, buses, device);
+		rc = scrub_below(cli, buses, device, &any);
 	/* what is not there the scan will say */
-	if (stat(target, &st))
-		return 0;
+	if (any || (!device && stat(target, &st)))
+		return rc;
 	cli_say(cli, PMR_ERROR, "scrub-unsupported", target,
 		"lies on no persistent memory whose bus could scrub it: read it instead (pmem-recover scan --read)");
 	cli->report.failed = true;
-	return 0;
+	return rc;
 }
 
 int cli_scrub(struct cli *cli)

@@ -85,6 +85,18 @@ recover scan $mnt
 report "one that began when there was room does: no doubt" '.complete and .devices[0].badblocks.complete'
 clear_all
 
+# ---- of what lies below a volume
+
+umount $mnt
+modprobe dm_mod
+dmsetup create volume --table "0 65536 linear $PMEM 0" && dmsetup mknodes
+count=$(cat $scrub)
+recover scan --scrub /dev/mapper/volume
+check "of a volume: the bus of what is below it" [ "$(cat $scrub)" -gt "$count" ]
+report "of a volume: nothing is unsupported" 'all(.messages[]; .code != "scrub-unsupported")'
+dmsetup remove volume
+mount "$PMEM" $mnt
+
 # ---- what stops it
 
 chmod 755 /tmp/stage
