@@ -8,8 +8,9 @@
 /* More than any list that shrinks by a page at a time has. */
 #define MOST_ROUNDS 16
 
-/* The lists of a scan's devices, as they were when it ended. */
+/* The lists of a scan's devices, as they were when it ended; which ones these are differs from round to round. */
 struct seen {
+	struct pmr_device **devices;
 	struct pmr_ranges *v;
 	size_t n;
 };
@@ -19,6 +20,7 @@ static void release(struct seen *seen)
 	for (size_t i = 0; i < seen->n; i++)
 		pmr_ranges_release(&seen->v[i]);
 	free(seen->v);
+	free(seen->devices);
 	*seen = (struct seen){ 0 };
 }
 
@@ -27,11 +29,14 @@ static int see(const struct pmr_scan *scan, struct seen *seen)
 	int rc = 0;
 
 	seen->v = calloc(scan->n_devices + 1, sizeof(*seen->v));
-	if (!seen->v)
+	seen->devices = calloc(scan->n_devices + 1, sizeof(struct pmr_device *));
+	if (!seen->v || !seen->devices)
 		return -ENOMEM;
 	seen->n = scan->n_devices;
-	for (size_t i = 0; i < seen->n && !rc; i++)
+	for (size_t i = 0; i < seen->n && !rc; i++) {
+		seen->devices[i] = scan->devices[i];
 		rc = pmr_ranges_copy(&seen->v[i], &scan->devices[i]->badblocks.ranges);
+	}
 	return rc;
 }
 
@@ -48,14 +53,13 @@ bool cli_may_have_more(const struct cli *cli)
 /* Reads the lists again. @more: one has what it did not have. */
 static int look(struct cli *cli, const struct seen *seen, bool *more)
 {
-	const struct pmr_scan *scan = cli->report.scan;
 	struct pmr_ranges new = { 0 };
 	int rc = 0;
 
 	for (size_t i = 0; i < seen->n && !rc; i++) {
-		rc = cli_step(cli, pmr_device_refresh(cli->ctx, scan->devices[i]));
+		rc = cli_step(cli, pmr_device_refresh(cli->ctx, seen->devices[i]));
 		if (!rc)
-			rc = pmr_ranges_subtract(&new, &scan->devices[i]->badblocks.ranges,
+			rc = pmr_ranges_subtract(&new, &seen->devices[i]->badblocks.ranges,
 						 &seen->v[i]);
 	}
 	*more = new.n > 0;

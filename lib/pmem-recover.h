@@ -1602,7 +1602,7 @@ int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 
 /**
  * pmr_repair_join() - make one report of two rounds of a repair, the later one made after the other was carried out
- * @scan, @plan: of what came before; they take the files, losses, plans and sums of the later ones
+ * @scan, @plan: of what came before; they take the devices, files, losses, plans and sums of the later ones
  * @later, @later_plan: released in any case; the plan may be NULL
  *
  * Where both tell of the same bytes of a file, the later one's word counts; what bad ranges belong to is the later one's.

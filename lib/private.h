@@ -431,6 +431,9 @@ int pmr_file_open(int dirfd, const char *name, int flags);
 int pmr_file_losses(int fd, const struct pmr_filesystem *filesystem, const struct pmr_ranges *bad,
 		    uint64_t size, struct pmr_losses *losses, bool *complete);
 
+/** pmr_scan_sort_devices() - what is mapped comes before what it lies on, and names in their order */
+void pmr_scan_sort_devices(struct pmr_scan *scan);
+
 /* ---- place.c */
 
 /**

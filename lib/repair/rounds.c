@@ -180,7 +180,32 @@ static int join_plans(struct pmr_plan *plan, struct pmr_plan *later)
 	return 0;
 }
 
-/* What the ranges that are bad by now belong to only the later one knows. */
+static bool has_device(const struct pmr_scan *scan, const struct pmr_device *device)
+{
+	for (size_t i = 0; i < scan->n_devices; i++)
+		if (scan->devices[i] == device)
+			return true;
+	return false;
+}
+
+/* Poison that comes to light later may be under volumes that had none. */
+static int join_devices(struct pmr_scan *scan, const struct pmr_scan *later)
+{
+	struct pmr_device **devices;
+
+	devices = reallocarray(scan->devices, scan->n_devices + later->n_devices + 1,
+			       sizeof(*devices));
+	if (!devices)
+		return -ENOMEM;
+	scan->devices = devices;
+	for (size_t i = 0; i < later->n_devices; i++)
+		if (!has_device(scan, later->devices[i]))
+			devices[scan->n_devices++] = later->devices[i];
+	pmr_scan_sort_devices(scan);
+	return 0;
+}
+
+/* What the ranges that are bad by now belong to only the later one knows. Its devices were sorted alike. */
 static void join_owned(struct pmr_scan *scan, struct pmr_scan *later)
 {
 	struct pmr_owned *owned = scan->owned;
@@ -197,7 +222,9 @@ int pmr_repair_join(struct pmr_scan *scan, struct pmr_plan *plan, struct pmr_sca
 {
 	int ret;
 
-	ret = join_files(scan, plan, later, later_plan);
+	ret = join_devices(scan, later);
+	if (!ret)
+		ret = join_files(scan, plan, later, later_plan);
 	if (!ret && later_plan)
 		ret = join_plans(plan, later_plan);
 	if (!ret)

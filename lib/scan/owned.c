@@ -453,14 +453,19 @@ static int compare_devices(const void *a, const void *b)
 	return strverscmp(x->name, y->name);
 }
 
+void pmr_scan_sort_devices(struct pmr_scan *scan)
+{
+	if (scan->n_devices)
+		qsort(scan->devices, scan->n_devices, sizeof(scan->devices[0]), compare_devices);
+}
+
 int pmr_owned_find(struct pmr_scanner *scanner)
 {
 	struct pmr_scan *scan = scanner->scan;
 	size_t i;
 	int ret = 0;
 
-	if (scan->n_devices)
-		qsort(scan->devices, scan->n_devices, sizeof(scan->devices[0]), compare_devices);
+	pmr_scan_sort_devices(scan);
 	for (i = 0; i < scan->n_devices && !ret; i++)
 		ret = own_device(scanner, scan->devices[i]);
 	return ret;

@@ -182,11 +182,70 @@ static void test_other_file(void **state)
 	pmr_scan_free(scan);
 }
 
+static struct pmr_device pmem0 = { .name = "pmem0" };
+static struct pmr_device *on_pmem0[] = { &pmem0 };
+static struct pmr_device dm0 = { .name = "dm-0", .lowers = on_pmem0, .n_lowers = 1 };
+static struct pmr_device dm1 = { .name = "dm-1", .lowers = on_pmem0, .n_lowers = 1 };
+
+static void give_devices(struct pmr_scan *scan, struct pmr_device *const *devices)
+{
+	scan->devices = calloc(MAX, sizeof(*scan->devices));
+	scan->owned = calloc(MAX, sizeof(*scan->owned));
+	assert_non_null(scan->devices);
+	assert_non_null(scan->owned);
+	for (; devices[scan->n_devices]; scan->n_devices++) {
+		scan->devices[scan->n_devices] = devices[scan->n_devices];
+		scan->owned[scan->n_owned++].device = devices[scan->n_devices];
+	}
+}
+
+/* A volume is a device of the scan only while poison lies under it. */
+static void test_devices(void **state)
+{
+	static struct pmr_device *const rows[][3][MAX] = {
+		{ { &dm0, &pmem0 }, { &dm0, &dm1, &pmem0 }, { &dm0, &dm1, &pmem0 } },
+		{ { &dm1, &pmem0 }, { &dm0, &pmem0 }, { &dm0, &dm1, &pmem0 } },
+		{ { &dm0, &dm1, &pmem0 }, { &pmem0 }, { &dm0, &dm1, &pmem0 } },
+		{ { &pmem0 }, { &dm0, &pmem0 }, { &dm0, &pmem0 } },
+		{ { &pmem0 }, { &pmem0 }, { &pmem0 } },
+		{ { NULL }, { &dm1 }, { &dm1 } },
+	};
+	static const struct word words[MAX] = { { 512, 512, PMR_REPAIRED } };
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		struct pmr_scan *scan, *later;
+		struct pmr_plan *plan, *later_plan;
+		size_t n = 0, at = 0;
+
+		make(7, words, &scan, &plan);
+		make(7, words, &later, &later_plan);
+		give_devices(scan, rows[i][0]);
+		give_devices(later, rows[i][1]);
+		assert_int_equal(pmr_repair_join(scan, plan, later, later_plan), 0);
+		for (; rows[i][2][n]; n++) {
+			assert_true(n < scan->n_devices);
+			assert_ptr_equal(scan->devices[n], rows[i][2][n]);
+		}
+		assert_int_equal(scan->n_devices, n);
+		/* in the order of the devices */
+		for (size_t j = 0; j < scan->n_owned; j++, at++) {
+			while (at < n && scan->devices[at] != scan->owned[j].device)
+				at++;
+			assert_true(at < n);
+			assert_ptr_equal(scan->owned[j].device, rows[i][1][j]);
+		}
+		pmr_plan_free(plan);
+		pmr_scan_free(scan);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_other_file),
+		cmocka_unit_test(test_devices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
