@@ -31,7 +31,7 @@ bool pmr_doubt_see(struct pmr_doubt *doubt, const struct pmr_doubt_now *now)
 {
 	const struct pmr_doubt before = *doubt;
 
-	if (!now->has_room) {
+	if (!now->has_room || !*doubt->boot) {
 		snprintf(doubt->boot, sizeof(doubt->boot), "%s", now->boot);
 		doubt->has_room = false;
 		doubt->room = 0;

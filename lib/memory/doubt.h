@@ -52,7 +52,12 @@ bool pmr_doubt_is(const struct pmr_doubt *doubt);
  */
 bool pmr_doubt_is_settled(const struct pmr_doubt *doubt, const struct pmr_doubt_now *now);
 
-/** pmr_doubt_see() - take note of how the lists are now. Return: whether that changed anything. */
+/**
+ * pmr_doubt_see() - take note of how the lists are now
+ *
+ * One that was full in between two looks, and has room again, counts from the next look on. Return: whether that changed
+ * anything.
+ */
 bool pmr_doubt_see(struct pmr_doubt *doubt, const struct pmr_doubt_now *now);
 
 /** pmr_doubt_parse() - what a file says. Return: 0; -EBADMSG: not whole, or not such a file. */

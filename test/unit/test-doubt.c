@@ -106,6 +106,13 @@ static void test_see(void **state)
 	see(&doubt, "two", false, 0, true, true);
 	assert_string_equal(doubt.boot, "two");
 	assert_false(doubt.has_room);
+	/* full and with room again before anybody looked: from the next look on scrubs count */
+	doubt = (struct pmr_doubt){ .list = true };
+	see(&doubt, "one", true, 6, false, true);
+	assert_string_equal(doubt.boot, "one");
+	assert_false(doubt.has_room);
+	see(&doubt, "one", true, 7, false, true);
+	assert_true(doubt.has_room && doubt.room == 7);
 }
 
 static void test_parse(void **state)
