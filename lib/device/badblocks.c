@@ -354,6 +354,13 @@ bool pmr_badblocks_is_short(const char *reason)
 	return false;
 }
 
+const char *pmr_badblocks_lasting(const char *before, const char *now)
+{
+	if (!before || (!pmr_badblocks_is_short(before) && pmr_badblocks_is_short(now)))
+		return now;
+	return before;
+}
+
 bool pmr_badblocks_shows_all(const struct pmr_badblocks *list)
 {
 	return list->trust == PMR_LIST_COMPLETE ||

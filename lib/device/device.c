@@ -124,6 +124,8 @@ static int read_region_list(struct ndctl_region *ndregion, struct pmr_region *re
 	if (err)
 		return err;
 	*latest = region->badblocks.reason;
+	if (region->badblocks.trust == PMR_LIST_INCOMPLETE)
+		region->badblocks.reason = pmr_badblocks_lasting(doubt, region->badblocks.reason);
 	pmr_badblocks_doubt(&region->badblocks, doubt);
 	return 0;
 }
@@ -148,8 +150,8 @@ static int read_device_lists(struct pmr_device *device)
 		return err;
 	/* one that is the region's has what was ever in doubt there */
 	own->latest = own->attribute ? list->reason : own->region_latest;
-	if (list->trust == PMR_LIST_INCOMPLETE && !own->doubt)
-		own->doubt = list->reason;
+	if (list->trust == PMR_LIST_INCOMPLETE)
+		own->doubt = pmr_badblocks_lasting(own->doubt, list->reason);
 	pmr_badblocks_doubt(list, own->doubt);
 	return 0;
 }

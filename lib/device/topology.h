@@ -154,6 +154,9 @@ void pmr_badblocks_doubt(struct pmr_badblocks *list, const char *reason);
 /** pmr_badblocks_is_short() - whether a reason says that there was more than could be kept or shown; NULL is none */
 bool pmr_badblocks_is_short(const char *reason);
 
+/** pmr_badblocks_lasting() - which of two reasons of one list lasts: the first, but that one was too short outlasts the others */
+const char *pmr_badblocks_lasting(const char *before, const char *now);
+
 /** pmr_badblocks_say() - tell the user where a namespace's list is not to be believed, and what to do */
 void pmr_badblocks_say(struct pmr_ctx *ctx, const struct pmr_device *device);
 

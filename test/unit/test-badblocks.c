@@ -569,15 +569,40 @@ static void test_say(void **state)
 	}
 }
 
+/* One that was too short dropped something, whatever else is said of it before or after. */
+static void test_lasting(void **state)
+{
+	static const struct {
+		const char *before, *now, *lasts;
+	} rows[] = {
+		{ NULL, NULL, NULL },
+		{ NULL, "changing", "changing" },
+		{ "changing", NULL, "changing" },
+		{ "changing", "malformed", "changing" },
+		{ "changing", "record-limit", "record-limit" },
+		{ "record-limit", "changing", "record-limit" },
+		{ "page-full", "record-limit", "page-full" },
+		{ "region-only", "was-full", "was-full" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *lasts = pmr_badblocks_lasting(rows[i].before, rows[i].now);
+
+		if (!rows[i].lasts != !lasts || (lasts && strcmp(lasts, rows[i].lasts)))
+			fail_msg("row %zu", i);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),	     cmocka_unit_test(test_parse_faults),
-		cmocka_unit_test(test_parse_bytes),  cmocka_unit_test(test_judge),
-		cmocka_unit_test(test_judge_limits), cmocka_unit_test(test_agree),
-		cmocka_unit_test(test_read),	     cmocka_unit_test(test_load),
-		cmocka_unit_test(test_use_file),     cmocka_unit_test(test_parse_limits),
-		cmocka_unit_test(test_say),
+		cmocka_unit_test(test_lasting),	     cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_parse_faults), cmocka_unit_test(test_parse_bytes),
+		cmocka_unit_test(test_judge),	     cmocka_unit_test(test_judge_limits),
+		cmocka_unit_test(test_agree),	     cmocka_unit_test(test_read),
+		cmocka_unit_test(test_load),	     cmocka_unit_test(test_use_file),
+		cmocka_unit_test(test_parse_limits), cmocka_unit_test(test_say),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
