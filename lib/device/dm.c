@@ -37,6 +37,12 @@ static void ignore_log(int level, const char *file, int line, int error, const c
 	(void)level, (void)file, (void)line, (void)error, (void)format;
 }
 
+/* Nobody needs what others are told, and that of crypt may be its key. */
+static bool is_followed(const char *type)
+{
+	return !strcmp(type, "linear") || !strcmp(type, "striped");
+}
+
 static int add_target(struct pmr_dm_table *table, size_t *alloc, uint64_t start, uint64_t length,
 		      const char *type, const char *params)
 {
@@ -50,7 +56,7 @@ static int add_target(struct pmr_dm_table *table, size_t *alloc, uint64_t start,
 		.start = start,
 		.length = length,
 		.type = strdup(type ? type : ""),
-		.params = strdup(params ? params : ""),
+		.params = strdup(params && is_followed(type) ? params : ""),
 	};
 	return target->type && target->params ? 0 : -ENOMEM;
 }
@@ -101,7 +107,8 @@ static int run(dev_t devno, struct pmr_dm_table *table)
 
 	if (!task)
 		return err;
-	if (dm_task_set_major_minor(task, (int)major(devno), (int)minor(devno), 0) &&
+	if (dm_task_secure_data(task) &&
+	    dm_task_set_major_minor(task, (int)major(devno), (int)minor(devno), 0) &&
 	    dm_task_no_open_count(task)) {
 		errno = 0;
 		if (dm_task_run(task)) {
