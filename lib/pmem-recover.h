@@ -1218,6 +1218,8 @@ int pmr_earlier_load(struct pmr_ctx *ctx, const char *path, struct pmr_earlier *
 const char *const *pmr_earlier_paths(const struct pmr_earlier *earlier);
 /** pmr_earlier_is_complete() - whether it says that it names all that was lost */
 bool pmr_earlier_is_complete(const struct pmr_earlier *earlier);
+/** pmr_earlier_has_devices() - whether it names device-dax besides, of which nothing is taken from it */
+bool pmr_earlier_has_devices(const struct pmr_earlier *earlier);
 /**
  * pmr_earlier_select() - leave out the files that are not at or below one of the targets
  * @topology: the one that the targets were scanned with

@@ -525,6 +525,11 @@ bool pmr_earlier_is_complete(const struct pmr_earlier *earlier)
 	return earlier->is_complete;
 }
 
+bool pmr_earlier_has_devices(const struct pmr_earlier *earlier)
+{
+	return earlier->n_whole;
+}
+
 void pmr_earlier_free(struct pmr_earlier *earlier)
 {
 	if (!earlier)

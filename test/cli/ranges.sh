@@ -191,6 +191,10 @@ for type in ext4 xfs; do
 	edit 'd["files"] = []'
 	take 0 -y --from-backup="$backup" --ranges="$work/edited"
 	json 'codes[-1] == "nothing-to-repair"' 'd["devices"] == []'
+	# of a device-dax nothing is taken from it, and that is not all that it names
+	edit 'd["files"] = [{"path": "/dev/dax0.0", "inode": None, "size": 1 << 20, "whole_device": True, "complete": True, "ranges": [dict(r, offset=0)]}]'
+	take 8 -y --from-backup="$backup" --ranges="$work/edited"
+	json '"device-dax" in codes' '"nothing-to-repair" not in codes'
 
 	# ---- two files, of which one was written to; nothing of the other is left out
 	unchanged
