@@ -332,7 +332,8 @@ static bool has_list(struct pmr_scanner *scanner, const struct pmr_target *targe
 {
 	const struct pmr_device *device = target->device;
 
-	if (!pmr_device_is_listed(device) && !device->reading.asked) {
+	if (!pmr_device_is_listed(device) && !device->reading.asked &&
+	    device->badblocks.trust == PMR_LIST_UNKNOWN) {
 		pmr_say(scanner->ctx, PMR_ERROR, "not-pmem", target->name,
 			"%s %s, which is no persistent memory: its list of badblocks is not known (see --badblocks, and --read)",
 			target->kind == PMR_TARGET_DEVICE ? "is" : "lies on",
@@ -342,8 +343,8 @@ static bool has_list(struct pmr_scanner *scanner, const struct pmr_target *targe
 	}
 	if (!pmr_device_is_told(device))
 		scanner->scan->complete = false;
-	/* where there was nothing to read, all of it was */
-	return device->badblocks.trust != PMR_LIST_UNKNOWN || device->reading.complete;
+	/* what was to be read and could not be is looked at all the same, for why will be said */
+	return device->badblocks.trust != PMR_LIST_UNKNOWN || device->reading.asked;
 }
 
 static int fail_gone(struct pmr_scanner *scanner, const struct pmr_target *target)
