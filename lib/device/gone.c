@@ -8,7 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <libmount/libmount.h>
+#include <libmount.h>
 
 #include "private.h"
 #include "topology.h"
