@@ -15,25 +15,41 @@ bool pmr_device_is_read(const struct pmr_device *device)
 	       done->v[0].length >= device->size;
 }
 
+/* What is listed in the BTTs that a device is, or lies on; only what was so before the first reading counts. */
+static int meet(struct pmr_device *device)
+{
+	int ret = 0;
+
+	if (device->own && device->mode == PMR_MODE_SECTOR && !device->own->has_met) {
+		ret = pmr_ranges_copy(&device->own->met, &device->metadata_badblocks.ranges);
+		device->own->has_met = !ret;
+	}
+	for (size_t i = 0; !ret && i < device->n_lowers; i++)
+		ret = meet(device->lowers[i]);
+	return ret;
+}
+
 /* Which block of its device a bad block of a BTT is tells reading alone, and of none that went bad meanwhile. */
-static bool is_met(const struct pmr_device *device)
+static bool has_met(const struct pmr_device *device)
 {
 	struct pmr_ranges since = { 0 };
-	bool is_met;
+	bool met;
 
+	for (size_t i = 0; i < device->n_lowers; i++)
+		if (!has_met(device->lowers[i]))
+			return false;
 	if (!device->own || !device->enabled || device->mode != PMR_MODE_SECTOR)
 		return true;
-	is_met = !pmr_ranges_subtract(&since, &device->metadata_badblocks.ranges,
-				      &device->own->met) &&
-		 !pmr_btt_has_block(device, &since);
+	met = !pmr_ranges_subtract(&since, &device->metadata_badblocks.ranges, &device->own->met) &&
+	      !pmr_btt_has_block(device, &since);
 	pmr_ranges_release(&since);
-	return is_met;
+	return met;
 }
 
 bool pmr_device_is_told(const struct pmr_device *device)
 {
 	return device->badblocks.trust == PMR_LIST_COMPLETE ||
-	       (device->reading.complete && is_met(device));
+	       (device->reading.complete && has_met(device));
 }
 
 static int unite(struct pmr_ranges *ranges, const struct pmr_ranges *more)
@@ -57,7 +73,7 @@ static int judge(struct pmr_device *device)
 		list->source = strdup("read");
 	if (!list->source)
 		return -ENOMEM;
-	if (pmr_device_is_read(device) && is_met(device)) {
+	if (pmr_device_is_read(device) && has_met(device)) {
 		list->trust = PMR_LIST_COMPLETE;
 		list->reason = NULL;
 		if (device->own)
@@ -72,10 +88,9 @@ static int judge(struct pmr_device *device)
 int pmr_reading_add(struct pmr_device *device, const struct pmr_ranges *done,
 		    const struct pmr_ranges *found)
 {
-	int ret = 0;
+	int ret;
 
-	if (device->own && device->mode == PMR_MODE_SECTOR && !device->reading.done.n)
-		ret = pmr_ranges_copy(&device->own->met, &device->metadata_badblocks.ranges);
+	ret = device->reading.done.n ? 0 : meet(device);
 	if (ret)
 		return ret;
 	device->reading.found_bytes += pmr_ranges_bytes(found);

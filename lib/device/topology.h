@@ -89,7 +89,9 @@ struct pmr_devdax {
  * @ns_offset: region offset of the namespace's first byte, or PMR_NO_ADDRESS
  * @dax: of a device-dax; its @devno is 0 for others
  * @btt: of an enabled namespace in sector mode, where what lies where in it; zeroed where that is not known
- * @met: normal; of a namespace in sector mode, the poison that was listed before any of its device was read
+ * @met: normal; of a namespace in sector mode, the poison that was listed before any of its device, or of a volume over it,
+ *       was read
+ * @has_met: that was noted
  * @error: negative errno of reading the list, or 0
  * @doubt: why the list was once incomplete, or NULL; static storage, as those that follow
  * @latest: why it was incomplete or unknown as it was read last, whatever was before; NULL where it was complete
@@ -106,6 +108,7 @@ struct pmr_device_private {
 	struct pmr_devdax dax;
 	struct pmr_btt btt;
 	struct pmr_ranges met;
+	bool has_met;
 	int error;
 	const char *doubt;
 	const char *latest;
@@ -331,7 +334,7 @@ int pmr_btt_unmapped(const struct pmr_btt *btt, const struct pmr_ranges *bad,
 
 /**
  * pmr_btt_refuses() - why a range of a device must not be written
- * @device: any; of those that are no BTT none refuses
+ * @device: any; of those that are no BTT, and lie on none, none refuses
  *
  * Return: the report's word, static storage; NULL where it may.
  */

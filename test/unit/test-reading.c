@@ -221,6 +221,54 @@ static void test_btt(void **state)
 	reset(PMR_LIST_UNKNOWN, NULL);
 }
 
+/* Nor does reading a volume tell of what went bad since in a BTT below it, whichever of them was read first. */
+static void test_above_btt(void **state)
+{
+	const uint64_t size = 532545536, data = 8192;
+	struct pmr_device_private own_btt = { 0 };
+	struct pmr_device btt = {
+		.enabled = true,
+		.mode = PMR_MODE_SECTOR,
+		.size = size,
+		.ns_size = 512 << 20,
+		.own = &own_btt,
+	};
+	struct pmr_device *lowers[] = { &btt };
+
+	(void)state;
+	assert_true(pmr_btt_init(&own_btt.btt, btt.ns_size, 512, size));
+	add(&btt.metadata_badblocks.ranges, data + 5120, 512);
+	reset(PMR_LIST_INCOMPLETE, "region-only");
+	device.mode = PMR_MODE_MAPPED;
+	device.lowers = lowers;
+	device.n_lowers = 1;
+	read_part(0, SIZE, UINT64_MAX);
+	device.reading.complete = true;
+	assert_int_equal(device.badblocks.trust, PMR_LIST_COMPLETE);
+	assert_true(pmr_device_is_told(&device));
+	/* an info block is none that reading meets */
+	add(&btt.metadata_badblocks.ranges, 4096, 512);
+	assert_true(pmr_device_is_told(&device));
+	add(&btt.metadata_badblocks.ranges, data + 10240, 512);
+	for (int i = 0; i < 2; i++) {
+		device.badblocks.trust = PMR_LIST_INCOMPLETE;
+		assert_false(pmr_device_is_told(&device));
+		assert_int_equal(pmr_reading_apply(&device), 0);
+		assert_int_equal(device.badblocks.trust, PMR_LIST_INCOMPLETE);
+		assert_false(pmr_device_is_told(&device));
+		if (i)
+			continue;
+		/* what the BTT's own reading met later is not what the volume's did */
+		assert_int_equal(pmr_reading_add(&btt, &device.reading.done, &btt.reading.found),
+				 0);
+	}
+	pmr_ranges_release(&btt.reading.done);
+	pmr_ranges_release(&btt.metadata_badblocks.ranges);
+	pmr_ranges_release(&own_btt.met);
+	pmr_badblocks_release(&btt.badblocks);
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
 /* A list that is made anew of others' has nothing of what was found, each time. */
 static void test_made_anew(void **state)
 {
@@ -247,7 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trust),	  cmocka_unit_test(test_lists_come_and_go),
 		cmocka_unit_test(test_forget),	  cmocka_unit_test(test_btt),
-		cmocka_unit_test(test_made_anew),
+		cmocka_unit_test(test_made_anew), cmocka_unit_test(test_above_btt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
