@@ -184,28 +184,70 @@ static bool is_log_bad(const struct pmr_btt *btt, const struct pmr_ranges *bad)
 	return false;
 }
 
+/* Whether there may be poison in its map or log that nothing tells of. A list that had no room for all tells what it has. */
+static bool is_unknown(const struct pmr_device *device)
+{
+	const struct pmr_badblocks *list = &device->metadata_badblocks;
+
+	if (list->trust == PMR_LIST_UNKNOWN)
+		return true;
+	if (!device->own || !device->own->btt.sector)
+		return list->ranges.n || list->trust != PMR_LIST_COMPLETE;
+	return list->trust != PMR_LIST_COMPLETE && device->own->ns_offset == PMR_NO_ADDRESS;
+}
+
 /*
  * Of 6.1 and 6.12: a write whose entry in the map or whose lane's log is bad fails, having written its block. Where a clear
  * fails, the block that was left becomes a free one that is still bad, and the next write that is to go there spins in the
  * kernel for good: btt_write_pg() has it cleared again and again, and nsio_rw_bytes() takes a negative errno for success.
  */
-const char *pmr_btt_refuses(const struct pmr_device *device, uint64_t offset, uint64_t length)
+static const char *refuses_itself(const struct pmr_device *device, uint64_t offset, uint64_t length)
 {
 	const struct pmr_btt *btt = device->own ? &device->own->btt : NULL;
 	const struct pmr_ranges *bad = &device->metadata_badblocks.ranges;
 	struct pmr_ranges lost = { 0 };
 	const char *why = NULL;
 
-	if (!device->enabled || device->mode != PMR_MODE_SECTOR)
-		return NULL;
 	if (!device->region->bus->can_clear)
 		return "btt-no-clear";
+	if (is_unknown(device))
+		return "btt-unknown";
 	if (!btt || !btt->sector)
 		return NULL;
 	if (is_log_bad(btt, bad))
 		return "btt-log";
-	if (pmr_btt_unmapped(btt, bad, &lost) || pmr_ranges_overlap(&lost, offset, length))
+	if (pmr_btt_unmapped(btt, bad, &lost))
+		why = "no-memory";
+	else if (pmr_ranges_overlap(&lost, offset, length))
 		why = "btt-map";
 	pmr_ranges_release(&lost);
 	return why;
+}
+
+static const char *refuses_below(const struct pmr_device *device, uint64_t offset, uint64_t length)
+{
+	struct pmr_range range = { offset, length };
+	const struct pmr_ranges one = { .v = &range, .n = 1 };
+	struct pmr_ranges down = { 0 };
+	const char *why = NULL;
+
+	for (size_t i = 0; i < device->n_lowers && !why; i++) {
+		down.n = 0;
+		if (pmr_pieces_to(device, device->lowers[i], &one, &down))
+			why = "no-memory";
+		for (size_t j = 0; j < down.n && !why; j++)
+			why = pmr_btt_refuses(device->lowers[i], down.v[j].offset,
+					      down.v[j].length);
+	}
+	pmr_ranges_release(&down);
+	return why;
+}
+
+const char *pmr_btt_refuses(const struct pmr_device *device, uint64_t offset, uint64_t length)
+{
+	if (device->mode == PMR_MODE_MAPPED)
+		return refuses_below(device, offset, length);
+	if (!device->enabled || device->mode != PMR_MODE_SECTOR)
+		return NULL;
+	return refuses_itself(device, offset, length);
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "repair.h"
+#include "device/topology.h"
 
 struct batch {
 	struct pmr_writer *writer;
@@ -65,6 +66,14 @@ static const char *explain(const char *reason)
 		{ "no-memory", "there is not enough memory" },
 		{ "remapped",
 		  "the table of its volume, or of one below, was changed or is suspended (device mapper): scan again" },
+		{ "btt-map",
+		  "where its blocks lie is lost by now with the map of their BTT: scan again" },
+		{ "btt-log",
+		  "the log of the BTT below has poison by now, so that writes may fail: scan again" },
+		{ "btt-no-clear",
+		  "the BTT below is on a bus that cannot clear poison, so that the kernel may hang" },
+		{ "btt-unknown",
+		  "of the BTT below it is not known what the poison took of its map and log: scan again" },
 		{ "device-error",
 		  "the device cannot be read, and not for poison: see the kernel log" },
 	};
@@ -153,6 +162,10 @@ static int look(struct batch *b, size_t from)
 		b->chunks[i].failing.n = 0;
 		b->chunks[i].listed.n = 0;
 		reason = pmr_is_cancelled(b->writer->ctx) ? "interrupted" : of_file;
+		if (!reason)
+			reason = pmr_btt_refuses(b->plan->file->filesystem->device,
+						 b->chunks[i].step.device_offset,
+						 b->chunks[i].length);
 		if (!reason)
 			reason = b->writer->look(b->writer, &places, &b->chunks[i]);
 		if (reason)

@@ -265,6 +265,10 @@ static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
 		{ "btt-no-clear",
 		  "lies on a BTT whose bus cannot clear poison: with the block that a write leaves to be cleared, the kernel may "
 		  "hang; copy what can be read with pmem-recover salvage" },
+		{ "btt-unknown",
+		  "lies on a BTT of which it is not known what the poison took of its map and log, so that writes may fail: run as "
+		  "root, and copy what can be read with pmem-recover salvage" },
+		{ "no-memory", "is left, for there is not enough memory to look at what is below" },
 		{ "device-not-writable",
 		  "would have to be written through its device, which may not be opened for writing: run as root; a kernel built "
 		  "without CONFIG_BLK_DEV_WRITE_MOUNTED wants bdev_allow_write_mounted=1 at boot" },

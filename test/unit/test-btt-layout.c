@@ -340,13 +340,129 @@ static void test_refuses(void **state)
 	}
 }
 
+/* What is not known of a BTT may be its map and its log. */
+static void test_refuses_unknown(void **state)
+{
+	static const struct {
+		bool is_laid_out, can_clear, has_place;
+		enum pmr_trust trust;
+		size_t n;
+		const char *why;
+	} rows[] = {
+		{ true, true, true, PMR_LIST_COMPLETE, 1, NULL },
+		/* a list that is too long for one look is repaired in rounds */
+		{ true, true, true, PMR_LIST_INCOMPLETE, 1, NULL },
+		{ true, true, true, PMR_LIST_UNKNOWN, 0, "btt-unknown" },
+		{ true, true, false, PMR_LIST_COMPLETE, 0, NULL },
+		{ true, true, false, PMR_LIST_INCOMPLETE, 0, "btt-unknown" },
+		{ false, true, true, PMR_LIST_COMPLETE, 0, NULL },
+		{ false, true, true, PMR_LIST_COMPLETE, 1, "btt-unknown" },
+		{ false, true, true, PMR_LIST_INCOMPLETE, 0, "btt-unknown" },
+		{ false, true, true, PMR_LIST_UNKNOWN, 0, "btt-unknown" },
+		{ false, false, true, PMR_LIST_UNKNOWN, 0, "btt-no-clear" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		struct pmr_range bad = { 8192, 512 };
+		struct pmr_bus bus = { .can_clear = rows[i].can_clear };
+		struct pmr_region region = { .bus = &bus };
+		struct pmr_device_private own = { .ns_offset =
+							  rows[i].has_place ? 0 : PMR_NO_ADDRESS };
+		struct pmr_device device = {
+			.mode = PMR_MODE_SECTOR,
+			.enabled = true,
+			.region = &region,
+			.metadata_badblocks = { .trust = rows[i].trust,
+						.ranges = { &bad, rows[i].n, 1 } },
+			.own = &own,
+		};
+		const char *why;
+
+		if (rows[i].is_laid_out)
+			assert_true(pmr_btt_init(&own.btt, 512 * MiB, 512, 532545536));
+		why = pmr_btt_refuses(&device, 0, 512);
+		if (!why != !rows[i].why || (why && strcmp(why, rows[i].why) != 0))
+			fail_msg("row %zu: %s", i, why ? why : "none");
+	}
+}
+
+/* Through volumes: what of a range lies on a BTT is asked about there, and no other part. */
+static void test_refuses_above(void **state)
+{
+	static const struct {
+		bool can_clear;
+		struct pmr_range bad;
+		uint64_t offset, length;
+		const char *why;
+	} rows[] = {
+		/* [0, 1 MiB) on a device that is none, then [65536, ...) of the BTT */
+		{ true, { 0, 512 }, 1048576, 512, NULL },
+		{ false, { 0, 512 }, 1048576, 512, "btt-no-clear" },
+		{ false, { 0, 512 }, 0, 1048576, NULL },
+		{ false, { 0, 512 }, 0, 1048577, "btt-no-clear" },
+		{ true, { LOG, 512 }, 1048576 + 4096, 512, "btt-log" },
+		{ true, { LOG, 512 }, 4096, 512, NULL },
+		/* the second sector of the map: [65536, 131072) of the BTT */
+		{ true, { MAP + 512, 512 }, 1048576, 512, "btt-map" },
+		{ true, { MAP + 512, 512 }, 1048575, 2, "btt-map" },
+		{ true, { MAP + 512, 512 }, 1048576 + 65536, 512, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		struct pmr_range bad = rows[i].bad;
+		struct pmr_bus bus = { .can_clear = rows[i].can_clear };
+		struct pmr_region region = { .bus = &bus };
+		struct pmr_device_private own = { 0 };
+		struct pmr_device btt = {
+			.mode = PMR_MODE_SECTOR,
+			.enabled = true,
+			.region = &region,
+			.metadata_badblocks = { .trust = PMR_LIST_COMPLETE,
+						.ranges = { &bad, 1, 1 } },
+			.own = &own,
+		};
+		struct pmr_device plain = { .mode = PMR_MODE_FSDAX,
+					    .enabled = true,
+					    .region = &region };
+		struct pmr_stripe on_plain = { &plain, 0 }, on_btt = { &btt, 65536 }, on_lower;
+		struct pmr_piece pieces[] = { { 0, MiB, 0, &on_plain, 1 },
+					      { MiB, MiB, 0, &on_btt, 1 } };
+		struct pmr_device *lowers[] = { &btt, &plain }, *lower[1];
+		struct pmr_device volume = { .mode = PMR_MODE_MAPPED,
+					     .pieces = pieces,
+					     .n_pieces = 2,
+					     .lowers = lowers,
+					     .n_lowers = 2 };
+		struct pmr_piece all = { 0, 2 * MiB, 0, &on_lower, 1 };
+		struct pmr_device nested = { .mode = PMR_MODE_MAPPED,
+					     .pieces = &all,
+					     .n_pieces = 1,
+					     .lowers = lower,
+					     .n_lowers = 1 };
+
+		on_lower = (struct pmr_stripe){ &volume, 0 };
+		lower[0] = &volume;
+		assert_true(pmr_btt_init(&own.btt, 512 * MiB, 512, 532545536));
+		for (size_t j = 0; j < 2; j++) {
+			const char *why = pmr_btt_refuses(j ? &nested : &volume, rows[i].offset,
+							  rows[i].length);
+
+			if (!why != !rows[i].why || (why && strcmp(why, rows[i].why) != 0))
+				fail_msg("row %zu, %zu: %s", i, j, why ? why : "none");
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kernel),	  cmocka_unit_test(test_unknown),
-		cmocka_unit_test(test_version_2), cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_unmapped),  cmocka_unit_test(test_second_arena),
-		cmocka_unit_test(test_lists),	  cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_kernel),		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_version_2),	cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_unmapped),	cmocka_unit_test(test_second_arena),
+		cmocka_unit_test(test_lists),		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_refuses_unknown), cmocka_unit_test(test_refuses_above),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
