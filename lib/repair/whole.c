@@ -15,6 +15,7 @@ struct whole {
 	struct pmr_file *file;
 	struct pmr_device *device;
 	struct pmr_media *media; /* writable */
+	uint64_t reached; /* what lies before it has its outcome */
 };
 
 /* A part of a step, and where its bytes are in the journal. */
@@ -240,11 +241,15 @@ static int run_part(struct whole *w, const struct part *part)
 	return note(w, part, !reason ? PMR_MARK_DONE : cleared ? PMR_MARK_OPEN : PMR_MARK_NONE);
 }
 
-static bool is_left(const struct whole *w, const struct pmr_step *step)
+static bool is_part_left(const struct whole *w, const struct part *part)
 {
-	for (size_t i = 0; i < step->n_losses; i++)
-		if (w->file->losses[step->first_loss + i].state != PMR_SKIPPED)
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; i < part->step->n_losses; i++) {
+		loss = loss_in(w, part, i);
+		if (loss && loss->state != PMR_SKIPPED)
 			return false;
+	}
 	return true;
 }
 
@@ -260,13 +265,27 @@ static int run_step(struct whole *w, const struct pmr_step *step)
 		part.piece = position;
 		ret = pmr_journal_read(w->writer->journal, &position, w->writer->bytes,
 				       part.length);
-		if (!ret && !is_left(w, step))
+		if (!ret && !is_part_left(w, &part))
 			ret = run_part(w, &part);
+		if (!ret)
+			w->reached = part.offset + part.length;
 		w->writer->done += part.length;
 		pmr_tell_progress(w->writer->ctx, "repair", w->file->path, w->writer->done,
 				  w->writer->total);
 	}
 	return ret;
+}
+
+/* Nothing goes on: what has no outcome is left, also where a part of it was written. */
+static void leave_rest(const struct whole *w, const char *reason)
+{
+	const struct pmr_step *step;
+
+	for (size_t i = 0; i < w->plan->n_steps; i++) {
+		step = &w->plan->steps[i];
+		if (step->offset + step->length > w->reached)
+			pmr_plan_leave(w->file, step, w->reached, reason);
+	}
 }
 
 int pmr_whole_run(struct pmr_writer *writer, struct pmr_file_plan *plan)
@@ -287,8 +306,9 @@ int pmr_whole_run(struct pmr_writer *writer, struct pmr_file_plan *plan)
 		return ret == -ENOMEM ? ret : 0;
 	}
 	for (size_t i = 0; i < plan->n_steps && !ret; i++)
-		if (!is_left(&w, &plan->steps[i]))
-			ret = run_step(&w, &plan->steps[i]);
+		ret = run_step(&w, &plan->steps[i]);
+	if (ret)
+		leave_rest(&w, ret == -ENOMEM ? "no-memory" : "journal-error");
 	pmr_media_close(w.media);
 	return ret;
 }

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A device-dax is written part by part: what comes of its ranges where one is left or the run ends early. Its bytes are those of
+ * a file that is mapped, its bus and its journal are made up.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define pmr_clear fake_clear
+#define pmr_dax_check fake_dax_check
+#define pmr_device_refresh fake_refresh
+#define pmr_journal_mark fake_mark
+#define pmr_journal_read fake_journal_read
+#define pmr_media_open_writable fake_open
+#define pmr_whole_users fake_users
+/* its parts are to be seen one by one */
+#include "repair/whole.c"
+
+#include "media/loads.h"
+
+#define PARTS 4
+#define SIZE (PARTS * PMR_CHUNK)
+
+/* How a run goes: the call of each kind, from 1 on, that is to be the odd one; 0 for none. */
+struct course {
+	unsigned int mark_fails, read_fails, refresh_fails, used, spoiled;
+	bool found_by_reading; /* what is bad is in no list of the kernel's */
+};
+
+static struct course course;
+static unsigned int marks, reads, refreshes, looks, clears;
+static struct pmr_device device;
+static struct pmr_media *media;
+static char bytes[SIZE]; /* that are to be there */
+static int memory = -1;
+
+int fake_mark(struct pmr_journal *journal, size_t index, enum pmr_mark mark,
+	      const uint64_t *positions, size_t n, const struct timespec *change_time)
+{
+	(void)journal, (void)index, (void)mark, (void)positions, (void)n, (void)change_time;
+	return ++marks == course.mark_fails ? -ENOSPC : 0;
+}
+
+int fake_journal_read(struct pmr_journal *journal, uint64_t *position, void *to, size_t length)
+{
+	(void)journal;
+	if (++reads == course.read_fails)
+		return -EIO;
+	memcpy(to, bytes + *position, length);
+	*position += length;
+	return 0;
+}
+
+int fake_refresh(struct pmr_ctx *ctx, struct pmr_device *of)
+{
+	(void)ctx, (void)of;
+	return ++refreshes == course.refresh_fails ? -ENOMEM : 0;
+}
+
+int fake_dax_check(const struct pmr_device *of)
+{
+	(void)of;
+	return 0;
+}
+
+/* Called at each look: the time to do what others do meanwhile. */
+void fake_users(const struct pmr_device *of, char *text, size_t size)
+{
+	(void)of, (void)size;
+	strcpy(text, ++looks == course.used ? "another" : "");
+	if (looks == course.spoiled)
+		assert_int_equal(pwrite(memory, "theirs", 6, 0), 6);
+}
+
+int fake_clear(const struct pmr_device *of, uint64_t address, uint64_t length, uint64_t *cleared)
+{
+	struct pmr_ranges gone = { 0 }, left = { 0 };
+
+	(void)of;
+	clears++;
+	*cleared = length;
+	if (course.found_by_reading)
+		return 0;
+	assert_int_equal(pmr_ranges_add(&gone, address, length), 0);
+	assert_int_equal(pmr_ranges_subtract(&left, &device.badblocks.ranges, &gone), 0);
+	pmr_ranges_release(&gone);
+	pmr_ranges_release(&device.badblocks.ranges);
+	device.badblocks.ranges = left;
+	return 0;
+}
+
+int fake_open(struct pmr_ctx *ctx, const struct pmr_device *of, struct pmr_media **opened)
+{
+	(void)ctx, (void)of;
+	*opened = media;
+	return 0;
+}
+
+/* Sets up the device, all of it as it is to be, and @losses of it bad. */
+static void reset(struct pmr_loss *losses, size_t n)
+{
+	marks = reads = refreshes = looks = clears = 0;
+	pmr_ranges_release(&device.badblocks.ranges);
+	pmr_ranges_release(&device.reading.found);
+	device = (struct pmr_device){ .size = SIZE, .badblocks.trust = PMR_LIST_COMPLETE };
+	for (size_t i = 0; i < n; i++) {
+		losses[i].state = PMR_LOST;
+		losses[i].source = "backup";
+		assert_int_equal(pmr_ranges_add(&device.badblocks.ranges, losses[i].offset,
+						losses[i].length),
+				 0);
+		if (course.found_by_reading)
+			assert_int_equal(pmr_ranges_add(&device.reading.found, losses[i].offset,
+							losses[i].length),
+					 0);
+	}
+	for (size_t i = 0; i < SIZE; i++)
+		bytes[i] = (char)(i * 7 + i / 251 + 1);
+	memory = memfd_create("whole", MFD_CLOEXEC);
+	assert_true(memory >= 0);
+	assert_int_equal(pwrite(memory, bytes, SIZE, 0), SIZE);
+	assert_int_equal(pmr_media_open_loads(memory, SIZE, PMR_PAGE, true, &media), 0);
+}
+
+static int run(struct pmr_loss *losses, size_t n, struct pmr_step *step, bool *needs_journal)
+{
+	struct pmr_filesystem filesystem = { .device = &device };
+	struct pmr_file file = { .path = (char[]){ "dax" },
+				 .size = SIZE,
+				 .losses = losses,
+				 .n_losses = n,
+				 .whole_device = true,
+				 .filesystem = &filesystem };
+	struct pmr_file_plan plan = { .file = &file, .steps = step, .n_steps = 1 };
+	struct pmr_writer writer = { 0 };
+	int ret;
+
+	step->n_losses = (unsigned int)n;
+	step->journal_offset = step->offset;
+	assert_int_equal(pmr_new(&writer.ctx), 0);
+	writer.before = malloc(PMR_CHUNK);
+	writer.bytes = malloc(PMR_CHUNK);
+	ret = pmr_whole_run(&writer, &plan);
+	*needs_journal = writer.needs_journal;
+	free(writer.before);
+	free(writer.bytes);
+	pmr_unref(writer.ctx);
+	return ret;
+}
+
+/* One range of four parts, and one of half a sector's neighbour: what is told of them. */
+static void test_parts(void **state)
+{
+	static const struct {
+		const char *what;
+		struct course course;
+		int ret;
+		unsigned int clears;
+		enum pmr_state state[2];
+		const char *reason[2];
+	} rows[] = {
+		{ "all of it", { 0 }, 0, 4, { PMR_REPAIRED, PMR_REPAIRED }, { NULL, NULL } },
+		/* of each part two marks: the first part is done, and the second not begun */
+		{ "the journal cannot be marked",
+		  { .mark_fails = 3 },
+		  -ENOSPC,
+		  1,
+		  { PMR_SKIPPED, PMR_SKIPPED },
+		  { "journal-error", "journal-error" } },
+		{ "nor after the last",
+		  { .mark_fails = 8 },
+		  -ENOSPC,
+		  4,
+		  { PMR_REPAIRED, PMR_SKIPPED },
+		  { NULL, "journal-error" } },
+		{ "it cannot be read",
+		  { .read_fails = 2 },
+		  -EIO,
+		  1,
+		  { PMR_SKIPPED, PMR_SKIPPED },
+		  { "journal-error", "journal-error" } },
+		/* the one after the clear of the second part */
+		{ "the list cannot be read",
+		  { .refresh_fails = 4 },
+		  -ENOMEM,
+		  2,
+		  { PMR_SKIPPED, PMR_SKIPPED },
+		  { "no-memory", "no-memory" } },
+		{ "another program comes",
+		  { .used = 2 },
+		  0,
+		  1,
+		  { PMR_SKIPPED, PMR_SKIPPED },
+		  { "in-use", "in-use" } },
+	};
+	bool needs_journal;
+
+	(void)state;
+	if (!pmr_loads_can_store())
+		skip();
+	assert_int_equal(pmr_nofault_init(), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pmr_loss losses[] = {
+			{ .offset = 0, .length = 3 * PMR_CHUNK - 1024 },
+			{ .offset = 3 * PMR_CHUNK - 512, .length = PMR_CHUNK + 512 },
+		};
+		struct pmr_step step = { .length = SIZE };
+
+		course = rows[i].course;
+		reset(losses, 2);
+		assert_int_equal(run(losses, 2, &step, &needs_journal), rows[i].ret);
+		if (clears != rows[i].clears)
+			fail_msg("%s: %u parts cleared", rows[i].what, clears);
+		for (size_t k = 0; k < 2; k++) {
+			if (losses[k].state != rows[i].state[k])
+				fail_msg("%s: state %d", rows[i].what, losses[k].state);
+			if (rows[i].reason[k])
+				assert_string_equal(losses[k].reason, rows[i].reason[k]);
+			else
+				assert_null(losses[k].reason);
+		}
+		assert_false(needs_journal);
+		/* what reading found and is repaired is bad no more */
+		if (!rows[i].ret && clears == PARTS)
+			assert_int_equal(device.badblocks.ranges.n, 0);
+	}
+	pmr_nofault_release();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
