@@ -167,6 +167,12 @@ static int find_unit(struct pmr_ctx *ctx, struct pmr_file_plan *plan, uint64_t *
 	if (*unit > PMR_CHUNK)
 		return refuse(ctx, plan, "clear-unit",
 			      "lies on a bus that clears more at a time than is repaired at once");
+	/* with what is lost it takes sectors that others may store to between the look and the clear */
+	if (*unit > PMR_SECTOR && plan->in_use)
+		return refuse(
+			ctx, plan, "clear-unit",
+			"is in use, and lies on a bus that clears more than a sector at a time, so that what others store around "
+			"the loss meanwhile would be undone: stop them, and repair again without --online");
 	return 0;
 }
 

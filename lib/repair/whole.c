@@ -71,9 +71,35 @@ out:
 	return reason;
 }
 
+/* NULL where what is not listed of the part is still what will be stored over it. */
+static const char *check_rest(struct whole *w, const struct part *part)
+{
+	const struct pmr_ranges *listed = &w->device->badblocks.ranges;
+	struct pmr_ranges unreadable = { 0 }, more = { 0 };
+	const char *reason = NULL;
+	int ret;
+
+	ret = pmr_media_salvage(w->media, part->offset, part->length, listed, w->writer->before,
+				&unreadable);
+	if (!ret)
+		ret = pmr_ranges_subtract(&more, &unreadable, listed);
+	if (ret)
+		reason = ret == -ENOMEM ? "no-memory" : "device-error";
+	else if (more.n)
+		reason = "newly-unreadable";
+	for (size_t at = 0; !reason && at < part->length; at += PMR_SECTOR)
+		if (!pmr_ranges_overlap(listed, part->offset + at, PMR_SECTOR) &&
+		    memcmp(w->writer->before + at, w->writer->bytes + at, PMR_SECTOR))
+			reason = "changed";
+	pmr_ranges_release(&unreadable);
+	pmr_ranges_release(&more);
+	return reason;
+}
+
 /* NULL, or why the part must not be touched. */
 static const char *look(struct whole *w, const struct part *part)
 {
+	const char *reason;
 	char who[256];
 
 	if (pmr_is_cancelled(w->writer->ctx))
@@ -86,7 +112,8 @@ static const char *look(struct whole *w, const struct part *part)
 		if (*who)
 			return "in-use";
 	}
-	return check_list(w, part);
+	reason = check_list(w, part);
+	return reason ? reason : check_rest(w, part);
 }
 
 static const char *explain(const char *reason)
@@ -96,7 +123,10 @@ static const char *explain(const char *reason)
 	} texts[] = {
 		{ "interrupted", "interrupted" },
 		{ "changed",
-		  "the device is gone, or has become another: look with 'pmem-recover list'" },
+		  "the device is gone or has become another, or what lies around the loss was stored to: look with 'pmem-recover "
+		  "list', stop who uses it, and repair again" },
+		{ "device-error",
+		  "what lies around the loss cannot be loaded: see the kernel log" },
 		{ "in-use", "another program has it open or mapped: stop it and repair again" },
 		{ "list-unknown", "its list of bad blocks cannot be read any more" },
 		{ "newly-unreadable", "more of it has become bad since the scan; repair again" },
@@ -131,9 +161,10 @@ static const char *check_back(struct whole *w, const struct part *part, uint64_t
 		return "read-back-differs";
 	if (w->device->badblocks.trust == PMR_LIST_UNKNOWN)
 		return "list-unknown";
-	return pmr_ranges_overlap(&w->device->badblocks.ranges, part->offset, length)
-		       ? "still-listed"
-		       : NULL;
+	/* what only reading found was loaded just now, and no kernel forgets it */
+	if (!pmr_reading_explains(w->device, part->offset, length))
+		return "still-listed";
+	return pmr_reading_forget(w->device, part->offset, length) ? "unverified" : NULL;
 }
 
 /* The losses of a part take its outcome; one that lies in several parts keeps its first failure. */
