@@ -129,7 +129,15 @@ all_are "in use" '.state == "skipped" and .reason == "in-use"'
 repair --online --from-backup=$whole "$DAX"
 status_is 1 "in use, online"
 check "in use, online: every byte" holds $whole
+hurt '300 1'
+module_set clear_unit 4096
+repair --online --from-backup=$whole "$DAX"
+status_is 4 "in use, a unit of a page"
+all_are "in use, a unit of a page" '.state == "skipped" and .reason == "clear-unit"'
+module_set clear_unit 512
 kill "$holder"
+repair --from-backup=$whole "$DAX"
+status_is 1 "in use no more"
 
 hurt '400 3'
 repair --zero-fill namespace0.0
