@@ -19,6 +19,8 @@
 
 struct search {
 	dev_t devno;
+	const struct stat
+		*node; /* of a character device: only who has that, by whatever node; else NULL */
 	int (*met)(void *data, const struct pmr_open_file *file);
 	void *data;
 	int process; /* its directory in /proc */
@@ -73,13 +75,21 @@ static int meet(struct search *search, const char *below, const char *name, dev_
 	return search->met(search->data, &file);
 }
 
+static bool is_of_node(const struct search *search, const struct statx *sx)
+{
+	return S_ISCHR(sx->stx_mode) &&
+	       makedev(sx->stx_rdev_major, sx->stx_rdev_minor) == search->node->st_rdev;
+}
+
 /* What a link of /proc leads to, which is not walked but followed to the open file itself. */
 static int look(struct search *search, int dirfd, const char *below, const char *name)
 {
 	struct statx sx;
 
 	/* not synced: a file of theirs on a server that is gone must not hold us up */
-	if (statx(dirfd, name, AT_STATX_DONT_SYNC, STATX_INO, &sx) || !sx.stx_ino)
+	if (statx(dirfd, name, AT_STATX_DONT_SYNC, STATX_INO | STATX_TYPE, &sx) || !sx.stx_ino)
+		return 0;
+	if (search->node && !is_of_node(search, &sx))
 		return 0;
 	return meet(search, below, name, makedev(sx.stx_dev_major, sx.stx_dev_minor), sx.stx_ino);
 }
@@ -107,6 +117,23 @@ static int look_at_places(struct search *search)
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places) && !ret; i++)
 		ret = look(search, search->process, "", places[i]);
 	return ret;
+}
+
+/* Of a mapping its line tells the node, not of which device that is. */
+static int look_at_mapping(struct search *search, const char *name, dev_t devno, uint64_t inode)
+{
+	struct statx sx;
+	char path[80];
+
+	if (!search->node)
+		return meet(search, "map_files/", name, devno, inode);
+	snprintf(path, sizeof(path), "map_files/%s", name);
+	/* who may not follow it knows it by the node that is known */
+	if (statx(search->process, path, AT_STATX_DONT_SYNC, STATX_TYPE, &sx)
+		    ? devno != search->node->st_dev || inode != search->node->st_ino
+		    : !is_of_node(search, &sx))
+		return 0;
+	return meet(search, "map_files/", name, devno, inode);
 }
 
 /* A line for each mapping; those of one file mostly stand together. */
@@ -140,7 +167,7 @@ static int look_at_mappings(struct search *search)
 		last = devno;
 		last_inode = inode;
 		snprintf(name, sizeof(name), "%lx-%lx", from, to);
-		ret = meet(search, "map_files/", name, devno, inode);
+		ret = look_at_mapping(search, name, devno, inode);
 	}
 	free(line);
 	fclose(maps);
@@ -213,10 +240,8 @@ static int look_at_loops(struct search *search)
 
 /* ---- all of them */
 
-int pmr_open_files(dev_t devno, int (*met)(void *data, const struct pmr_open_file *file),
-		   void *data)
+static int look_at_all(struct search *search)
 {
-	struct search search = { .devno = devno, .met = met, .data = data };
 	struct dirent *entry;
 	char own[32] = "";
 	DIR *proc;
@@ -228,11 +253,28 @@ int pmr_open_files(dev_t devno, int (*met)(void *data, const struct pmr_open_fil
 		own[0] = '\0';
 	while (proc && !ret && (entry = readdir(proc))) {
 		if (isdigit((unsigned char)entry->d_name[0]) && strcmp(entry->d_name, own) != 0)
-			ret = look_at_process(&search, dirfd(proc), entry->d_name);
+			ret = look_at_process(search, dirfd(proc), entry->d_name);
 	}
 	if (proc)
 		closedir(proc);
-	return ret ? ret : look_at_loops(&search);
+	/* no loop device lies on a character device */
+	return ret || search->node ? ret : look_at_loops(search);
+}
+
+int pmr_open_files(dev_t devno, int (*met)(void *data, const struct pmr_open_file *file),
+		   void *data)
+{
+	struct search search = { .devno = devno, .met = met, .data = data };
+
+	return look_at_all(&search);
+}
+
+int pmr_open_nodes(const struct stat *node,
+		   int (*met)(void *data, const struct pmr_open_file *file), void *data)
+{
+	struct search search = { .node = node, .met = met, .data = data };
+
+	return look_at_all(&search);
 }
 
 /* ---- one file */

@@ -37,6 +37,13 @@ int pmr_open_files(dev_t devno, int (*met)(void *data, const struct pmr_open_fil
 		   void *data);
 
 /**
+ * pmr_open_nodes() - the same of those that have a character device open or mapped, by whichever node of it
+ * @node: what stat(2) says of one; a container has its own, of another filesystem
+ */
+int pmr_open_nodes(const struct stat *node,
+		   int (*met)(void *data, const struct pmr_open_file *file), void *data);
+
+/**
  * pmr_open_file_find() - who has an inode open, first of those that can be copied from
  * @path: result, NULL where there is none (the kernel has it, see @holder); free() it
  * @holder: result: "PID 123 (postgres)", "/dev/loop0"; free() it

@@ -8,7 +8,7 @@
 #include "repair.h"
 
 struct list {
-	uint64_t inode;
+	uint64_t inode; /* 0: any */
 	pid_t last;
 	char *text;
 	size_t size;
@@ -20,7 +20,7 @@ static int add(void *data, const struct pmr_open_file *file)
 	struct list *list = data;
 	char one[64];
 
-	if (file->inode != list->inode || (file->pid && file->pid == list->last))
+	if ((list->inode && file->inode != list->inode) || (file->pid && file->pid == list->last))
 		return 0;
 	list->last = file->pid;
 	if (file->pid)
@@ -41,4 +41,12 @@ void pmr_holders(dev_t devno, uint64_t inode, char *text, size_t size)
 
 	text[0] = '\0';
 	pmr_open_files(devno, add, &list);
+}
+
+void pmr_node_holders(const struct stat *node, char *text, size_t size)
+{
+	struct list list = { .text = text, .size = size };
+
+	text[0] = '\0';
+	pmr_open_nodes(node, add, &list);
 }

@@ -52,6 +52,9 @@ void pmr_lease_release(int fd);
  */
 void pmr_holders(dev_t devno, uint64_t inode, char *text, size_t size);
 
+/** pmr_node_holders() - the same of a character device, by whichever node of it. @node: what stat(2) says of one */
+void pmr_node_holders(const struct stat *node, char *text, size_t size);
+
 /** struct pmr_locks - what keeps other runs off some devices; zero-initialise */
 struct pmr_locks {
 	int *fds;
@@ -264,7 +267,7 @@ int pmr_whole_steps(struct pmr_file *file, uint64_t unit, struct pmr_step **step
 int pmr_whole_prepare(struct pmr_ctx *ctx, const char *const *targets, size_t n_targets,
 		      const struct pmr_repair_options *options, struct pmr_file_plan *plan);
 
-/** pmr_whole_users() - name the programs that have the node of a device open or mapped, as pmr_holders() */
+/** pmr_whole_users() - name the programs that have a device-dax open or mapped, as pmr_node_holders() */
 void pmr_whole_users(const struct pmr_device *device, char *text, size_t size);
 
 /* ---- owners.c */

@@ -90,8 +90,8 @@ void pmr_whole_users(const struct pmr_device *device, char *text, size_t size)
 	struct stat st;
 
 	*text = '\0';
-	if (!stat(device->path, &st))
-		pmr_holders(st.st_dev, st.st_ino, text, size);
+	if (!stat(device->path, &st) && S_ISCHR(st.st_mode))
+		pmr_node_holders(&st, text, size);
 }
 
 static int refuse(struct pmr_ctx *ctx, struct pmr_file_plan *plan, const char *reason,

@@ -54,7 +54,7 @@ static void say_users(const struct pmr_source *s, const struct stat *st)
 {
 	char who[256];
 
-	pmr_holders(st->st_dev, st->st_ino, who, sizeof(who));
+	pmr_node_holders(st, who, sizeof(who));
 	if (*who)
 		pmr_say(s->ctx, PMR_WARNING, "in-use", s->path,
 			"is open or mapped by %s: what they write meanwhile may be in the copy in part, and nobody could tell; "

@@ -119,7 +119,10 @@ check "killed: it is set aside" "$PMEM_RECOVER" journal --journal=$journals --se
 "$TREE" store "$DAX" $whole
 
 hurt '300 1'
-exec {held}< <("$TREE" hold "$DAX" & echo $!; wait)
+# by another node of it, as a container has one
+mkdir -p /dev/other
+mknod /dev/other/dax0.0 c "$((16#$(stat -c %t "$DAX")))" "$((16#$(stat -c %T "$DAX")))"
+exec {held}< <("$TREE" hold /dev/other/dax0.0 & echo $!; wait)
 read -r holder <&"$held"
 read -r _ <&"$held"
 repair --from-backup=$whole "$DAX"
@@ -136,6 +139,7 @@ status_is 4 "in use, a unit of a page"
 all_are "in use, a unit of a page" '.state == "skipped" and .reason == "clear-unit"'
 module_set clear_unit 512
 kill "$holder"
+rm -r /dev/other
 repair --from-backup=$whole "$DAX"
 status_is 1 "in use no more"
 
