@@ -118,6 +118,25 @@ check "killed: they are those" cmp -n 512 -i 0:$((250 * 512)) $run_files/export/
 check "killed: it is set aside" "$PMEM_RECOVER" journal --journal=$journals --set-aside "$journal"
 "$TREE" store "$DAX" $whole
 
+# What is stopped by its user has done all that it began, and waits for nobody.
+hurt '250 1' '5000 1'
+module_set clear_delay_ms 2000
+count=$(module_get clear_count)
+"$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
+stopped=$!
+for ((n = 0; n < 200; n++)); do
+	[ "$(module_get clear_count)" = "$count" ] || break
+	sleep 0.1
+done
+kill -TERM $stopped
+wait $stopped 2>/dev/null
+module_set clear_delay_ms 0
+check "stopped: no journal is open" [ -z "$(find $journals -name '*.journal')" ]
+repair --from-backup=$whole "$DAX"
+status_is 1 "stopped: the rest is repaired"
+report "stopped: it was the rest alone" '[.files[0].ranges[] | [.offset, .state]] == [[2560000, "repaired"]]'
+check "stopped: every byte" holds $whole
+
 hurt '300 1'
 # by another node of it, as a container has one
 mkdir -p /dev/other
