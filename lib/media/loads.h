@@ -35,7 +35,7 @@ int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t le
 bool pmr_loads_can_store(void);
 
 /**
- * pmr_loads_store() - store bytes there, so that they outlive the power
+ * pmr_loads_store() - store bytes there, so that they outlive the power, and what is loaded next is the medium's
  *
  * Return: 0; -EIO: a store failed; -EINVAL: past the end; -EOPNOTSUPP: this was built without what flushes the processor's
  * caches, and nothing was stored; the errno of mapping it.
