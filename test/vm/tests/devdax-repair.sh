@@ -25,6 +25,7 @@ unlisted() { [ -z "$(cat /sys/bus/nd/devices/region0/badblocks)" ]; }
 
 all_are() { report "$1" "(.files[0].ranges | length) > 0 and all(.files[0].ranges[]; $2)"; }
 
+rm -rf "${journals:?}"/*
 module_again size=$((32 << 20)) || exit 99
 check "there is a device" dax_setup
 [ -c "${DAX:-}" ] || finish
