@@ -248,12 +248,14 @@ int pmr_plan_steps(struct pmr_file *file, const struct pmr_policy *policy,
 /**
  * pmr_whole_steps() - from losses to what is cleared and stored (pure)
  * @unit: of the bus's clear command
+ * @accept_offlined: also losses that are "page-offlined", which else become PMR_SKIPPED
  * @steps: result, free() it; losses that cannot be cleared without more than the device become PMR_SKIPPED, "clear-unit"
  *
  * A step is a loss, widened to whole units of physical memory, and no more; those that touch then are one.
  * Return: 0, -ENOMEM.
  */
-int pmr_whole_steps(struct pmr_file *file, uint64_t unit, struct pmr_step **steps, size_t *n_steps);
+int pmr_whole_steps(struct pmr_file *file, uint64_t unit, bool accept_offlined,
+		    struct pmr_step **steps, size_t *n_steps);
 
 /**
  * pmr_whole_prepare() - the plan of a device-dax, or why there is none

@@ -56,8 +56,16 @@ static int add_step(struct steps *steps, const struct pmr_step *step, size_t ind
 	return 0;
 }
 
-int pmr_whole_steps(struct pmr_file *file, uint64_t unit, struct pmr_step **v, size_t *n_steps)
+/* No sector of its page loads: its good ones would come from a source that nothing of the page can be compared with. */
+static bool is_offlined(const struct pmr_loss *loss)
 {
+	return loss->reason && !strcmp(loss->reason, "page-offlined");
+}
+
+int pmr_whole_steps(struct pmr_file *file, uint64_t unit, bool accept_offlined, struct pmr_step **v,
+		    size_t *n_steps)
+{
+	const struct pmr_device *device = file->filesystem->device;
 	struct steps steps = { 0 };
 	int ret = 0;
 
@@ -67,12 +75,16 @@ int pmr_whole_steps(struct pmr_file *file, uint64_t unit, struct pmr_step **v, s
 
 		if (!pmr_plan_wants(file, loss))
 			continue;
-		if (widen(file->filesystem->device, loss, unit, &step)) {
+		if (!accept_offlined && is_offlined(loss)) {
+			loss->state = PMR_SKIPPED;
+			loss->reason = "page-offlined";
+		} else if (widen(device, loss, unit, &step)) {
+			loss->reason = NULL;
 			ret = add_step(&steps, &step, i);
-			continue;
+		} else {
+			loss->state = PMR_SKIPPED;
+			loss->reason = "clear-unit";
 		}
-		loss->state = PMR_SKIPPED;
-		loss->reason = "clear-unit";
 	}
 	if (ret) {
 		free(steps.v);
@@ -219,18 +231,27 @@ static int check_backup(struct pmr_ctx *ctx, const char *const *targets, size_t 
 	return ret;
 }
 
+/* Once for each reason. */
 static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
 {
-	for (size_t i = 0; i < file->n_losses; i++) {
-		const struct pmr_loss *loss = &file->losses[i];
+	static const struct {
+		const char *reason, *text;
+	} texts[] = {
+		{ "clear-unit", "its bus clears more at a time than lies in the device there" },
+		{ "page-offlined",
+		  "no sector of a page loads, though no record lists them all: reboot to get its good sectors back, or take the whole "
+		  "page from the backup with --accept-offlined" },
+	};
 
-		if (loss->state != PMR_SKIPPED)
-			continue;
-		pmr_say(ctx, PMR_WARNING, "clear-unit", file->path,
-			"is left at byte %llu: its bus clears more at a time than lies in the device there",
-			(unsigned long long)loss->offset);
-		return;
-	}
+	for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
+		for (size_t i = 0; i < file->n_losses; i++)
+			if (file->losses[i].state == PMR_SKIPPED &&
+			    !strcmp(file->losses[i].reason, texts[t].reason)) {
+				pmr_say(ctx, PMR_WARNING, texts[t].reason, file->path,
+					"is left at byte %llu: %s",
+					(unsigned long long)file->losses[i].offset, texts[t].text);
+				break;
+			}
 }
 
 int pmr_whole_prepare(struct pmr_ctx *ctx, const char *const *targets, size_t n_targets,
@@ -247,7 +268,8 @@ int pmr_whole_prepare(struct pmr_ctx *ctx, const char *const *targets, size_t n_
 	if (!ret)
 		ret = open_media(ctx, plan, &media);
 	if (!ret)
-		ret = pmr_whole_steps(plan->file, unit, &plan->steps, &plan->n_steps);
+		ret = pmr_whole_steps(plan->file, unit, options->accept_offlined, &plan->steps,
+				      &plan->n_steps);
 	if (!ret)
 		say_left(ctx, plan->file);
 	if (!ret && plan->n_steps && options->backup)

@@ -47,7 +47,9 @@ static const char *check_list(const struct whole *w, const struct part *part)
 	for (size_t i = 0; i < part->step->n_losses; i++) {
 		const struct pmr_loss *loss = &w->file->losses[part->step->first_loss + i];
 
-		if (pmr_ranges_add(&wanted, loss->offset, loss->length))
+		/* what is left by policy must not go with what is not */
+		if (loss->state != PMR_SKIPPED &&
+		    pmr_ranges_add(&wanted, loss->offset, loss->length))
 			goto out;
 	}
 	pmr_ranges_normalize(&wanted);

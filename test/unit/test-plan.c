@@ -705,7 +705,7 @@ static void test_whole(void **state)
 			losses[k] = (struct pmr_loss){ .offset = devices[i].losses[k].offset,
 						       .length = devices[i].losses[k].length };
 		file.n_losses = k;
-		assert_int_equal(pmr_whole_steps(&file, devices[i].unit, &steps, &n), 0);
+		assert_int_equal(pmr_whole_steps(&file, devices[i].unit, false, &steps, &n), 0);
 		for (k = 0; k < 4 && devices[i].steps[k].length; k++) {
 			if (k >= n)
 				fail_msg("%s: %zu steps", devices[i].what, n);
@@ -724,18 +724,47 @@ static void test_whole(void **state)
 	}
 }
 
+/* A page that a machine check took, between others: only where it is accepted. */
+static void test_whole_offlined(void **state)
+{
+	struct pmr_device device = { .size = 16384, .resource = 1 << 20 };
+	struct pmr_filesystem filesystem = { .device = &device };
+
+	(void)state;
+	for (int accept = 0; accept < 2; accept++) {
+		struct pmr_loss losses[] = {
+			{ .offset = 3584, .length = 512 },
+			{ .offset = 4096, .length = 4096, .reason = "page-offlined" },
+			{ .offset = 8192, .length = 512 },
+		};
+		struct pmr_file file = { .size = device.size,
+					 .losses = losses,
+					 .n_losses = 3,
+					 .filesystem = &filesystem };
+		struct pmr_step *steps = NULL;
+		size_t n = 0;
+
+		assert_int_equal(pmr_whole_steps(&file, 512, accept, &steps, &n), 0);
+		assert_int_equal(n, accept ? 3 : 2);
+		assert_int_equal(steps[0].offset, 3584);
+		assert_int_equal(steps[1].offset, accept ? 4096 : 8192);
+		assert_int_equal(losses[0].state, PMR_LOST);
+		assert_int_equal(losses[1].state, accept ? PMR_LOST : PMR_SKIPPED);
+		if (!accept)
+			assert_string_equal(losses[1].reason, "page-offlined");
+		assert_int_equal(losses[2].state, PMR_LOST);
+		free(steps);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mixed),
-		cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_methods),
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_offlined_without_dax),
-		cmocka_unit_test(test_split_tail),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_device),
-		cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_mixed),	       cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_whole_offlined), cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_rows),	       cmocka_unit_test(test_offlined_without_dax),
+		cmocka_unit_test(test_split_tail),     cmocka_unit_test(test_random),
+		cmocka_unit_test(test_device),	       cmocka_unit_test(test_owners),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
