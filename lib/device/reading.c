@@ -46,8 +46,16 @@ static bool has_met(const struct pmr_device *device)
 	return met;
 }
 
+/* What was read of a volume is not of what its table says now. */
+static bool is_remapped(const struct pmr_device *device)
+{
+	return device->own && device->own->remapped;
+}
+
 bool pmr_device_is_told(const struct pmr_device *device)
 {
+	if (is_remapped(device))
+		return false;
 	return device->badblocks.trust == PMR_LIST_COMPLETE ||
 	       (device->reading.complete && has_met(device));
 }
@@ -128,6 +136,8 @@ static int restore(struct pmr_device *device)
 	struct pmr_ranges missing = { 0 };
 	int ret;
 
+	if (is_remapped(device))
+		return 0;
 	ret = pmr_ranges_subtract(&missing, &device->reading.found, &device->badblocks.ranges);
 	if (!ret && missing.n)
 		ret = unite(&device->badblocks.ranges, &missing);

@@ -290,12 +290,38 @@ static void test_made_anew(void **state)
 	reset(PMR_LIST_UNKNOWN, NULL);
 }
 
+/* A volume whose table changed is not what was read. */
+static void test_remapped(void **state)
+{
+	struct pmr_ctx *ctx;
+
+	(void)state;
+	assert_int_equal(pmr_new(&ctx), 0);
+	reset(PMR_LIST_INCOMPLETE, "page-full");
+	device.mode = PMR_MODE_MAPPED;
+	device.name = (char *)"dm-0";
+	read_part(0, SIZE, 5 * 512);
+	device.reading.complete = true;
+	assert_true(pmr_device_is_told(&device));
+	own.remapped = true;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pmr_device_refresh(ctx, &device), 0);
+		assert_int_equal(device.badblocks.trust, PMR_LIST_UNKNOWN);
+		assert_string_equal(device.badblocks.reason, "remapped");
+		assert_int_equal(device.badblocks.ranges.n, 0);
+		assert_false(pmr_device_is_told(&device));
+	}
+	pmr_unref(ctx);
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trust),	  cmocka_unit_test(test_lists_come_and_go),
 		cmocka_unit_test(test_forget),	  cmocka_unit_test(test_btt),
 		cmocka_unit_test(test_made_anew), cmocka_unit_test(test_above_btt),
+		cmocka_unit_test(test_remapped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
