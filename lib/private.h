@@ -303,6 +303,14 @@ int pmr_reading_apply(struct pmr_device *device);
 bool pmr_reading_explains(const struct pmr_device *device, uint64_t offset, uint64_t length);
 /** pmr_reading_forget() - take out of a list what was found there by reading: it was written, and can be read. Return: 0, -ENOMEM. */
 int pmr_reading_forget(struct pmr_device *device, uint64_t offset, uint64_t length);
+/**
+ * pmr_reading_offlined() - where whole pages of memory fail, by reading and not by a list alone
+ * @pages: gains, normal, ranges of the device; whole pages of it unless a volume cuts them
+ *
+ * A machine check takes a page, and a bus that keeps no list records nothing of it; a write there oopses the kernel. Poison of
+ * a whole page looks alike. Not told where a page is one logical block. Return: 0, -ENOMEM.
+ */
+int pmr_reading_offlined(const struct pmr_device *device, struct pmr_ranges *pages);
 
 /* ---- extent.c: FIEMAP */
 

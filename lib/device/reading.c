@@ -190,3 +190,80 @@ out:
 	pmr_ranges_release(&left);
 	return ret;
 }
+
+/* ---- pages that were taken offline */
+
+/* Those of which nothing can be read, and of which reading found at least a part. */
+static int add_pages(const struct pmr_ranges *bad, const struct pmr_ranges *found,
+		     struct pmr_ranges *pages)
+{
+	uint64_t page, end;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < found->n; i++) {
+		page = found->v[i].offset - found->v[i].offset % PMR_PAGE;
+		end = found->v[i].offset + found->v[i].length;
+		for (; !ret && page < end; page += PMR_PAGE)
+			if (pmr_ranges_bytes_in(bad, page, PMR_PAGE) == PMR_PAGE)
+				ret = pmr_ranges_add(pages, page, PMR_PAGE);
+	}
+	pmr_ranges_normalize(pages);
+	return ret;
+}
+
+static int find_offlined(const struct pmr_device *device, const struct pmr_ranges *bad,
+			 const struct pmr_ranges *found, struct pmr_ranges *pages);
+
+/* @bad and @found are of the mapped device, as @pages are; the pages of memory are those of what is below. */
+static int find_below(const struct pmr_device *device, const struct pmr_device *lower,
+		      const struct pmr_ranges *bad, const struct pmr_ranges *found,
+		      struct pmr_ranges *pages)
+{
+	struct pmr_ranges bad_there = { 0 }, found_there = { 0 }, there = { 0 };
+	int ret;
+
+	ret = pmr_pieces_to(device, lower, bad, &bad_there);
+	if (!ret)
+		ret = pmr_pieces_to(device, lower, found, &found_there);
+	if (!ret)
+		ret = find_offlined(lower, &bad_there, &found_there, &there);
+	if (!ret)
+		ret = pmr_pieces_up(device, lower, &there, pages);
+	pmr_ranges_release(&bad_there);
+	pmr_ranges_release(&found_there);
+	pmr_ranges_release(&there);
+	return ret;
+}
+
+/* @bad and @found: what is known above of the device's bytes, besides its own list */
+static int find_offlined(const struct pmr_device *device, const struct pmr_ranges *bad,
+			 const struct pmr_ranges *found, struct pmr_ranges *pages)
+{
+	struct pmr_ranges all_bad = { 0 }, all_found = { 0 };
+	int ret;
+
+	/* other storage has no such pages, and a block of a BTT is not where it was once it is written */
+	if (!device->own || device->mode == PMR_MODE_SECTOR || device->logical_block >= PMR_PAGE)
+		return 0;
+	ret = pmr_ranges_copy(&all_bad, bad);
+	if (!ret)
+		ret = unite(&all_bad, &device->badblocks.ranges);
+	if (!ret)
+		ret = pmr_ranges_copy(&all_found, found);
+	if (!ret)
+		ret = unite(&all_found, &device->reading.found);
+	if (!ret && !device->n_lowers)
+		ret = add_pages(&all_bad, &all_found, pages);
+	for (size_t i = 0; !ret && i < device->n_lowers; i++)
+		ret = find_below(device, device->lowers[i], &all_bad, &all_found, pages);
+	pmr_ranges_release(&all_bad);
+	pmr_ranges_release(&all_found);
+	return ret;
+}
+
+int pmr_reading_offlined(const struct pmr_device *device, struct pmr_ranges *pages)
+{
+	const struct pmr_ranges none = { 0 };
+
+	return find_offlined(device, &none, &none, pages);
+}

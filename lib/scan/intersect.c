@@ -260,6 +260,52 @@ fail:
 	return ret;
 }
 
+static int push_page(struct pmr_pages *pages, const struct pmr_page *page)
+{
+	int ret = pmr_grow(&pages->v, pages->n, &pages->alloc, sizeof(pages->v[0]));
+
+	if (!ret)
+		pages->v[pages->n++] = *page;
+	return ret;
+}
+
+int pmr_pages_offline(struct pmr_pages *pages, const struct pmr_ranges *offlined)
+{
+	struct pmr_pages made = { 0 };
+	size_t i, k = 0;
+	int ret = 0;
+
+	for (i = 0; i < offlined->n && !ret; i++) {
+		uint64_t offset = page_of(offlined->v[i].offset);
+		uint64_t end = offlined->v[i].offset + offlined->v[i].length;
+
+		for (; offset < end && !ret; offset += PMR_PAGE) {
+			/* what is in no page listed in part is in one listed whole */
+			struct pmr_page page = { .offset = offset, .listed = 0xff, .block = 0xff };
+
+			if (made.n && made.v[made.n - 1].offset >= offset)
+				continue;
+			while (k < pages->n && pages->v[k].offset < offset && !ret)
+				ret = push_page(&made, &pages->v[k++]);
+			if (k < pages->n && pages->v[k].offset == offset)
+				page = pages->v[k++];
+			page.examined = true;
+			page.state = PMR_PAGE_OFFLINED;
+			if (!ret)
+				ret = push_page(&made, &page);
+		}
+	}
+	while (k < pages->n && !ret)
+		ret = push_page(&made, &pages->v[k++]);
+	if (ret) {
+		free(made.v);
+		return ret;
+	}
+	free(pages->v);
+	*pages = made;
+	return 0;
+}
+
 size_t pmr_pages_first(const struct pmr_pages *pages, uint64_t offset)
 {
 	size_t low = 0, high = pages->n, middle;

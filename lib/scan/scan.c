@@ -10,6 +10,23 @@
 
 /* ---- views of a list */
 
+static int list_pages(const struct pmr_device *device, struct pmr_pages *pages)
+{
+	struct pmr_ranges offlined = { 0 };
+	int ret;
+
+	ret = pmr_pages_init(&device->badblocks.ranges, device->logical_block, pages);
+	if (ret)
+		return ret;
+	ret = pmr_reading_offlined(device, &offlined);
+	if (!ret && offlined.n)
+		ret = pmr_pages_offline(pages, &offlined);
+	pmr_ranges_release(&offlined);
+	if (ret)
+		free(pages->v);
+	return ret;
+}
+
 static int get_exam(struct pmr_scanner *scanner, struct pmr_device *device, struct pmr_exam **exam)
 {
 	struct pmr_exam *made;
@@ -30,7 +47,7 @@ static int get_exam(struct pmr_scanner *scanner, struct pmr_device *device, stru
 	if (!made)
 		return -ENOMEM;
 	made->device = device;
-	ret = pmr_pages_init(&device->badblocks.ranges, device->logical_block, &made->pages);
+	ret = list_pages(device, &made->pages);
 	if (ret) {
 		free(made);
 		return ret;
@@ -134,7 +151,7 @@ static int make_anew(struct pmr_scanner *scanner, struct pmr_exam *exam)
 	size_t i;
 	int ret;
 
-	ret = pmr_pages_init(&exam->device->badblocks.ranges, exam->device->logical_block, &pages);
+	ret = list_pages(exam->device, &pages);
 	if (ret)
 		return ret;
 	free(exam->pages.v);

@@ -26,7 +26,7 @@
 #define PMR_PAGE_SECTORS (PMR_PAGE / PMR_SECTOR)
 
 /**
- * struct pmr_page - a page of a device that is listed in part; bit N of a mask is its sector N
+ * struct pmr_page - a page of a device of which the list does not tell all; bit N of a mask is its sector N
  * @offset: device offset, page aligned
  * @listed: sectors that are listed
  * @block: sectors that share a logical block with a listed one, the listed ones included
@@ -43,7 +43,7 @@ struct pmr_page {
 	enum pmr_page_state state;
 };
 
-/** struct pmr_pages - the pages of a device that are listed in part, sorted by offset */
+/** struct pmr_pages - the pages of a device that are listed in part, or offline as reading found, sorted by offset */
 struct pmr_pages {
 	struct pmr_page *v;
 	size_t n;
@@ -63,6 +63,14 @@ uint8_t pmr_page_mask(uint64_t page, const struct pmr_range *range);
  */
 int pmr_pages_init(const struct pmr_ranges *listed, unsigned int logical_block,
 		   struct pmr_pages *pages);
+
+/**
+ * pmr_pages_offline() - add pages of which nothing can be read, as examined and PMR_PAGE_OFFLINED
+ * @offlined: normal, device offsets, all of it listed
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_pages_offline(struct pmr_pages *pages, const struct pmr_ranges *offlined);
 
 /** pmr_pages_first() - index of the first page that ends after @offset; n when there is none */
 size_t pmr_pages_first(const struct pmr_pages *pages, uint64_t offset);

@@ -9,20 +9,45 @@
 #include "scan.h"
 #include "device/topology.h"
 
-static int add_losses(struct pmr_file *file, const struct pmr_ranges *bad)
+static void add_losses(struct pmr_file *file, const struct pmr_ranges *bad, const char *reason)
 {
-	file->losses = calloc(bad->n, sizeof(*file->losses));
-	if (!file->losses)
-		return -ENOMEM;
 	for (size_t i = 0; i < bad->n; i++)
-		file->losses[i] = (struct pmr_loss){
+		file->losses[file->n_losses++] = (struct pmr_loss){
 			.offset = bad->v[i].offset,
 			.length = bad->v[i].length,
 			.device_offset = bad->v[i].offset,
 			.state = PMR_LOST,
+			.reason = reason,
 		};
-	file->n_losses = bad->n;
-	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct pmr_loss *one = a, *other = b;
+
+	return (one->offset > other->offset) - (one->offset < other->offset);
+}
+
+static int find_losses(struct pmr_file *file, const struct pmr_device *device)
+{
+	struct pmr_ranges offlined = { 0 }, bad = { 0 };
+	int ret;
+
+	ret = pmr_reading_offlined(device, &offlined);
+	if (!ret)
+		ret = pmr_ranges_subtract(&bad, &device->badblocks.ranges, &offlined);
+	if (!ret)
+		file->losses = calloc(bad.n + offlined.n, sizeof(*file->losses));
+	if (!ret && !file->losses)
+		ret = -ENOMEM;
+	if (!ret) {
+		add_losses(file, &bad, NULL);
+		add_losses(file, &offlined, "page-offlined");
+		qsort(file->losses, file->n_losses, sizeof(*file->losses), compare);
+	}
+	pmr_ranges_release(&offlined);
+	pmr_ranges_release(&bad);
+	return ret;
 }
 
 static int make_file(struct pmr_filesystem *whole, struct pmr_file **file)
@@ -39,7 +64,7 @@ static int make_file(struct pmr_filesystem *whole, struct pmr_file **file)
 	made->complete = true;
 	made->path = strdup(device->path);
 	made->filesystem = whole;
-	ret = made->path ? add_losses(made, &device->badblocks.ranges) : -ENOMEM;
+	ret = made->path ? find_losses(made, device) : -ENOMEM;
 	if (ret) {
 		free(made->path);
 		free(made);

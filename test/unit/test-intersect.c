@@ -465,6 +465,61 @@ static const struct refine_row refine_rows[] = {
 	  { { .offset = 1024, .length = 512, .device_offset = 1049600, .state = PMR_UNWRITTEN } } },
 };
 
+/* Pages that reading found to be offline, whole ones and one that a volume cuts. */
+static void test_offline(void **state)
+{
+	static const struct pmr_range listed[] = {
+		{ 4096 + 512, 512 }, { 8192, 8192 }, { 20480 + 2048, 2048 }, { 28672, 1024 }
+	};
+	static const struct pmr_range offlined[] = { { 12288, 4096 },
+						     { 22528, 512 },
+						     { 23552, 1024 } };
+	static const uint64_t offsets[] = { 4096, 12288, 20480, 28672 };
+	static const struct pmr_range wide[] = { { 4096, 12288 },
+						 { 20480, 4096 },
+						 { 28672, 4096 } };
+	static const struct {
+		struct pmr_range range;
+		const char *reason;
+	} want[] = { { { 4608, 512 }, NULL },
+		     { { 8192, 4096 }, NULL },
+		     { { 12288, 4096 }, "page-offlined" },
+		     { { 22528, 2048 }, "page-offlined" },
+		     { { 28672, 1024 }, NULL } };
+	struct pmr_ranges bad = { 0 }, off = { 0 };
+	struct pmr_losses losses = { 0 };
+	struct pmr_pages pages;
+	size_t i;
+
+	(void)state;
+	add_ranges(&bad, listed, N(listed));
+	add_ranges(&off, offlined, N(offlined));
+	assert_int_equal(pmr_pages_init(&bad, 512, &pages), 0);
+	assert_int_equal(pmr_pages_offline(&pages, &off), 0);
+	assert_int_equal(pages.n, N(offsets));
+	for (i = 0; i < pages.n; i++)
+		assert_int_equal(pages.v[i].offset, offsets[i]);
+	for (i = 0; i < N(wide); i++) {
+		const struct pmr_loss loss = { .offset = wide[i].offset,
+					       .length = wide[i].length,
+					       .device_offset = wide[i].offset };
+
+		assert_int_equal(pmr_refine(&pages, &loss, &losses), 0);
+	}
+	assert_int_equal(losses.n, N(want));
+	for (i = 0; i < N(want); i++) {
+		assert_int_equal(losses.v[i].device_offset, want[i].range.offset);
+		assert_int_equal(losses.v[i].length, want[i].range.length);
+		assert_int_equal(!losses.v[i].reason, !want[i].reason);
+		if (want[i].reason)
+			assert_string_equal(losses.v[i].reason, want[i].reason);
+	}
+	free(losses.v);
+	free(pages.v);
+	pmr_ranges_release(&bad);
+	pmr_ranges_release(&off);
+}
+
 static void test_refine(void **state)
 {
 	size_t i, j;
@@ -502,7 +557,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_intersect), cmocka_unit_test(test_intersect_overflow),
 		cmocka_unit_test(test_model),	  cmocka_unit_test(test_pages),
-		cmocka_unit_test(test_widen),	  cmocka_unit_test(test_refine),
+		cmocka_unit_test(test_widen),	  cmocka_unit_test(test_offline),
+		cmocka_unit_test(test_refine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

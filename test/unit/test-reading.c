@@ -315,13 +315,113 @@ static void test_remapped(void **state)
 	reset(PMR_LIST_UNKNOWN, NULL);
 }
 
+static void check_offlined(const struct pmr_device *of, uint64_t offset, uint64_t length)
+{
+	struct pmr_ranges pages = { 0 };
+
+	assert_int_equal(pmr_reading_offlined(of, &pages), 0);
+	assert_int_equal(pages.n, length ? 1 : 0);
+	if (length) {
+		assert_int_equal(pages.v[0].offset, offset);
+		assert_int_equal(pages.v[0].length, length);
+	}
+	pmr_ranges_release(&pages);
+}
+
+/* Where nothing of a page can be read, and no list alone says so, a machine check may have taken it. */
+static void test_offlined(void **state)
+{
+	static const struct {
+		uint64_t listed, n_listed, found, n_found; /* sectors */
+		unsigned int logical_block;
+		enum pmr_mode mode;
+		uint64_t offset, length; /* want */
+	} rows[] = {
+		{ 0, 0, 8, 8, 512, PMR_MODE_FSDAX, 4096, 4096 },
+		{ 0, 0, 8, 8, 0, PMR_MODE_DEVDAX, 4096, 4096 },
+		{ 0, 0, 8, 7, 512, PMR_MODE_FSDAX, 0, 0 },
+		{ 0, 0, 9, 7, 512, PMR_MODE_FSDAX, 0, 0 },
+		{ 0, 0, 7, 18, 512, PMR_MODE_RAW, 4096, 8192 },
+		/* a list from a file has one of it; a list has it all */
+		{ 10, 1, 8, 8, 512, PMR_MODE_FSDAX, 4096, 4096 },
+		{ 8, 4, 12, 4, 512, PMR_MODE_FSDAX, 4096, 4096 },
+		{ 8, 8, 16, 1, 512, PMR_MODE_FSDAX, 0, 0 },
+		/* where one bad sector takes the page, or it is none of memory */
+		{ 0, 0, 8, 8, 4096, PMR_MODE_FSDAX, 0, 0 },
+		{ 0, 0, 8, 8, 512, PMR_MODE_SECTOR, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		reset(PMR_LIST_COMPLETE, NULL);
+		device.logical_block = rows[i].logical_block;
+		device.mode = rows[i].mode;
+		if (rows[i].n_listed)
+			add(&device.badblocks.ranges, rows[i].listed * 512, rows[i].n_listed * 512);
+		add(&device.badblocks.ranges, rows[i].found * 512, rows[i].n_found * 512);
+		add(&device.reading.found, rows[i].found * 512, rows[i].n_found * 512);
+		check_offlined(&device, rows[i].offset, rows[i].length);
+	}
+	device.mode = PMR_MODE_UNKNOWN;
+	device.own = NULL;
+	check_offlined(&device, 0, 0);
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
+/* The pages are those of the memory below, wherever the volume has them, and whoever was read. */
+static void test_offlined_below(void **state)
+{
+	struct pmr_device *lowers[] = { &device };
+	struct pmr_stripe stripe = { .lower = &device, .offset = 1536 };
+	struct pmr_piece piece = { .length = SIZE - 4096, .stripes = &stripe, .n_stripes = 1 };
+	struct pmr_device_private volume_own = { 0 };
+	struct pmr_device volume = {
+		.mode = PMR_MODE_MAPPED,
+		.size = SIZE - 4096,
+		.logical_block = 512,
+		.pieces = &piece,
+		.n_pieces = 1,
+		.lowers = lowers,
+		.n_lowers = 1,
+		.own = &volume_own,
+	};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		reset(PMR_LIST_COMPLETE, NULL);
+		device.mode = PMR_MODE_FSDAX;
+		add(&volume.badblocks.ranges, 8192 - 1536, 4096);
+		if (i) {
+			add(&device.badblocks.ranges, 8192, 4096);
+			add(&device.reading.found, 8192, 4096);
+		} else {
+			add(&volume.reading.found, 8192 - 1536, 4096);
+		}
+		check_offlined(&volume, 8192 - 1536, 4096);
+		volume.logical_block = 4096;
+		check_offlined(&volume, 0, 0);
+		volume.logical_block = 512;
+		pmr_ranges_release(&volume.badblocks.ranges);
+		pmr_ranges_release(&volume.reading.found);
+	}
+	/* a page of the volume, and none of the memory */
+	add(&volume.badblocks.ranges, 8192, 4096);
+	add(&volume.reading.found, 8192, 4096);
+	reset(PMR_LIST_COMPLETE, NULL);
+	check_offlined(&volume, 0, 0);
+	pmr_ranges_release(&volume.badblocks.ranges);
+	pmr_ranges_release(&volume.reading.found);
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_trust),	  cmocka_unit_test(test_lists_come_and_go),
-		cmocka_unit_test(test_forget),	  cmocka_unit_test(test_btt),
-		cmocka_unit_test(test_made_anew), cmocka_unit_test(test_above_btt),
-		cmocka_unit_test(test_remapped),
+		cmocka_unit_test(test_trust),	       cmocka_unit_test(test_lists_come_and_go),
+		cmocka_unit_test(test_forget),	       cmocka_unit_test(test_btt),
+		cmocka_unit_test(test_made_anew),      cmocka_unit_test(test_above_btt),
+		cmocka_unit_test(test_remapped),       cmocka_unit_test(test_offlined),
+		cmocka_unit_test(test_offlined_below),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

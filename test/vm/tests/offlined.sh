@@ -66,6 +66,22 @@ take() {
 	esac
 }
 
+# take_unrecorded WHAT OFFSET: the same where nothing records it, as on a bus that keeps no list: who reads finds the page bad.
+take_unrecorded() {
+	local what=$1 page=$2 sector
+	sector=$(file_sector $file $((page + 512)))
+	latent "$device" "$sector"
+	module_set touch offline
+	recover scan --read $mnt/$file
+	status_is 4 "$what: scan --read"
+	check "$what: it is in no list" eval "! is_listed $sector"
+	report "$what: the whole page is lost, and why" "[.files[].ranges[] | [.offset, .length, .reason]] == [[$page, 4096, \"page-offlined\"]]"
+	repair --read --from-backup=$backup $mnt/$file
+	status_is 4 "$what: repair --read"
+	report "$what: it is left" '.summary.repaired_bytes == 0 and all(.files[].ranges[]; .state == "skipped" and .reason == "page-offlined")'
+	module_set touch nothing
+}
+
 # Nothing may write to a page that was offlined, lest the kernel oops: each filesystem has a place of its own.
 for fs in xfs ext4; do
 	name_of_test=$name
@@ -89,6 +105,10 @@ for fs in xfs ext4; do
 	file=g
 	take "a page never mapped" 262144
 	rm $backup/g
+	make_file h 1000000 3
+	file=h
+	take_unrecorded "a page that nothing recorded" 393216
+	rm $backup/h
 	umount $mnt
 	name=$name_of_test
 done
