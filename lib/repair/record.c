@@ -50,9 +50,10 @@ static int put_back(const char *attribute, const struct pmr_ranges *missing)
 }
 
 /* Of a mapped device the lists are those of the devices below. */
-static int keep_below(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *bad)
+static int keep_below(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *dead,
+		      const struct pmr_ranges *different)
 {
-	struct pmr_ranges down = { 0 };
+	struct pmr_ranges down = { 0 }, other = { 0 };
 	int ret = 0;
 
 	if (pmr_device_moved(device)) {
@@ -60,35 +61,62 @@ static int keep_below(struct pmr_ctx *ctx, struct pmr_device *device, const stru
 			"its device mapper table changed meanwhile, so that records of %" PRIu64
 			" bytes that are still lost cannot be put back; until the next scrub or reboot it may be that no "
 			"list names them",
-			pmr_ranges_bytes(bad));
+			pmr_ranges_bytes(dead) + pmr_ranges_bytes(different));
 		return 0;
 	}
 	for (size_t i = 0; !ret && i < device->n_lowers; i++) {
-		down.n = 0;
-		ret = pmr_pieces_to(device, device->lowers[i], bad, &down);
-		if (!ret && down.n)
-			ret = pmr_record_keep(ctx, device->lowers[i], &down);
+		down.n = other.n = 0;
+		ret = pmr_pieces_to(device, device->lowers[i], dead, &down);
+		if (!ret)
+			ret = pmr_pieces_to(device, device->lowers[i], different, &other);
+		if (!ret && (down.n || other.n))
+			ret = pmr_record_keep(ctx, device->lowers[i], &down, &other);
 	}
 	pmr_ranges_release(&down);
+	pmr_ranges_release(&other);
 	return ret ? ret : pmr_device_refresh(ctx, device);
 }
 
-int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *bad)
+int pmr_record_missing(const struct pmr_device *device, const struct pmr_ranges *dead,
+		       const struct pmr_ranges *different, struct pmr_ranges *missing)
+{
+	struct pmr_ranges listed = { 0 }, bad = { 0 };
+	int ret;
+
+	/* what was in no list is read as bad again; what can be read now says nothing any more */
+	ret = pmr_ranges_subtract(&bad, dead, &device->reading.found);
+	for (size_t i = 0; !ret && i < different->n; i++)
+		ret = pmr_ranges_add(&bad, different->v[i].offset, different->v[i].length);
+	pmr_ranges_normalize(&bad);
+	/* under a --badblocks file the kernel's own list was not looked at: recorded twice is recorded once */
+	if (!ret && !device->from_file)
+		ret = pmr_ranges_subtract(&listed, &device->badblocks.ranges,
+					  &device->reading.found);
+	if (!ret)
+		ret = pmr_ranges_subtract(missing, &bad, &listed);
+	pmr_ranges_release(&listed);
+	pmr_ranges_release(&bad);
+	return ret;
+}
+
+int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *dead,
+		    const struct pmr_ranges *different)
 {
 	struct pmr_ranges missing = { 0 };
 	char attribute[128];
 	int ret;
 
-	if (device->n_lowers)
-		return keep_below(ctx, device, bad);
+	if (device->n_lowers) {
+		ret = pmr_ranges_subtract(&missing, dead, &device->reading.found);
+		if (!ret)
+			ret = keep_below(ctx, device, &missing, different);
+		pmr_ranges_release(&missing);
+		return ret;
+	}
 	/* other devices keep no list, or only their region does, which cannot be written */
 	if (device->mode != PMR_MODE_FSDAX && device->mode != PMR_MODE_RAW)
 		return 0;
-	/* under a --badblocks file the kernel's own list was not looked at: recorded twice is recorded once */
-	if (device->from_file)
-		ret = pmr_ranges_copy(&missing, bad);
-	else
-		ret = pmr_ranges_subtract(&missing, bad, &device->badblocks.ranges);
+	ret = pmr_record_missing(device, dead, different, &missing);
 	if (ret || !missing.n)
 		goto out;
 	snprintf(attribute, sizeof(attribute), "/sys/block/%s/badblocks", device->name);
@@ -97,13 +125,13 @@ int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct
 		ret = pmr_device_refresh(ctx, device);
 	if (ret)
 		pmr_say(ctx, PMR_ERROR, "record-dropped", device->name,
-			"the kernel dropped the record of %" PRIu64 " bytes at %" PRIu64
+			"the kernel has no record of %" PRIu64 " bytes at %" PRIu64
 			" that are still lost, and it could not be put back: %s; until the next scrub or reboot "
 			"no list names them",
 			pmr_ranges_bytes(&missing), missing.v[0].offset, strerror(-ret));
 	else if (!device->from_file)
 		pmr_say(ctx, PMR_WARNING, "record-put-back", device->name,
-			"the kernel dropped the record of %" PRIu64 " bytes at %" PRIu64
+			"the kernel had no record of %" PRIu64 " bytes at %" PRIu64
 			" that are still lost: it was put back",
 			pmr_ranges_bytes(&missing), missing.v[0].offset);
 out:

@@ -499,8 +499,19 @@ void pmr_journal_close(struct pmr_journal *journal);
 /* ---- record.c */
 
 /**
+ * pmr_record_missing() - what of lost bytes the kernel's list must be given, lest nobody hears of it again
+ * @dead: normal, device offsets: listed before, or found by reading, and unreadable now
+ * @different: likewise: readable, and not what was written
+ * @missing: result, normal
+ *
+ * What only reading found is no record: while it fails, the next reading finds it again. Pure. Return: 0, -ENOMEM.
+ */
+int pmr_record_missing(const struct pmr_device *device, const struct pmr_ranges *dead,
+		       const struct pmr_ranges *different, struct pmr_ranges *missing);
+
+/**
  * pmr_record_keep() - put records back that the kernel dropped although the bytes are still lost
- * @bad: normal, device offsets: listed before and unreadable now, or readable and not what was written
+ * @dead, @different: as of pmr_record_missing()
  *
  * A write to poison can drop the record and leave the page unreadable (6.1 and 6.12, a page that was offlined while
  * no program had it mapped), or clear more than it then writes. Without the record nobody would hear of it again, and
@@ -508,7 +519,8 @@ void pmr_journal_close(struct pmr_journal *journal);
  *
  * Return: 0 also when it could not be done, which was said; -ENOMEM.
  */
-int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *bad);
+int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *dead,
+		    const struct pmr_ranges *different);
 
 /* ---- batch.c, write.c, punch.c: from the journal onto the medium */
 

@@ -174,11 +174,9 @@ static int keep_records(struct pmr_ctx *ctx, struct check *k, const struct pmr_r
 	/* of what is in use it may as well be its owner's */
 	if (k->compose->claim->in_use || is_theirs(k))
 		k->different.n = 0;
-	for (size_t i = 0; !ret && i < k->different.n; i++)
-		ret = pmr_ranges_add(&still, k->different.v[i].offset, k->different.v[i].length);
-	pmr_ranges_normalize(&still);
-	if (!ret && still.n)
-		ret = pmr_record_keep(ctx, device, &still);
+	pmr_ranges_normalize(&k->different);
+	if (!ret && (still.n || k->different.n))
+		ret = pmr_record_keep(ctx, device, &still, &k->different);
 	pmr_ranges_release(&cured);
 	pmr_ranges_release(&still);
 	return ret;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "device/topology.h"
+#include "repair/repair.h"
 
 #define SIZE 1048576u
 
@@ -414,14 +415,60 @@ static void test_offlined_below(void **state)
 	reset(PMR_LIST_UNKNOWN, NULL);
 }
 
+/* What a write left bad, and the kernel has no record of: sector 4 is in its list, 6 was found by reading. */
+static void test_record(void **state)
+{
+	static const struct {
+		uint64_t dead, different; /* sectors, or 0 */
+		bool from_file;
+		uint64_t missing;
+	} rows[] = {
+		{ 4, 0, false, 0 },
+		{ 0, 4, false, 0 },
+		{ 5, 0, false, 5 },
+		{ 0, 5, false, 5 },
+		/* nobody forgets what is read as bad again; what can be read tells nothing */
+		{ 6, 0, false, 0 },
+		{ 0, 6, false, 6 },
+		/* the list is not the kernel's */
+		{ 4, 0, true, 4 },
+		{ 6, 0, true, 0 },
+		{ 0, 6, true, 6 },
+	};
+	struct pmr_ranges dead, different, missing;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		dead = different = missing = (struct pmr_ranges){ 0 };
+		reset(PMR_LIST_COMPLETE, NULL);
+		add(&device.badblocks.ranges, 4 * 512, 512);
+		read_part(0, SIZE, 6 * 512);
+		device.from_file = rows[i].from_file;
+		if (rows[i].dead)
+			add(&dead, rows[i].dead * 512, 512);
+		if (rows[i].different)
+			add(&different, rows[i].different * 512, 512);
+		assert_int_equal(pmr_record_missing(&device, &dead, &different, &missing), 0);
+		assert_int_equal(missing.n, rows[i].missing ? 1 : 0);
+		if (missing.n) {
+			assert_int_equal(missing.v[0].offset, rows[i].missing * 512);
+			assert_int_equal(missing.v[0].length, 512);
+		}
+		pmr_ranges_release(&dead);
+		pmr_ranges_release(&different);
+		pmr_ranges_release(&missing);
+	}
+	reset(PMR_LIST_UNKNOWN, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_trust),	       cmocka_unit_test(test_lists_come_and_go),
-		cmocka_unit_test(test_forget),	       cmocka_unit_test(test_btt),
-		cmocka_unit_test(test_made_anew),      cmocka_unit_test(test_above_btt),
-		cmocka_unit_test(test_remapped),       cmocka_unit_test(test_offlined),
-		cmocka_unit_test(test_offlined_below),
+		cmocka_unit_test(test_trust),	  cmocka_unit_test(test_lists_come_and_go),
+		cmocka_unit_test(test_forget),	  cmocka_unit_test(test_btt),
+		cmocka_unit_test(test_made_anew), cmocka_unit_test(test_above_btt),
+		cmocka_unit_test(test_remapped),  cmocka_unit_test(test_offlined),
+		cmocka_unit_test(test_record),	  cmocka_unit_test(test_offlined_below),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
