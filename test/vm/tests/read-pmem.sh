@@ -70,6 +70,31 @@ report "record: all of it" '.summary.repaired_bytes == 1536 and .summary.lost_by
 check "record: it is the backup" same f
 unmount
 
+# Through a volume, of which there is no list but that of what is below.
+modprobe dm_mod
+check "volume" eval "dmsetup create volume --table '0 131072 linear $PMEM 2048' && dmsetup mknodes"
+make_fs ext4 /dev/mapper/volume $mnt -E nodiscard || exit 99
+make_file f 100000
+begin=$((2048 + $(file_sector f 0)))
+latent "$PMEM" $((begin + 9)) 2
+module_set touch nothing
+recover scan /dev/mapper/volume
+status_is 0 "volume: no scan knows of it"
+recover scan --read /dev/mapper/volume
+status_is 4 "volume: scan --read"
+lost "volume: its file is named" '[[4608, 1024, null]]'
+report "volume: it was read, all of it" '[.devices[] | select(.volume == "volume") | .read | .complete, .bytes, .found_by_reading] == [true, 67108864, 1024]'
+report "volume: and what is below" "[.files[].ranges[].lower[] | [.device, .device_offset]] == [[\"${PMEM##*/}\", $(((begin + 9) * 512))]]"
+check "volume: it is in no list of the kernel's" clean
+module_set touch record
+repair --read --from-backup=$backup $mnt
+status_is 1 "volume: repair --read"
+report "volume: all of it" '.summary.repaired_bytes == 1024 and .summary.lost_bytes == 0'
+check "volume: it is the backup" same f
+check "volume: the list below is empty" clean
+unmount
+dmsetup remove volume
+
 # And where the page goes with it, its siblings are told as what they are.
 prepare xfs machine_check
 recover scan --read $mnt
