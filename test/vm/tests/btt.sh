@@ -101,6 +101,28 @@ repair --from-backup=$backup $mnt/f
 report "nothing is written" '[.files[].ranges[]] | length == 1 and all(.state == "skipped" and .reason == "btt-log")'
 umount -l $mnt
 
+# What a BTT refuses it also refuses through a volume.
+use_pmem raw
+clear_all
+modprobe dm_mod
+make_btt 512
+dmsetup create volume --table "0 131072 linear $DISK 2048"
+# No udev here.
+dmsetup mknodes
+make_fs ext4 /dev/mapper/volume $mnt -E nodiscard || exit 99
+make_file f 300000
+sector=$(file_sector f 0)
+module_set inject $(((mapoff + (2048 + sector + 300) * 4) / 512 * 512)),512
+echo 3 >/proc/sys/vm/drop_caches
+repair --from-backup=$backup $mnt
+status_is 4 "through a volume"
+report "through a volume: the map" '[.files[].ranges[]] | length == 1 and all(.state == "skipped" and .reason == "btt-map")'
+module_set inject "$logoff",512
+repair --from-backup=$backup $mnt
+report "through a volume: the log" '[.files[].ranges[]] | length == 1 and all(.state == "skipped" and .reason == "btt-log")'
+umount $mnt
+dmsetup remove volume
+
 # Its info block as it is put back by hand, by the manual.
 use_pmem raw
 clear_all
