@@ -113,6 +113,8 @@ tune2fs -e remount-ro "$PMEM" >/dev/null
 table=$(debugfs -R "imap <$inode>" "$PMEM" 2>/dev/null | sed -n 's/.*located at block \([0-9]*\).*/\1/p')
 check "the inode's place is known ($inode, ${table:-none})" [ "${table:-0}" -gt 0 ]
 poison "$PMEM" $((table * 8 + 1))
+# what other tests did to theirs
+dmesg --clear
 mount_dax $fs "$PMEM" $mnt
 for lookup in auto walk; do
 	recover scan --lookup=$lookup $mnt
