@@ -311,6 +311,17 @@ int pmr_reading_forget(struct pmr_device *device, uint64_t offset, uint64_t leng
  * a whole page looks alike. Not told where a page is one logical block. Return: 0, -ENOMEM.
  */
 int pmr_reading_offlined(const struct pmr_device *device, struct pmr_ranges *pages);
+/** pmr_reading_settle() - as pmr_reading_forget(), and of what lies below a mapped device there as well */
+int pmr_reading_settle(struct pmr_device *device, uint64_t offset, uint64_t length);
+/**
+ * pmr_reading_unsettled() - why a list, or those below a mapped device, do not let what was just read there be called repaired
+ *
+ * Return: the report's word, static storage; NULL where they do: a kernel's list of it is known, and has it no more.
+ */
+const char *pmr_reading_unsettled(const struct pmr_device *device, uint64_t offset,
+				  uint64_t length);
+/** pmr_reading_living() - add what of a list came from no file, and so goes when it is repaired. @living: normal. Return: 0, -ENOMEM. */
+int pmr_reading_living(const struct pmr_device *device, struct pmr_ranges *living);
 
 /* ---- extent.c: FIEMAP */
 

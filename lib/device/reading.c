@@ -267,3 +267,74 @@ int pmr_reading_offlined(const struct pmr_device *device, struct pmr_ranges *pag
 
 	return find_offlined(device, &none, &none, pages);
 }
+
+/* As pmr_reading_forget(), of one device below. @gone: whether anything was. */
+static int forget_below(struct pmr_device *lower, uint64_t offset, uint64_t length, bool *gone)
+{
+	uint64_t before = pmr_ranges_bytes(&lower->badblocks.ranges);
+	int ret = pmr_reading_settle(lower, offset, length);
+
+	*gone |= pmr_ranges_bytes(&lower->badblocks.ranges) != before;
+	return ret;
+}
+
+int pmr_reading_settle(struct pmr_device *device, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length, place, part;
+	struct pmr_device *lower;
+	bool gone = false;
+	int ret;
+
+	ret = pmr_reading_forget(device, offset, length);
+	for (; !ret && device->n_pieces && offset < end; offset += part) {
+		part = end - offset;
+		if (!pmr_pieces_down(device, offset, &part, &lower, &place))
+			break;
+		ret = forget_below(lower, place, part, &gone);
+	}
+	return ret || !gone ? ret : pmr_volume_compose(device);
+}
+
+const char *pmr_reading_unsettled(const struct pmr_device *device, uint64_t offset, uint64_t length)
+{
+	uint64_t end = offset + length, place, part;
+	struct pmr_device *lower;
+	const char *reason = NULL;
+
+	/* what somebody wrote down before does not change by repairing; what is no PMEM has no list to say more than a read */
+	if (device->from_file || !pmr_device_is_listed(device))
+		return NULL;
+	if (device->badblocks.trust == PMR_LIST_UNKNOWN)
+		return "list-unknown";
+	/* what only reading found was read just now */
+	if (pmr_reading_explains(device, offset, length))
+		return NULL;
+	if (!device->n_pieces)
+		return "still-listed";
+	for (; !reason && offset < end; offset += part) {
+		part = end - offset;
+		if (!pmr_pieces_down(device, offset, &part, &lower, &place))
+			return "still-listed";
+		reason = pmr_reading_unsettled(lower, place, part);
+	}
+	return reason;
+}
+
+int pmr_reading_living(const struct pmr_device *device, struct pmr_ranges *living)
+{
+	struct pmr_ranges below = { 0 };
+	int ret = 0;
+
+	if (device->from_file || device->badblocks.trust == PMR_LIST_UNKNOWN)
+		return 0;
+	if (!device->n_pieces)
+		return unite(living, &device->badblocks.ranges);
+	for (size_t i = 0; !ret && i < device->n_lowers; i++) {
+		below.n = 0;
+		ret = pmr_reading_living(device->lowers[i], &below);
+		if (!ret)
+			ret = pmr_pieces_up(device, device->lowers[i], &below, living);
+	}
+	pmr_ranges_release(&below);
+	return ret ? ret : unite(living, &device->reading.found);
+}

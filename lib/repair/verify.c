@@ -100,19 +100,8 @@ out:
 
 static const char *check_list(const struct check *k, size_t at, size_t length)
 {
-	const struct pmr_device *device = k->compose->claim->file->filesystem->device;
-
-	/* a list from a file is what somebody wrote down before: it does not change by repairing */
-	if (device->from_file)
-		return NULL;
-	/* what is no PMEM has no list that could say more than a read of the medium does */
-	if (!pmr_device_is_listed(device))
-		return NULL;
-	if (device->badblocks.trust == PMR_LIST_UNKNOWN)
-		return "list-unknown";
-	/* what only reading found was read just now */
-	return pmr_reading_explains(device, on_device(k, k->offset + at), length) ? NULL
-										  : "still-listed";
+	return pmr_reading_unsettled(k->compose->claim->file->filesystem->device,
+				     on_device(k, k->offset + at), length);
 }
 
 static bool touches(const struct pmr_loss *loss, uint64_t offset, size_t length)
@@ -216,7 +205,7 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 			reason = "changed";
 		conclude(&k, plan, at, next - at, reason);
 		if (!reason)
-			ret = pmr_reading_forget(compose->claim->file->filesystem->device,
+			ret = pmr_reading_settle(compose->claim->file->filesystem->device,
 						 on_device(&k, offset + at), next - at);
 	}
 	if (!ret)

@@ -387,32 +387,30 @@ static enum pmr_verdict earlier_verdict(const struct pmr_journal_file *was,
 
 static int judge_pieces(struct subject *s, struct pmr_media *media)
 {
+	struct pmr_ranges listed = { 0 };
 	const struct pmr_resume_look look = {
 		.resume = s->resume,
 		.fd = s->fd,
 		.media = media,
 		.filesystem = s->filesystem,
 		.of = s->of,
-		.listed = &s->filesystem->device->badblocks.ranges,
+		.listed = &listed,
 	};
 	const struct pmr_journal_piece *piece;
-	static const struct pmr_ranges none;
-	struct pmr_resume_look bare = look;
 	struct pmr_evidence evidence;
 	enum pmr_verdict verdict;
 	const char *reason;
 	size_t alloc = 0;
-	int ret = 0;
+	int ret;
 
 	/* a list from a file is what was known before, and may have been written since */
-	bare.listed = &none;
+	ret = pmr_reading_living(s->filesystem->device, &listed);
 	for (size_t i = 0; !ret && i < s->was->n_pieces; i++) {
 		piece = &s->was->pieces[i];
 		ret = pmr_journal_read_bytes(s->resume->journal, piece->position, NULL,
 					     s->resume->expected, piece->length);
 		if (!ret)
-			ret = pmr_resume_examine(s->filesystem->device->from_file ? &bare : &look,
-						 piece, s->resume->expected, &evidence);
+			ret = pmr_resume_examine(&look, piece, s->resume->expected, &evidence);
 		if (ret)
 			break;
 		verdict = pmr_judge(&evidence, &reason);
@@ -427,6 +425,7 @@ static int judge_pieces(struct subject *s, struct pmr_media *media)
 		else
 			conclude(s, piece, verdict, reason);
 	}
+	pmr_ranges_release(&listed);
 	return ret;
 }
 

@@ -315,16 +315,132 @@ static void test_compose(void **state)
 		}
 	}
 	pmr_badblocks_release(&mapped.badblocks);
+	a.badblocks = b.badblocks = (struct pmr_badblocks){ 0 };
+	mapped.own = NULL;
+}
+
+/* 120 and 121 of a are 20 and 21 of the volume, 505 is 85 and 205; 29 of b is 79 and 282. */
+static void reset_lists(struct pmr_device_private *own)
+{
+	struct pmr_device *all[] = { &a, &b, &mapped };
+
+	for (size_t i = 0; i < N(all); i++) {
+		pmr_badblocks_release(&all[i]->badblocks);
+		pmr_ranges_release(&all[i]->reading.found);
+		pmr_ranges_release(&all[i]->reading.done);
+		all[i]->badblocks.trust = PMR_LIST_COMPLETE;
+		all[i]->from_file = false;
+	}
+	a.mode = b.mode = PMR_MODE_FSDAX;
+	mapped.own = own;
+	assert_int_equal(pmr_ranges_add(&a.badblocks.ranges, 120, 2), 0);
+	assert_int_equal(pmr_ranges_add(&a.badblocks.ranges, 505, 1), 0);
+	assert_int_equal(pmr_ranges_add(&b.badblocks.ranges, 29, 1), 0);
+}
+
+static bool has(const struct pmr_device *device, uint64_t offset)
+{
+	return pmr_ranges_overlap(&device->badblocks.ranges, offset, 1);
+}
+
+/* What was written through a volume and reads back is repaired where no kernel below still lists it. */
+static void test_unsettled(void **state)
+{
+	/* of a, b and the volume: lists from a file; of a: 120 was found by reading it */
+	static const struct {
+		bool from_file[3];
+		bool found, unknown;
+		uint64_t offset, length;
+		const char *reason;
+	} rows[] = {
+		{ { false }, false, false, 20, 2, "still-listed" },
+		{ { false }, false, false, 22, 5, NULL },
+		{ { false }, false, false, 0, 80, "still-listed" },
+		{ { true, false }, false, false, 20, 2, NULL },
+		{ { true, false }, false, false, 79, 1, "still-listed" },
+		{ { true, false }, false, false, 20, 60, "still-listed" },
+		{ { false, true }, false, false, 79, 1, NULL },
+		{ { false, true }, false, false, 20, 60, "still-listed" },
+		{ { true, true }, false, false, 20, 60, NULL },
+		{ { false, false, true }, false, false, 20, 60, NULL },
+		{ { false }, true, false, 20, 2, NULL },
+		{ { false }, true, false, 20, 60, "still-listed" },
+		{ { false, true }, true, false, 20, 60, NULL },
+		{ { false }, false, true, 20, 2, "list-unknown" },
+	};
+	const struct pmr_range found = { 120, 2 };
+	struct pmr_device_private own = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		const char *reason;
+
+		reset_lists(&own);
+		if (rows[i].found)
+			assert_int_equal(
+				pmr_ranges_add(&a.reading.found, found.offset, found.length), 0);
+		a.from_file = rows[i].from_file[0];
+		b.from_file = rows[i].from_file[1];
+		assert_int_equal(pmr_volume_compose(&mapped), 0);
+		mapped.from_file = rows[i].from_file[2];
+		if (rows[i].unknown)
+			mapped.badblocks.trust = PMR_LIST_UNKNOWN;
+		reason = pmr_reading_unsettled(&mapped, rows[i].offset, rows[i].length);
+		assert_int_equal(!reason, !rows[i].reason);
+		if (reason)
+			assert_string_equal(reason, rows[i].reason);
+	}
+	reset_lists(&own);
+	mapped.own = NULL;
+}
+
+/* What reading found below goes from both lists, and nothing else does. */
+static void test_settle(void **state)
+{
+	struct pmr_device_private own = { 0 };
+	struct pmr_ranges living = { 0 };
+
+	(void)state;
+	reset_lists(&own);
+	assert_int_equal(pmr_ranges_add(&a.reading.found, 120, 2), 0);
+	assert_int_equal(pmr_ranges_add(&a.reading.found, 505, 1), 0);
+	assert_int_equal(pmr_volume_compose(&mapped), 0);
+	assert_true(has(&mapped, 20) && has(&mapped, 79) && has(&mapped, 85) && has(&mapped, 205));
+	assert_int_equal(pmr_reading_settle(&mapped, 0, 21), 0);
+	assert_true(!has(&mapped, 20) && !has(&a, 120) && has(&mapped, 21) && has(&a, 121));
+	assert_int_equal(pmr_reading_settle(&mapped, 21, 60), 0);
+	assert_true(!has(&mapped, 21) && !has(&a, 121) && has(&mapped, 79) && has(&b, 29));
+	assert_int_equal(pmr_reading_settle(&mapped, 200, 10), 0);
+	assert_true(!has(&mapped, 85) && !has(&mapped, 205) && !has(&a, 505));
+	assert_int_equal(a.reading.found.n, 0);
+
+	/* of what is listed, what goes when it is repaired is that of b alone, and what reading the volume found */
+	reset_lists(&own);
+	a.from_file = true;
+	assert_int_equal(pmr_volume_compose(&mapped), 0);
+	assert_int_equal(pmr_ranges_add(&mapped.reading.found, 10, 1), 0);
+	assert_int_equal(pmr_reading_living(&mapped, &living), 0);
+	assert_int_equal(living.n, 3);
+	assert_int_equal(living.v[0].offset, 10);
+	assert_int_equal(living.v[1].offset, 79);
+	assert_int_equal(living.v[2].offset, 282);
+	pmr_ranges_release(&living);
+	mapped.from_file = true;
+	assert_int_equal(pmr_reading_living(&mapped, &living), 0);
+	assert_int_equal(living.n, 0);
+	reset_lists(&own);
+	pmr_badblocks_release(&a.badblocks);
+	pmr_badblocks_release(&b.badblocks);
+	mapped.from_file = false;
 	mapped.own = NULL;
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_down),
-		cmocka_unit_test(test_up),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_compose),
+		cmocka_unit_test(test_down),	  cmocka_unit_test(test_up),
+		cmocka_unit_test(test_random),	  cmocka_unit_test(test_compose),
+		cmocka_unit_test(test_unsettled), cmocka_unit_test(test_settle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
