@@ -196,9 +196,21 @@ bool report_is_metadata_told(const struct pmr_device *device)
 	       device->metadata_badblocks.trust == PMR_LIST_COMPLETE;
 }
 
+/* A volume is lost with a namespace below that does not come up again. */
+static bool is_below_told(const struct pmr_device *device)
+{
+	bool is_told = true;
+
+	for (size_t i = 0; i < device->n_lowers && is_told && !device->from_file; i++)
+		is_told = report_is_metadata_told(device->lowers[i]) &&
+			  is_below_told(device->lowers[i]);
+	return is_told;
+}
+
 bool report_is_told(const struct pmr_device *device)
 {
-	return pmr_device_is_told(device) && report_is_metadata_told(device);
+	return pmr_device_is_told(device) && report_is_metadata_told(device) &&
+	       is_below_told(device);
 }
 
 bool report_has_regions(const struct report *report)

@@ -298,6 +298,44 @@ static void say_namespace(const struct advice *a)
 	}
 }
 
+static bool is_scanned(const struct advice *a, const struct pmr_device *device)
+{
+	const struct pmr_scan *scan = a->scanner->scan;
+
+	for (size_t i = 0; i < scan->n_devices; i++) {
+		if (scan->devices[i] == device)
+			return true;
+	}
+	return false;
+}
+
+/* Through no other target: that one is said with what is below it. */
+static bool is_below(const struct advice *a, const struct pmr_device *device,
+		     const struct pmr_device *upper)
+{
+	for (size_t i = 0; i < upper->n_lowers; i++) {
+		const struct pmr_device *lower = upper->lowers[i];
+
+		if (!is_scanned(a, lower) && (lower == device || is_below(a, device, lower)))
+			return true;
+	}
+	return false;
+}
+
+/* What a volume lies on is asked about with it. */
+static void say_below(const struct advice *a)
+{
+	const struct pmr_topology *topology = a->scanner->scan->topology;
+
+	for (size_t i = 0; a->device->n_lowers && i < topology->n_devices; i++) {
+		struct advice below = *a;
+
+		below.device = topology->devices[i];
+		if (is_below(a, below.device, a->device))
+			say_namespace(&below);
+	}
+}
+
 int pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, size_t first,
 		  bool is_whole)
 {
@@ -323,5 +361,6 @@ int pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, 
 	say_unused(&a);
 	say_partitions(&a);
 	say_namespace(&a);
+	say_below(&a);
 	return ret;
 }

@@ -271,6 +271,29 @@ static const struct {
 	{ "incomplete metadata", PMR_LIST_COMPLETE, PMR_LIST_INCOMPLETE, 0, 0, 0, false, 8, 8, 8 },
 };
 
+/* What is not known of a namespace's metadata is not known of the volumes on it either, at any depth. */
+static void test_below(void **state)
+{
+	struct pmr_device below = { .metadata_badblocks.trust = PMR_LIST_COMPLETE };
+	struct pmr_device middle = { .metadata_badblocks.trust = PMR_LIST_COMPLETE };
+	struct pmr_device *on_below[] = { &below }, *on_middle[] = { &middle };
+	struct world world;
+
+	(void)state;
+	below.data_offset = 4096;
+	middle.lowers = on_below;
+	middle.n_lowers = 1;
+	for (int i = 0; i < 4; i++) {
+		set_up(&world, VERB_SCAN);
+		world.device.lowers = i % 2 ? on_middle : on_below;
+		world.device.n_lowers = 1;
+		below.metadata_badblocks.trust = i / 2 ? PMR_LIST_UNKNOWN : PMR_LIST_COMPLETE;
+		assert_int_equal(status_of(&world), i / 2 ? 8 : 0);
+		world.device.from_file = true;
+		assert_int_equal(status_of(&world), 0);
+	}
+}
+
 static void test_lists(void **state)
 {
 	struct world world;
@@ -682,14 +705,15 @@ static void test_journal_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_regions),		cmocka_unit_test(test_losses),
-		cmocka_unit_test(test_owners),		cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_only_one_device), cmocka_unit_test(test_failures),
-		cmocka_unit_test(test_dry_runs),	cmocka_unit_test(test_maps),
-		cmocka_unit_test(test_parts),		cmocka_unit_test(test_behind_the_end),
-		cmocka_unit_test(test_locations),	cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_salvages),	cmocka_unit_test(test_zeroes),
-		cmocka_unit_test(test_journals),	cmocka_unit_test(test_journal_bytes),
+		cmocka_unit_test(test_regions),	       cmocka_unit_test(test_losses),
+		cmocka_unit_test(test_owners),	       cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_below),	       cmocka_unit_test(test_only_one_device),
+		cmocka_unit_test(test_failures),       cmocka_unit_test(test_dry_runs),
+		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_behind_the_end), cmocka_unit_test(test_locations),
+		cmocka_unit_test(test_memory),	       cmocka_unit_test(test_salvages),
+		cmocka_unit_test(test_zeroes),	       cmocka_unit_test(test_journals),
+		cmocka_unit_test(test_journal_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
