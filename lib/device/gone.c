@@ -13,15 +13,97 @@
 #include "private.h"
 #include "topology.h"
 
-bool pmr_is_gone(const char *source, dev_t devno)
+/* What it is numbered by who has no number of its own: PMEM, and its partitions, among others. */
+#define EXTENDED_MAJOR 259
+
+/* Nothing is built on itself, but tables may change while they are looked at. */
+#define MAX_DEPTH 32
+
+static bool is_there(dev_t devno, const char *attribute)
 {
 	char path[64];
 
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s", major(devno), minor(devno),
+		 attribute);
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+bool pmr_is_gone(const char *source, dev_t devno)
+{
 	/* what is called so is a namespace's, or a partition of it */
 	if (!source || strncmp(source, "/dev/pmem", strlen("/dev/pmem")) != 0 || major(devno) == 0)
 		return false;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(devno), minor(devno));
-	return access(path, F_OK) && errno == ENOENT;
+	return !is_there(devno, "");
+}
+
+/* ---- below a volume */
+
+static dev_t to_devno(const char *word)
+{
+	unsigned int high, low;
+	int length = 0;
+
+	if (sscanf(word, "%u:%u%n", &high, &low, &length) != 2 || !length ||
+	    (word[length] && word[length] != ' '))
+		return 0;
+	return makedev(high, low);
+}
+
+static int look_below(dev_t devno, unsigned int depth, dev_t *gone)
+{
+	struct pmr_dm_table table = { 0 };
+	int err;
+
+	if (depth >= MAX_DEPTH || !is_there(devno, "/dm"))
+		return 0;
+	err = pmr_dm_read(devno, &table);
+	/* who may not read tables has no volumes in the topology either */
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	err = pmr_gone_below(&table, depth + 1, gone);
+	pmr_dm_release(&table);
+	return err;
+}
+
+int pmr_gone_below(const struct pmr_dm_table *table, unsigned int depth, dev_t *gone)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < table->n_targets && !*gone && !err; i++) {
+		const char *word = table->targets[i].params;
+
+		/* of several paths one may well be away */
+		if (strcmp(table->targets[i].type, "multipath") == 0)
+			continue;
+		for (; *word && !*gone && !err; word += strspn(word, " ")) {
+			dev_t devno = to_devno(word);
+
+			if (devno && major(devno) == EXTENDED_MAJOR && !is_there(devno, ""))
+				*gone = devno;
+			else if (devno)
+				err = look_below(devno, depth, gone);
+			word += strcspn(word, " ");
+		}
+	}
+	return err;
+}
+
+/* ---- what is mounted */
+
+static int say_volume(struct pmr_ctx *ctx, const char *source, const char *target, dev_t devno,
+		      bool *any)
+{
+	dev_t gone = 0;
+	int err = look_below(devno, 0, &gone);
+
+	if (err || !gone)
+		return err;
+	*any = true;
+	pmr_say(ctx, PMR_ERROR, "device-gone", target,
+		"is mounted from %s, which lies on block device %u:%u, which is not there any more: where that was a "
+		"namespace that was disabled or destroyed, what is lost cannot be known; unmount it, and see 'ndctl list -Ni'",
+		source ? source : "a volume", major(gone), minor(gone));
+	return 0;
 }
 
 int pmr_gone_say(struct pmr_ctx *ctx, bool *any)
@@ -35,7 +117,9 @@ int pmr_gone_say(struct pmr_ctx *ctx, bool *any)
 	while (!err && mounts && mnt_table_next_fs(mounts, iter, &mount) == 0) {
 		const char *source = mnt_fs_get_srcpath(mount), *target = mnt_fs_get_target(mount);
 
-		if (!target || !pmr_is_gone(source, mnt_fs_get_devno(mount)))
+		if (target && major(mnt_fs_get_devno(mount)))
+			err = say_volume(ctx, source, target, mnt_fs_get_devno(mount), any);
+		if (err || !target || !pmr_is_gone(source, mnt_fs_get_devno(mount)))
 			continue;
 		*any = true;
 		pmr_say(ctx, PMR_ERROR, "device-gone", target,

@@ -600,7 +600,16 @@ int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, de
 
 /** pmr_is_gone() - whether a mount's source is persistent memory whose block device is not there any more */
 bool pmr_is_gone(const char *source, dev_t devno);
-/** pmr_gone_say() - name every mount of that kind ("device-gone"). @any: set true where there is one. Return: 0, -ENOMEM. */
+/**
+ * pmr_gone_below() - find a device below a volume that is not there any more, and may have been persistent memory
+ * @table: the volume's
+ * @depth: how many volumes are above it
+ * @gone: its number; stays 0 where all are there
+ *
+ * Asks device mapper about volumes below. Return: 0, -ENOMEM.
+ */
+int pmr_gone_below(const struct pmr_dm_table *table, unsigned int depth, dev_t *gone);
+/** pmr_gone_say() - name every mount of that kind, and of volumes on one ("device-gone"). @any: set true where there is one. Return: 0, -ENOMEM. */
 int pmr_gone_say(struct pmr_ctx *ctx, bool *any);
 
 /* ---- overlay.c */

@@ -284,12 +284,42 @@ static void test_gone(void **state)
 				 rows[i].is_gone);
 }
 
+static void test_gone_below(void **state)
+{
+	static const struct {
+		const char *type, *params;
+		bool is_gone;
+	} rows[] = {
+		{ "linear", "259:1000001 0", true },
+		{ "linear", "8:1000001 0", false },
+		{ "striped", "2 8 8:1000001 0 259:1000001 2048", true },
+		{ "crypt", "aes-xts-plain64 :64:logon:x 0 259:1000001 0 1 x", true },
+		{ "multipath", "0 0 1 1 service-time 0 1 2 259:1000001 1 1", false },
+		{ "linear", "259:1000001x 0", false },
+		{ "linear", "x259:1000001 0", false },
+		{ "zero", "", false },
+	};
+	struct pmr_dm_target targets[2] = { { .type = (char *)"error", .params = (char *)"" } };
+	struct pmr_dm_table table = { .targets = targets, .n_targets = 2 };
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		dev_t gone = 0;
+
+		targets[1].type = (char *)rows[i].type;
+		targets[1].params = (char *)rows[i].params;
+		assert_int_equal(pmr_gone_below(&table, 1, &gone), 0);
+		assert_int_equal(gone, rows[i].is_gone ? makedev(259, 1000001) : 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_namespace_part), cmocka_unit_test(test_region_parts),
 		cmocka_unit_test(test_region_told),    cmocka_unit_test(test_metadata),
 		cmocka_unit_test(test_scrubs),	       cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_gone_below),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
