@@ -224,6 +224,12 @@ uint64_t pmr_device_address(const struct pmr_device *device, uint64_t offset, ui
 int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
 			const char *object, struct pmr_device **device);
 
+struct pmr_block;
+/** pmr_topology_upper() - as pmr_topology_device(), of what is built on one, with the filesystems that are on it */
+int pmr_topology_upper(struct pmr_ctx *ctx, struct pmr_topology *topology,
+		       const struct pmr_block *holder, const char *object,
+		       struct pmr_device **upper);
+
 /**
  * pmr_device_is_listed() - whether there is a list to ask for: it is PMEM, or has one from a file, or is mapped over such
  */

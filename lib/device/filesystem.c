@@ -485,6 +485,21 @@ static int find_on_disk(struct finder *finder)
 	return err;
 }
 
+int pmr_filesystems_find_on(struct pmr_ctx *ctx, struct pmr_topology *topology,
+			    struct pmr_device *device)
+{
+	struct finder finder = { .ctx = ctx, .topology = topology, .device = device };
+	int err;
+
+	for (size_t i = 0; i < topology->n_filesystems; i++) {
+		if (topology->filesystems[i]->device == device)
+			return 0;
+	}
+	/* It may have been mounted since the table was read. */
+	err = load_mounts(topology, true);
+	return err ? err : find_on_disk(&finder);
+}
+
 static int compare_sources(const void *a, const void *b)
 {
 	return strverscmp((*(struct pmr_filesystem *const *)a)->source,

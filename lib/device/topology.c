@@ -281,6 +281,15 @@ int pmr_topology_device(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_
 	return err;
 }
 
+int pmr_topology_upper(struct pmr_ctx *ctx, struct pmr_topology *topology,
+		       const struct pmr_block *holder, const char *object,
+		       struct pmr_device **upper)
+{
+	int err = pmr_topology_device(ctx, topology, holder->disk, object, upper);
+
+	return err ? err : pmr_filesystems_find_on(ctx, topology, *upper);
+}
+
 /* The numbers of btrfs's files and of its block device differ, so the place is asked as well. */
 static struct pmr_filesystem *find_filesystem(const struct pmr_topology *topology, dev_t devno,
 					      const struct pmr_block *block)

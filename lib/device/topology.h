@@ -568,6 +568,10 @@ int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
 		       const struct pmr_block *block, struct pmr_device *device,
 		       struct pmr_filesystem **filesystem);
 
+/** pmr_filesystems_find_on() - look at one more device for filesystems, unless some are known there. Return: 0, -ENOMEM. */
+int pmr_filesystems_find_on(struct pmr_ctx *ctx, struct pmr_topology *topology,
+			    struct pmr_device *device);
+
 /**
  * pmr_filesystem_whole() - what stands for all of a device-dax, which holds no filesystem: one of no type, not mounted
  * @filesystem: result; belongs to the topology. It has no number: no file lies on it; its UUID is the namespace's

@@ -340,13 +340,40 @@ static int ask_upper(struct pmr_locator *l, const struct pmr_place *piece, struc
 	return ret;
 }
 
+/* Of what is no PMEM the topology was not made with what is built on it. */
+static int meet_holder(void *data, const struct pmr_block *holder)
+{
+	struct pmr_locator *l = data;
+	struct pmr_device *upper;
+	int ret = pmr_topology_upper(l->ctx, l->topology, holder, NULL, &upper);
+
+	/* who cannot be followed is named where nothing else has the place */
+	return ret == -ENOMEM ? ret : 0;
+}
+
+static int meet_partition(void *data, const struct pmr_block *partition)
+{
+	return partition->held ? pmr_block_relations(partition->name, "holders", meet_holder, data)
+			       : 0;
+}
+
+static int meet_holders(struct pmr_locator *l, const struct pmr_device *device)
+{
+	int ret;
+
+	if (!device->devno)
+		return 0;
+	ret = pmr_block_relations(device->name, "holders", meet_holder, l);
+	return ret ? ret : pmr_block_partitions(device->name, meet_partition, l);
+}
+
 /* @asked: gains what of @piece the mapped devices on it have, which were asked */
 static int ask_above(struct pmr_locator *l, const struct pmr_place *piece, struct pmr_ranges *asked)
 {
 	struct pmr_range range = { piece->offset, piece->length };
 	const struct pmr_ranges one = { .v = &range, .n = 1 };
 	struct pmr_ranges up = { 0 };
-	int ret = 0;
+	int ret = meet_holders(l, piece->device);
 
 	for (size_t i = 0; i < l->topology->n_devices && !ret; i++) {
 		struct pmr_device *upper = l->topology->devices[i];

@@ -77,7 +77,7 @@ static int meet_holder(void *data, const struct pmr_block *holder)
 		if (!path)
 			return -ENOMEM;
 	}
-	ret = pmr_topology_device(a->scanner->ctx, topology, holder->disk, path, &upper);
+	ret = pmr_topology_upper(a->scanner->ctx, topology, holder, path, &upper);
 	free(path);
 	if (ret == -ENOMEM)
 		return ret;
