@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "scan.h"
+#include "device/topology.h"
 #include "media/sweep.h"
 #include "owner/open-files.h"
 
@@ -198,6 +199,13 @@ static int sweep(struct pmr_scanner *scanner, struct pmr_device *device,
 	struct pmr_media *media = NULL;
 	int ret;
 
+	/* who reads a suspended one waits for ever */
+	if (pmr_device_moved(device)) {
+		device->reading.complete = false;
+		pmr_say(scanner->ctx, PMR_ERROR, "cannot-read", label(device),
+			"is not read: its device mapper table has changed since, cannot be read, or is suspended; scan again");
+		return pmr_device_refresh(scanner->ctx, device);
+	}
 	ret = pmr_media_open(scanner->ctx, device, &media);
 	if (ret) {
 		if (ret != -ENOMEM)
@@ -222,13 +230,42 @@ static int sweep(struct pmr_scanner *scanner, struct pmr_device *device,
 	return ret;
 }
 
+/*
+ * What of a volume was read below, in this run, was read: reading poison again can only do harm. What failed there came up
+ * with the list, unless that is a file's.
+ */
+static int take_below(struct pmr_scanner *scanner, struct pmr_device *device)
+{
+	struct pmr_ranges done = { 0 }, found = { 0 };
+	int ret;
+
+	ret = pmr_device_refresh(scanner->ctx, device);
+	if (ret || pmr_device_moved(device))
+		return ret;
+	for (size_t i = 0; !ret && i < device->n_lowers; i++) {
+		const struct pmr_device *lower = device->lowers[i];
+
+		ret = pmr_pieces_up(device, lower, &lower->reading.done, &done);
+		if (!ret && device->from_file)
+			ret = pmr_pieces_up(device, lower, &lower->reading.found, &found);
+	}
+	if (!ret && done.n)
+		ret = pmr_reading_add(device, &done, &found);
+	pmr_ranges_release(&done);
+	pmr_ranges_release(&found);
+	return ret;
+}
+
 static int read_device(struct pmr_scanner *scanner, struct pmr_device *device, uint64_t rate)
 {
 	struct pmr_ranges todo = { 0 };
 	bool all;
-	int ret;
+	int ret = 0;
 
-	ret = gather(scanner, device, &todo, &all);
+	if (device->n_lowers)
+		ret = take_below(scanner, device);
+	if (!ret)
+		ret = gather(scanner, device, &todo, &all);
 	if (!ret) {
 		device->reading.complete =
 			all && (!device->reading.asked || device->reading.complete);
@@ -242,14 +279,27 @@ static int read_device(struct pmr_scanner *scanner, struct pmr_device *device, u
 	return ret;
 }
 
+static bool is_target(const struct pmr_scanner *scanner, const struct pmr_device *device)
+{
+	for (size_t i = 0; i < scanner->scan->n_devices; i++) {
+		if (scanner->scan->devices[i] == device)
+			return true;
+	}
+	return false;
+}
+
 int pmr_targets_read(struct pmr_scanner *scanner)
 {
+	const struct pmr_topology *topology = scanner->scan->topology;
 	uint64_t rate;
 	int ret = 0;
 
 	if (!pmr_ctx_reading(scanner->ctx, &rate))
 		return 0;
-	for (size_t i = 0; !ret && i < scanner->scan->n_devices; i++)
-		ret = read_device(scanner, scanner->scan->devices[i], rate);
+	/* what lies below is in the topology ahead of what is built on it */
+	for (size_t i = 0; !ret && i < topology->n_devices; i++) {
+		if (is_target(scanner, topology->devices[i]))
+			ret = read_device(scanner, topology->devices[i], rate);
+	}
 	return ret;
 }
