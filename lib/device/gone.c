@@ -72,9 +72,6 @@ int pmr_gone_below(const struct pmr_dm_table *table, unsigned int depth, dev_t *
 	for (size_t i = 0; i < table->n_targets && !*gone && !err; i++) {
 		const char *word = table->targets[i].params;
 
-		/* of several paths one may well be away */
-		if (strcmp(table->targets[i].type, "multipath") == 0)
-			continue;
 		for (; *word && !*gone && !err; word += strspn(word, " ")) {
 			dev_t devno = to_devno(word);
 

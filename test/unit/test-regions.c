@@ -293,8 +293,6 @@ static void test_gone_below(void **state)
 		{ "linear", "259:1000001 0", true },
 		{ "linear", "8:1000001 0", false },
 		{ "striped", "2 8 8:1000001 0 259:1000001 2048", true },
-		{ "crypt", "aes-xts-plain64 :64:logon:x 0 259:1000001 0 1 x", true },
-		{ "multipath", "0 0 1 1 service-time 0 1 2 259:1000001 1 1", false },
 		{ "linear", "259:1000001x 0", false },
 		{ "linear", "x259:1000001 0", false },
 		{ "zero", "", false },
