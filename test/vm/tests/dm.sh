@@ -136,6 +136,46 @@ recover health
 status_is 0 "health knows that it was repaired"
 report "no record vanished" '.vanished == []'
 
+# A list that was taken below stays with what it names, and does not shrink.
+poison_top "$sector" 2
+{
+	echo "# device ${PMEM##*/}"
+	badblocks "$PMEM"
+} >$tmp/file
+repair --badblocks=$tmp/file --from-backup=$backup $mnt
+status_is 1 "a list from a file, of the device below: repaired"
+report "all of it" '[.files[].ranges[].state] == ["repaired"]'
+check "a list from a file: the file is whole" same f
+check "a list from a file: the list below is empty" clean
+
+# Without a target a volume is read as what it lies on.
+run strace -f -e trace=openat -o $tmp/opened "$PMEM_RECOVER" scan --read
+check "read: it is all one" eval "grep -q '\"$PMEM\", O_RDONLY.*O_DIRECT' $tmp/opened && ! grep -q '/dev/mapper/top\".*O_DIRECT' $tmp/opened"
+
+# Suspended after its table was read: nothing waits for it.
+(
+	for ((n = 0; n < 100; n++)); do
+		grep -qs 'stopped by SIGSTOP' $tmp/stopped && break
+		sleep 0.1
+	done
+	dmsetup suspend top
+	pkill -CONT -x pmem-recover
+	for ((n = 0; n < 100; n++)); do
+		if ! pgrep -x pmem-recover >/dev/null; then
+			touch $tmp/nobody
+			break
+		fi
+		sleep 0.1
+	done
+	dmsetup resume top
+) &
+run strace -o $tmp/stopped -P /proc/self/mountinfo -e trace=openat -e inject=openat:signal=SIGSTOP:when=1 \
+	"$PMEM_RECOVER" scan --read /dev/mapper/top
+wait
+check "suspended meanwhile: not read, and nobody waited" [ -e $tmp/nobody ]
+status_is 8 "suspended meanwhile"
+report "suspended meanwhile: said" '[.messages[].code] | index("cannot-read") and index("badblocks-unknown")'
+
 # In use, through the device while the filesystem stands still.
 poison_top "$sector" 2
 exec 5<>$mnt/f
@@ -191,6 +231,28 @@ repair --from-backup=$backup $mnt
 status_is 1 "planned anew: repaired"
 check "planned anew: the file is whole" same f
 
+# On a disk that is no PMEM a volume is met from below.
+truncate -s 32M $tmp/disk
+modprobe loop
+loop=$(losetup -f --show $tmp/disk)
+dmsetup create plain --table "0 40960 linear $loop 8192"
+dmsetup mknodes
+mkfs.ext4 -q -F /dev/mapper/plain
+mkdir -p /tmp/plain
+mount /dev/mapper/plain /tmp/plain
+cp $backup/f /tmp/plain/f
+sync -f /tmp/plain
+lower=$(($(sector_of /tmp/plain/f 100000) + 8192))
+echo "$lower 1" >$tmp/file
+recover scan --badblocks=$tmp/file "$loop"
+status_is 4 "no PMEM: scan of the disk"
+report "no PMEM: the file on the volume" '[.files[] | .path, (.ranges[] | .offset, .length)] == ["/tmp/plain/f", 99840, 512]'
+recover locate "$loop" $((lower * 512))
+report "no PMEM: locate" '.places[0] | .path == "/tmp/plain/f" and .file_offset == 99840'
+umount /tmp/plain
+dmsetup remove plain
+losetup -d "$loop"
+
 # Who reads a suspended one waits for ever.
 dmsetup suspend top
 recover scan /dev/mapper/top
@@ -199,11 +261,26 @@ says "suspended: named" 'suspended'
 recover scan
 check "suspended: who did not ask for it is not kept" [ "$status" = 0 ]
 dmsetup resume top
+
+# The metadata of what a volume lies on is of no volume, and it is lost with that.
+if [ -d "$pmr_parameters" ]; then
+	data_offset=$("$PMEM_RECOVER" list 2>/dev/null | jq '.devices[] | select(.name == "pmem0") | .data_offset')
+	module_set inject $((data_offset - 4096)),512
+	recover scan /dev/mapper/top
+	status_is 4 "metadata below: scan of the volume"
+	report "metadata below: it is said" '[.messages[] | select(.code == "namespace-metadata") | .object] == ["namespace0.0"]'
+	recover scan $mnt/f
+	status_is 0 "metadata below: scan of a file"
+	report "metadata below: a warning" '[.messages[] | select(.code == "namespace-metadata") | .level] == ["warning"]'
+fi
+
 umount $mnt
 dmsetup remove top
 dmsetup remove stripe
 wipefs -aq "$PMEM"
 blockdev --rereadpt "$PMEM"
+# A raw namespace reaches all of the region.
+[ ! -d "$pmr_parameters" ] || use_pmem raw
 clear_all
 rm -rf ${backup:?}/* $tmp "${journals:?}"/*.journal
 finish

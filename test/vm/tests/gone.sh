@@ -59,6 +59,24 @@ check "enabled again" eval 'echo "$holder" >$drivers/nd_pmem/bind; mount_dax ext
 recover scan
 report "all as before" '[.files[].ranges[] | [.offset, .length, .state]] == [[49664, 512, "lost"]]'
 
+# Under a volume.
+umount $mnt
+clear_all
+modprobe dm_mod
+dmsetup create volume --table "0 65536 linear $PMEM 0"
+dmsetup mknodes
+mkfs.ext4 -q -F /dev/mapper/volume
+mount /dev/mapper/volume $mnt
+echo "$holder" >$drivers/nd_pmem/unbind
+recover scan
+status_is 8 "disabled under a volume"
+report "the volume's mount is named" '[.messages[] | select(.code == "device-gone") | .object] == ["/mnt"]'
+umount $mnt
+dmsetup remove volume
+recover scan
+report "and not any more" '[.messages[].code] | index("device-gone") | not'
+check "enabled, and the volume is not there any more" eval 'echo "$holder" >$drivers/nd_pmem/bind; clear_all; mount_fs ext4; make_file f 100000; poison_file f 50000'
+
 # As good as destroyed: there is no namespace at all.
 echo region0 >$drivers/nd_region/unbind
 recover scan
