@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # read-pmem.sh: poison on PMEM that is in no list: scan --read finds it, whatever the kernel makes of what was consumed.
 #
-# needs: module
+# needs: module own-guest
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
