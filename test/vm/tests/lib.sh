@@ -255,3 +255,22 @@ finish() {
 	[ $failures = 0 ] || exit 1
 	exit 0
 }
+
+# little_endian NUMBER: for printf
+little_endian() {
+	printf '\\x%02x\\x%02x\\x%02x\\x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24))
+}
+
+# partitions MIB...: an MBR with these on $PMEM
+partitions() {
+	local start=2048 table='' size
+	for size; do
+		table+="\\0\\0\\0\\0\\x83\\0\\0\\0$(little_endian $start)$(little_endian $((size * 2048)))"
+		start=$((start + size * 2048))
+	done
+	dd if=/dev/zero of="$PMEM" bs=1M count=1 oflag=direct status=none
+	# shellcheck disable=SC2059
+	printf "$table" | dd of="$PMEM" bs=1 seek=446 status=none
+	printf '\x55\xaa' | dd of="$PMEM" bs=1 seek=510 status=none
+	blockdev --rereadpt "$PMEM"
+}

@@ -11,25 +11,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 use_pmem fsdax
 
-# little_endian NUMBER: for printf
-little_endian() {
-	printf '\\x%02x\\x%02x\\x%02x\\x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24))
-}
-
-# partitions MIB...: an MBR with these
-partitions() {
-	local start=2048 table='' size
-	for size; do
-		table+="\\0\\0\\0\\0\\x83\\0\\0\\0$(little_endian $start)$(little_endian $((size * 2048)))"
-		start=$((start + size * 2048))
-	done
-	dd if=/dev/zero of="$PMEM" bs=1M count=1 oflag=direct status=none
-	# shellcheck disable=SC2059
-	printf "$table" | dd of="$PMEM" bs=1 seek=446 status=none
-	printf '\x55\xaa' | dd of="$PMEM" bs=1 seek=510 status=none
-	blockdev --rereadpt "$PMEM"
-}
-
 # owned LIST: the last report's bad ranges of PMEM, as jq has them: offsets are in sectors of partition 2
 owned() {
 	report "$what: offsets and owners" "[.devices[] | select(.path == \"$PMEM\") | .badblocks.ranges[] | [.offset / 512 - $log_start, .length / 512, .owner]] == $1"
