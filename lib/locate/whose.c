@@ -423,22 +423,9 @@ static int add_held(struct pmr_locator *l, const struct pmr_filesystem *held,
 	return pmr_places_add(&l->places, place);
 }
 
-static const struct pmr_filesystem *find_held(const struct pmr_locator *l,
-					      const struct pmr_place *place)
-{
-	for (size_t i = 0; i < l->topology->n_filesystems; i++) {
-		const struct pmr_filesystem *fs = l->topology->filesystems[i];
-
-		if (fs->held && fs->device == place->device && place->offset >= fs->start &&
-		    place->offset - fs->start < fs->size)
-			return fs;
-	}
-	return NULL;
-}
-
 static int add_rest(struct pmr_locator *l, struct pmr_place *place)
 {
-	const struct pmr_filesystem *held = find_held(l, place);
+	const struct pmr_filesystem *held = pmr_held_at(l->topology, place->device, place->offset);
 
 	if (held || pmr_is_held_at(l->topology, place->device, place->offset))
 		return add_held(l, held, place);

@@ -152,19 +152,27 @@ int pmr_scan_above(struct pmr_scanner *scanner, struct pmr_device *device, uint6
 	return ret;
 }
 
+const struct pmr_filesystem *pmr_held_at(const struct pmr_topology *topology,
+					 const struct pmr_device *device, uint64_t offset)
+{
+	for (size_t i = 0; i < topology->n_filesystems; i++) {
+		const struct pmr_filesystem *fs = topology->filesystems[i];
+
+		if (fs->held && fs->device == device && offset >= fs->start &&
+		    offset - fs->start < fs->size)
+			return fs;
+	}
+	return NULL;
+}
+
 bool pmr_is_held_at(const struct pmr_topology *topology, const struct pmr_device *device,
 		    uint64_t offset)
 {
 	struct pmr_block block = { 0 };
 	bool held;
 
-	for (size_t i = 0; i < topology->n_filesystems; i++) {
-		const struct pmr_filesystem *fs = topology->filesystems[i];
-
-		if (fs->held && fs->device == device && offset >= fs->start &&
-		    offset - fs->start < fs->size)
-			return true;
-	}
+	if (pmr_held_at(topology, device, offset))
+		return true;
 	if (!device->devno || pmr_block_get(device->devno, &block))
 		return false;
 	held = block.held;

@@ -367,6 +367,9 @@ int pmr_target_add_device(struct pmr_scanner *scanner, struct pmr_device *device
 int pmr_scan_above(struct pmr_scanner *scanner, struct pmr_device *device, uint64_t offset,
 		   uint64_t length, const char *object);
 
+/** pmr_held_at() - the partition that has @offset of a device and that something is built on, or NULL */
+const struct pmr_filesystem *pmr_held_at(const struct pmr_topology *topology,
+					 const struct pmr_device *device, uint64_t offset);
 /** pmr_is_held_at() - whether something is built on a device, or on the partition that has @offset of it */
 bool pmr_is_held_at(const struct pmr_topology *topology, const struct pmr_device *device,
 		    uint64_t offset);
