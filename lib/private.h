@@ -467,7 +467,7 @@ void pmr_scan_sort_devices(struct pmr_scan *scan);
  */
 bool pmr_place_is_on(const struct stat *st, const struct pmr_filesystem *filesystem);
 
-/* ---- media.c: the only reader and writer of media */
+/* ---- media/: the only readers and writers of media */
 
 struct pmr_media;
 
