@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c and dimm.c know libndctl and
- * libdaxctl, stack.c the block devices of sysfs, volume.c, pieces.c and dm.c what device mapper makes of them, filesystem.c
+ * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c, lists.c, scrub.c, clear.c and
+ * dimm.c know libndctl and libdaxctl, stack.c the block devices of sysfs, volume.c, pieces.c and dm.c what device mapper makes of them, filesystem.c
  * libblkid and libmount, badblocks.c the lists.
  */
 #ifndef PMR_TOPOLOGY_H
@@ -11,6 +11,7 @@
 
 struct ndctl_ctx;
 struct ndctl_namespace;
+struct ndctl_region;
 struct libmnt_fs;
 struct libmnt_table;
 
@@ -118,7 +119,10 @@ struct pmr_device_private {
 	bool remapped;
 };
 
-/* ---- badblocks.c */
+/* ---- badblocks-text.c: pure */
+
+/** PMR_RECORD_LIMIT - the kernel keeps no more records than this for one device, and drops what comes after (MAX_BADBLOCKS) */
+#define PMR_RECORD_LIMIT 512
 
 /**
  * pmr_badblocks_judge() - what the text of a kernel's badblocks attribute says, and how far it can be believed
@@ -132,6 +136,8 @@ struct pmr_device_private {
  */
 int pmr_badblocks_judge(const char *text, size_t length, int error, size_t page,
 			struct pmr_badblocks *list);
+
+/* ---- badblocks.c */
 
 /**
  * pmr_badblocks_read() - read a kernel's badblocks attribute and judge it
@@ -187,6 +193,19 @@ void pmr_dax_release(struct pmr_devdax *dax);
 /** pmr_dax_find() - fill @own->dax of a device that has its name. Return: as pmr_dax_read(). */
 int pmr_dax_find(struct pmr_device *device);
 
+/* ---- lists.c */
+
+/**
+ * pmr_region_read() - read a region's list
+ * @error: as pmr_badblocks_read()
+ * @latest: what is wrong with the list as it was read now, or NULL
+ *
+ * Once incomplete it stays so. Return: 0, -ENOMEM.
+ */
+int pmr_region_read(struct ndctl_region *ndregion, struct pmr_region *region, int *error,
+		    const char **latest);
+/** pmr_device_read_lists() - fill in the lists of a namespace's device, after its region's was read. Return: 0, -ENOMEM. */
+int pmr_device_read_lists(struct pmr_device *device);
 /** pmr_device_reread() - what pmr_device_refresh() does but for what reading the media found; for reading.c alone */
 int pmr_device_reread(struct pmr_ctx *ctx, struct pmr_device *device);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is remembered of the lists of badblocks: remember.c compares and does no I/O, memory-file.c keeps it, memory.c
- * does both for a whole topology, account.c for what was repaired.
+ * What is remembered of the lists of badblocks: remember.c compares and does no I/O, memory-file.c keeps it, entry.c does both
+ * for a namespace, memory.c for a whole topology, account.c for what was repaired.
  */
 #ifndef PMR_MEMORY_H
 #define PMR_MEMORY_H
@@ -141,6 +141,63 @@ void pmr_memory_touch(int fd, const char *name);
 
 /** pmr_memory_store() - replace one file, safe from a crash; nothing to remember is no file. Return: 0, -errno. */
 int pmr_memory_store(int fd, const char *name, const struct pmr_remembered *remembered);
+
+/* ---- entry.c */
+
+/**
+ * struct pmr_memory_entry - one namespace
+ * @error: why what was remembered is not known: -EBADMSG (damaged), -ESTALE (of a namespace that was there before),
+ *         or what reading it failed with; 0
+ * @changed: what is remembered is to be written
+ */
+struct pmr_memory_entry {
+	struct pmr_device *device;
+	char *name;
+	char *path;
+	struct pmr_remembered remembered;
+	int error;
+	bool changed;
+};
+
+/**
+ * struct pmr_memory - see there
+ * @fd: -1 while there is no directory
+ * @error: why nothing that was remembered could be looked at, or 0
+ * @store_error: the first time something could not be written, or 0
+ */
+struct pmr_memory {
+	struct pmr_ctx *ctx;
+	char *directory;
+	int fd;
+	struct pmr_memory_entry *entries;
+	size_t n_entries;
+	struct pmr_vanished *vanished;
+	size_t n_vanished;
+	size_t alloc_vanished;
+	int error;
+	int store_error;
+};
+
+/** pmr_memory_level() - how much of an error is news: who has no right to the memory runs without */
+enum pmr_level pmr_memory_level(int error);
+
+/** pmr_memory_is_left() - what is damaged or of another namespace is set aside and then nothing; what cannot be read is left */
+bool pmr_memory_is_left(const struct pmr_memory_entry *entry);
+
+/** pmr_memory_look() - compare what is remembered with the lists as they were read last. Return: 0, -ENOMEM. */
+int pmr_memory_look(const struct pmr_memory *memory, struct pmr_memory_entry *entry);
+
+/** pmr_memory_lock() - make the directory if need be, and lock it. Return: 0, -errno. */
+int pmr_memory_lock(struct pmr_memory *memory);
+
+/** pmr_memory_put() - write one, under the lock. Return: 0; why it could not be written; -ENOMEM. */
+int pmr_memory_put(struct pmr_memory *memory, struct pmr_memory_entry *entry);
+
+/** pmr_memory_keep() - look again at what changed, as it is at one moment, and write it. Return: 0, -ENOMEM; errors of writing are said. */
+int pmr_memory_keep(struct pmr_memory *memory);
+
+/** pmr_memory_say() - what is wrong with what was remembered of one */
+void pmr_memory_say(const struct pmr_memory *memory, const struct pmr_memory_entry *entry);
 
 /* ---- account.c */
 
