@@ -2,7 +2,7 @@
 /*
  * libpmem-recover: find and repair poisoned persistent memory.
  *
- * Data flows one way, and each arrow is a room of its own (lib/NAME.c):
+ * Data flows one way:
  *
  *   target -> device -> badblocks -+
  *                                  +-> scan -> plan -> journal -> repair -> verify
@@ -14,7 +14,11 @@
  * plan       what to write where, and where the replacement bytes come from
  * repair     journal, write, read back, compare, list again
  *
- * Beside it stands what a program needs that maps files itself: nofault, a copy that survives poison, and recover, from the
+ * Each room is a directory, lib/NAME/, and calls those before it here, and none behind it:
+ *
+ *   rooms: core nofault media device extent owner scan locate earlier memory journal repair resume salvage recover
+ *
+ * Beside all that stands what a program needs that maps files itself: nofault, a copy that survives poison, and recover, from the
  * address of a fault to the bytes that can still be read there.
  *
  * Conventions that hold for every function here:
@@ -1569,6 +1573,7 @@ struct pmr_plan {
 	uint64_t frozen; /* nanoseconds of all of them */
 	uint64_t longest_freeze; /* nanoseconds of the longest */
 	struct pmr_resume *resume; /* the library's own, of pmr_resume_new() */
+	void (*release_resume)(struct pmr_resume *resume); /* likewise */
 };
 
 /**

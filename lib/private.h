@@ -6,6 +6,7 @@
 #define PMR_PRIVATE_H
 
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "pmem-recover.h"
 
@@ -274,6 +275,31 @@ bool pmr_file_is_realtime(int fd);
 
 /** pmr_file_is_on() - whether an open file's data is on the device that a filesystem of this role stands for */
 bool pmr_file_is_on(int fd, const struct pmr_filesystem *filesystem);
+
+/**
+ * pmr_filesystem_has_device() - whether a filesystem says that a block device is one of its own
+ * @fd: any open file or directory of it
+ *
+ * Return: 1; 0: it says that it is not; a negative errno: it does not say.
+ */
+int pmr_filesystem_has_device(int fd, dev_t device);
+
+/**
+ * pmr_realtime_check() - whether what stands for the realtime device of an XFS is the one that it uses; says if not
+ * @filesystem: of any other role it is
+ * @fd: any open file or directory of it
+ * @object: what to call it
+ */
+bool pmr_realtime_check(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
+			const char *object);
+
+/** pmr_kernel_devno() - the kernel's 32-bit dev_t (new_encode_dev()) */
+static inline uint32_t pmr_kernel_devno(dev_t dev)
+{
+	uint32_t major_number = major(dev), minor_number = minor(dev);
+
+	return (minor_number & 0xff) | major_number << 8 | (minor_number & ~0xffu) << 12;
+}
 
 /** pmr_device_is_named() - whether "# device NAME" in a list means a device */
 bool pmr_device_is_named(const struct pmr_device *device, const char *name);

@@ -81,29 +81,6 @@ out:
 
 /* ---- device-dax */
 
-static int compare_ranges(const void *a, const void *b)
-{
-	const struct pmr_dax_range *x = a, *y = b;
-
-	return (x->offset > y->offset) - (x->offset < y->offset);
-}
-
-bool pmr_dax_settle(struct pmr_devdax *dax)
-{
-	uint64_t end = 0;
-	size_t i;
-
-	if (!dax->n)
-		return true;
-	qsort(dax->ranges, dax->n, sizeof(*dax->ranges), compare_ranges);
-	for (i = 0; i < dax->n; i++) {
-		if (dax->ranges[i].offset != end || !dax->ranges[i].length ||
-		    __builtin_add_overflow(end, dax->ranges[i].length, &end))
-			return false;
-	}
-	return end == dax->size;
-}
-
 const struct pmr_dax_range *pmr_dax_lies(const struct pmr_devdax *dax, uint64_t offset)
 {
 	size_t i;

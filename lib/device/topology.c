@@ -8,7 +8,6 @@
 
 #include "private.h"
 #include "topology.h"
-#include "owner/owner.h"
 
 const char *pmr_mode_name(enum pmr_mode mode)
 {
@@ -201,11 +200,6 @@ struct pmr_device *pmr_topology_find(const struct pmr_topology *topology, const 
 	return NULL;
 }
 
-bool pmr_device_is_dax(const struct pmr_device *device)
-{
-	return device->own && device->own->dax.devno;
-}
-
 struct pmr_device *pmr_topology_at(const struct pmr_topology *topology, dev_t devno)
 {
 	size_t i;
@@ -386,7 +380,7 @@ int pmr_topology_resolve_file(struct pmr_ctx *ctx, struct pmr_topology *topology
 		return err;
 	if (found->type && !strcmp(found->type, "xfs") && pmr_file_is_realtime(fd)) {
 		err = pmr_topology_resolve_realtime(ctx, topology, found, object, &found);
-		if (!err && !pmr_fsmap_check_realtime(ctx, found, fd, object))
+		if (!err && !pmr_realtime_check(ctx, found, fd, object))
 			err = -EOPNOTSUPP;
 	}
 	if (!err)

@@ -178,7 +178,7 @@ int pmr_devices_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
 /** pmr_devices_forget() - release what device.c holds; after the devices */
 void pmr_devices_forget(struct pmr_topology *topology);
 
-/* ---- dax.c */
+/* ---- media/dax.c */
 
 /**
  * pmr_dax_read() - what sysfs tells of a device-dax instance now
@@ -190,6 +190,8 @@ void pmr_devices_forget(struct pmr_topology *topology);
 int pmr_dax_read(const char *directory, struct pmr_devdax *dax);
 /** pmr_dax_release() - takes a zeroed one too */
 void pmr_dax_release(struct pmr_devdax *dax);
+/** pmr_dax_settle() - sort the ranges. Return: whether they cover the device, each byte once; also where there are none. */
+bool pmr_dax_settle(struct pmr_devdax *dax);
 /** pmr_dax_find() - fill @own->dax of a device that has its name. Return: as pmr_dax_read(). */
 int pmr_dax_find(struct pmr_device *device);
 
@@ -233,9 +235,6 @@ struct pmr_layout {
 
 /** pmr_layout_add() - a sum of addresses or offsets: PMR_NO_ADDRESS where either is, or where they do not fit */
 uint64_t pmr_layout_add(uint64_t a, uint64_t b);
-
-/** pmr_dax_settle() - sort the ranges. Return: whether they cover the device, each byte once; also where there are none. */
-bool pmr_dax_settle(struct pmr_devdax *dax);
 
 /** pmr_dax_lies() - the range of a device that has a byte of it, or NULL */
 const struct pmr_dax_range *pmr_dax_lies(const struct pmr_devdax *dax, uint64_t offset);

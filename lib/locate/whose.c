@@ -272,7 +272,7 @@ static int ask_filesystem(struct pmr_locator *l, struct pmr_filesystem *filesyst
 	if (filesystem->role == PMR_ROLE_LOG)
 		return add_log(&a);
 	ret = open_mountpoint(l->ctx, filesystem, &a.root);
-	if (!ret && !pmr_fsmap_check_realtime(l->ctx, filesystem, a.root.kept, filesystem->source))
+	if (!ret && !pmr_realtime_check(l->ctx, filesystem, a.root.kept, filesystem->source))
 		ret = -ENODEV;
 	if (!ret)
 		ret = ask_mounted(&a);

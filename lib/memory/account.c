@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "memory.h"
-#include "core/state.h"
+#include "state.h"
 #include "device/topology.h"
 
 /* A sector of which any byte was written was written whole. */

@@ -10,7 +10,7 @@
 
 #include "doubt.h"
 #include "memory.h"
-#include "core/state.h"
+#include "state.h"
 
 #define DOUBTS "doubts"
 #define FILE_LIMIT 4096

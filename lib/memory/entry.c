@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "memory.h"
-#include "repair/repair.h"
-#include "core/state.h"
+#include "device/lock.h"
+#include "state.h"
 
 static const char *label(const struct pmr_device *device)
 {

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "memory.h"
-#include "core/state.h"
+#include "state.h"
 
 #define LISTS "lists"
 #define FORMAT_VERSION 1

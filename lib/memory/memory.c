@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "memory.h"
-#include "core/state.h"
+#include "state.h"
 
 /* ---- what vanished */
 

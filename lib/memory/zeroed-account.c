@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/state.h"
+#include "state.h"
 #include "zeroed.h"
 
 /*

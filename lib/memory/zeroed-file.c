@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/document.h"
-#include "core/state.h"
+#include "state.h"
 #include "zeroed.h"
 
 #define ZEROED "zeroed"

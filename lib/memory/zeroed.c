@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/state.h"
+#include "state.h"
 #include "zeroed.h"
 
 const char *pmr_zeroed_file_name(enum pmr_zeroed_file file)

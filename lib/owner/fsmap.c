@@ -43,14 +43,6 @@ struct question {
 	bool is_ext4;
 };
 
-/* The kernel's 32-bit dev_t (new_encode_dev()). */
-static uint32_t encode_device(dev_t dev)
-{
-	uint32_t major = major(dev), minor = minor(dev);
-
-	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
-}
-
 static void describe(const struct fsmap *record, bool is_ext4, struct pmr_owner_claim *claim)
 {
 	uint32_t flags = record->fmr_flags;
@@ -271,39 +263,6 @@ static void tell_inodes(struct question *q, size_t first)
 	}
 }
 
-int pmr_fsmap_has_device(int fd, dev_t device)
-{
-	struct fsmap_head head = { 0 };
-
-	/* Without room for records, their number is all the answer. */
-	head.fmh_keys[0].fmr_device = encode_device(device);
-	head.fmh_keys[1] = (struct fsmap){
-		.fmr_device = encode_device(device),
-		.fmr_flags = UINT32_MAX,
-		.fmr_physical = ALIGN,
-		.fmr_owner = UINT64_MAX,
-		.fmr_offset = UINT64_MAX,
-	};
-	if (!ioctl(fd, FS_IOC_GETFSMAP, &head))
-		return 1;
-	return errno == EINVAL ? 0 : -errno;
-}
-
-bool pmr_fsmap_check_realtime(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
-			      const char *object)
-{
-	struct stat st;
-
-	if (filesystem->role != PMR_ROLE_REALTIME ||
-	    (!stat(filesystem->source, &st) && pmr_fsmap_has_device(fd, st.st_rdev)))
-		return true;
-	pmr_say(ctx, PMR_ERROR, "realtime-file", object,
-		"is of an XFS with a realtime device, and its mount options call that %s, which it is not (any more): look "
-		"it up (lsblk), and scan that device by its name",
-		filesystem->source);
-	return false;
-}
-
 int pmr_fsmap_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
 		     const struct pmr_ranges *wanted, struct pmr_claims *claims)
 {
@@ -316,11 +275,11 @@ int pmr_fsmap_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesyste
 	if (fstat(fd, &st) || fstatfs(fd, &statistics))
 		return 0;
 	q.is_ext4 = statistics.f_type == EXT4_SUPER_MAGIC;
-	q.device = encode_device(st.st_dev);
+	q.device = pmr_kernel_devno(st.st_dev);
 	if (filesystem->role == PMR_ROLE_REALTIME) {
 		if (stat(filesystem->source, &device))
 			return 0;
-		q.device = encode_device(device.st_rdev);
+		q.device = pmr_kernel_devno(device.st_rdev);
 	}
 	/* Zeros: valgrind does not know what this ioctl fills. */
 	q.head = calloc(1, fsmap_sizeof(RECORDS));

@@ -18,7 +18,7 @@ static uint64_t ask(const struct pmr_filesystem *filesystem, int fd)
 	/* Another filesystem may be mounted on top, which knows nothing of it. */
 	if (fstat(fd, &data) || data.st_dev != filesystem->of)
 		return filesystem->size;
-	if (stat(filesystem->source, &device) || !pmr_fsmap_has_device(fd, device.st_rdev))
+	if (stat(filesystem->source, &device) || !pmr_filesystem_has_device(fd, device.st_rdev))
 		return 0;
 	if (!pmr_xfs_geometry(fd, &geometry))
 		return filesystem->size;

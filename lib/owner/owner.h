@@ -126,23 +126,6 @@ int pmr_claims_each(const struct pmr_claims *claims, size_t *cursor, const struc
 int pmr_fsmap_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
 		     const struct pmr_ranges *wanted, struct pmr_claims *claims);
 
-/**
- * pmr_fsmap_has_device() - whether a filesystem says that a block device is one of its own
- * @fd: any open file or directory of it
- *
- * Return: 1; 0: it says that it is not; a negative errno: it does not say.
- */
-int pmr_fsmap_has_device(int fd, dev_t device);
-
-/**
- * pmr_fsmap_check_realtime() - whether what stands for the realtime device of an XFS is the one that it uses; says if not
- * @filesystem: of any other role it is
- * @fd: any open file or directory of it
- * @object: what to call it
- */
-bool pmr_fsmap_check_realtime(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
-			      const char *object);
-
 /* ---- ext4.c */
 
 /**

@@ -8,17 +8,6 @@
 
 #include "repair.h"
 
-const char *pmr_method_name(enum pmr_method method)
-{
-	static const char *const names[] = {
-		[PMR_METHOD_AUTO] = "auto",	[PMR_METHOD_FLAG] = "flag",
-		[PMR_METHOD_WRITE] = "write",	[PMR_METHOD_PUNCH] = "punch",
-		[PMR_METHOD_DEVICE] = "device", [PMR_METHOD_CLEAR] = "clear",
-	};
-
-	return names[method];
-}
-
 static uint64_t page_down(uint64_t offset)
 {
 	return offset - offset % PMR_PAGE;

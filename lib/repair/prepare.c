@@ -10,7 +10,6 @@
 
 #include "repair.h"
 #include "device/topology.h"
-#include "resume/resume.h"
 
 #define LOOP_MAJOR 7 /* linux/major.h */
 
@@ -541,7 +540,8 @@ void pmr_plan_free(struct pmr_plan *plan)
 		free(plan->files[i].steps);
 	}
 	free(plan->files);
-	pmr_resume_free(plan->resume);
+	if (plan->release_resume)
+		plan->release_resume(plan->resume);
 	free(plan->journal);
 	free(plan);
 }

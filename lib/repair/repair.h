@@ -11,6 +11,7 @@
 #define PMR_REPAIR_H
 
 #include "private.h"
+#include "device/lock.h"
 
 /** PMR_CHUNK - most bytes that are composed, written and verified at once */
 #define PMR_CHUNK (256u * 1024)
@@ -21,7 +22,7 @@ static inline size_t pmr_chunk_length(const struct pmr_step *step, uint64_t done
 	return step->length - done < PMR_CHUNK ? (size_t)(step->length - done) : PMR_CHUNK;
 }
 
-/* ---- lease.c, holders.c, lock.c */
+/* ---- lease.c, holders.c */
 
 /**
  * pmr_lease_take() - make sure that nobody else has a file open, and hear of who wants in
@@ -54,29 +55,6 @@ void pmr_holders(dev_t devno, uint64_t inode, char *text, size_t size);
 
 /** pmr_node_holders() - the same of a character device, by whichever node of it. @node: what stat(2) says of one */
 void pmr_node_holders(const struct stat *node, char *text, size_t size);
-
-/** struct pmr_locks - what keeps other runs off some devices; zero-initialise */
-struct pmr_locks {
-	int *fds;
-	size_t n;
-};
-
-/**
- * pmr_lock_devices() - keep other runs off devices, and off what mapped ones lie on
- * @locks: result; release with pmr_locks_release()
- *
- * Always in the same order. Return: 0; -EBUSY, and who holds which was said; other errno, said; -ENOMEM.
- */
-int pmr_lock_devices(struct pmr_ctx *ctx, const struct pmr_device *const *devices, size_t n,
-		     struct pmr_locks *locks);
-/** pmr_locks_release() - takes a zeroed one too */
-void pmr_locks_release(struct pmr_locks *locks);
-
-/** pmr_lock_holder() - whether somebody holds a lock of flock(2) on a file; @pid: who, 0 where the kernel does not tell */
-bool pmr_lock_holder(const struct stat *st, long *pid);
-
-/** pmr_lock_is_held() - whether a run is at work on a device, without being in the way of one */
-bool pmr_lock_is_held(const struct pmr_device *device);
 
 /* ---- claim.c */
 
@@ -392,7 +370,7 @@ int pmr_compose_chunk(const struct pmr_compose *compose, struct pmr_file_plan *p
 		      const struct pmr_step *step, uint64_t offset, size_t length, void *buffer,
 		      const char **refused);
 
-/* ---- place.c, journal.c */
+/* ---- journal-place.c, journal-ahead.c, journal.c */
 
 /**
  * pmr_place_check() - whether a journal may lie in a directory

@@ -227,6 +227,7 @@ int pmr_resume_new(struct pmr_ctx *ctx, struct pmr_topology *topology,
 	if (ret)
 		goto fail;
 	p->resume = resume;
+	p->release_resume = pmr_resume_free;
 	*scan = s;
 	*plan = p;
 	return 0;

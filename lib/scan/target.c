@@ -424,7 +424,7 @@ static int run_tree(struct pmr_scanner *scanner, struct pmr_view *view, const ch
 		pmr_root_close(&root);
 		return ret == -ENOMEM ? ret : give_up(scanner);
 	}
-	if (!pmr_fsmap_check_realtime(scanner->ctx, view->filesystem, root.kept, path)) {
+	if (!pmr_realtime_check(scanner->ctx, view->filesystem, root.kept, path)) {
 		pmr_root_close(&root);
 		return give_up(scanner);
 	}

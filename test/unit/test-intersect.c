@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "scan/scan.h"
+#include "extent/extent.h"
 
 #define NO_EOF UINT64_MAX
 

@@ -13,7 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "repair.h"
+#include "lock.h"
 
 #define LOCK_DIRECTORY "/run/pmem-recover"
 

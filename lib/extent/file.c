@@ -4,15 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fiemap.h>
-#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "scan.h"
-#include "uapi.h"
+#include "extent.h"
 
 /* How often a listing is taken again while it still shows data without a place. */
 #define LISTINGS 4
@@ -47,21 +45,6 @@ int pmr_file_open(int dirfd, const char *name, int flags)
 		return -EINVAL;
 	}
 	return fd;
-}
-
-bool pmr_file_is_realtime(int fd)
-{
-	struct fsxattr attributes = { 0 };
-
-	return !ioctl(fd, FS_IOC_FSGETXATTR, &attributes) &&
-	       attributes.fsx_xflags & FS_XFLAG_REALTIME;
-}
-
-bool pmr_file_is_on(int fd, const struct pmr_filesystem *filesystem)
-{
-	if (!filesystem->type || strcmp(filesystem->type, "xfs") != 0)
-		return true;
-	return pmr_file_is_realtime(fd) == (filesystem->role == PMR_ROLE_REALTIME);
 }
 
 /* An address outside of the filesystem's device means that the device was taken for the wrong one. */

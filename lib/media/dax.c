@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "private.h"
-#include "topology.h"
+#include "device/topology.h"
 
 #define ATTRIBUTE_LIMIT 4096
 
@@ -126,6 +126,29 @@ static int read_ranges(const char *directory, struct pmr_devdax *dax)
 	return err == -ENOMEM ? err : 0;
 }
 
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct pmr_dax_range *x = a, *y = b;
+
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+bool pmr_dax_settle(struct pmr_devdax *dax)
+{
+	uint64_t end = 0;
+	size_t i;
+
+	if (!dax->n)
+		return true;
+	qsort(dax->ranges, dax->n, sizeof(*dax->ranges), compare_ranges);
+	for (i = 0; i < dax->n; i++) {
+		if (dax->ranges[i].offset != end || !dax->ranges[i].length ||
+		    __builtin_add_overflow(end, dax->ranges[i].length, &end))
+			return false;
+	}
+	return end == dax->size;
+}
+
 int pmr_dax_read(const char *directory, struct pmr_devdax *dax)
 {
 	struct pmr_devdax made = { 0 };
@@ -202,4 +225,9 @@ int pmr_dax_check(const struct pmr_device *device)
 		err = -ESTALE;
 	pmr_dax_release(&now);
 	return err;
+}
+
+bool pmr_device_is_dax(const struct pmr_device *device)
+{
+	return device->own && device->own->dax.devno;
 }

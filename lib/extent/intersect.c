@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scan.h"
+#include "extent.h"
 
 static uint64_t max64(uint64_t a, uint64_t b)
 {
