@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads media for poison that is in no list yet: in large pieces, in halves where one fails, down to the logical block.
+ * Reads media for poison that is in no list yet: in large pieces, and where one fails, on behind the block that it stopped at,
+ * or where nothing tells that, in halves down to the logical block.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "media.h"
 #include "sweep.h"
 
 /* Blocks all over the device that are asked whether it still answers, where none has been read yet. */
@@ -62,16 +64,25 @@ static int wait_for_turn(struct sweep *s)
 	return -ECANCELED;
 }
 
-static int read_blocks(struct sweep *s, uint64_t offset, size_t length)
+/* @got: bytes that could be read; of a read that fails and tells nothing 0 */
+static int read_blocks(struct sweep *s, uint64_t offset, size_t length, size_t *got)
 {
+	size_t tried = length;
 	int ret = wait_for_turn(s);
 
+	*got = 0;
 	if (ret)
 		return ret;
-	ret = s->io->read(s->io->data, offset, s->buffer, length);
-	pmr_pace_add(&s->pace, length);
-	s->result->bytes += length;
-	if (!ret) {
+	ret = s->io->read(s->io->data, offset, s->buffer, length, got);
+	if (!ret)
+		*got = length;
+	else if (!s->io->stops)
+		*got = 0;
+	else if (pmr_media_is_error(ret))
+		tried = *got + s->io->block;
+	pmr_pace_add(&s->pace, tried);
+	s->result->bytes += tried;
+	if (*got) {
 		s->good = offset;
 		s->has_good = true;
 		s->proven = s->failed.n;
@@ -84,7 +95,8 @@ static int read_blocks(struct sweep *s, uint64_t offset, size_t length)
 /* Return: 1 it can be read, 0 it cannot, or why the device is gone. */
 static int ask(struct sweep *s, uint64_t offset)
 {
-	int ret = read_blocks(s, offset, s->io->block);
+	size_t got;
+	int ret = read_blocks(s, offset, s->io->block, &got);
 
 	if (pmr_media_is_error(ret))
 		return 0;
@@ -103,7 +115,9 @@ static int ask_around(struct sweep *s)
 		/* the first and the last one, and those between */
 		at = i ? (blocks - 1) / (WITNESSES - 1) * i : 0;
 		at = (i + 1 == WITNESSES ? blocks - 1 : at) * s->io->block;
-		if (!pmr_ranges_overlap(s->listed, at, s->io->block))
+		if (!pmr_ranges_overlap(s->listed, at, s->io->block) &&
+		    !pmr_ranges_overlap(&s->failed, at, s->io->block) &&
+		    !pmr_ranges_overlap(&s->result->found, at, s->io->block))
 			ret = ask(s, at);
 	}
 	return ret;
@@ -119,25 +133,53 @@ static int check_alive(struct sweep *s)
 
 /* ---- one piece */
 
+/* Many that fail with nothing between may be the end of the device. */
+static int fail_block(struct sweep *s, uint64_t offset)
+{
+	int ret = pmr_ranges_add(&s->failed, offset, s->io->block);
+
+	if (!ret && s->failed.n - s->proven >= DOUBT)
+		ret = check_alive(s);
+	return ret;
+}
+
+/*
+ * Each load of poison is a machine check, so that none is repeated: the block that stopped it is the one that fails, and what
+ * follows is read from behind it.
+ */
+static int step_over(struct sweep *s, uint64_t offset, size_t length)
+{
+	size_t done = 0, got;
+	int ret = 0;
+
+	while (!ret && done < length) {
+		ret = read_blocks(s, offset + done, length - done, &got);
+		done += got;
+		if (!pmr_media_is_error(ret))
+			continue;
+		ret = fail_block(s, offset + done);
+		done += s->io->block;
+	}
+	return ret;
+}
+
 /*
  * Whole blocks, at most a piece. @fails: something in them is known to, so that only the parts need to be read; a single
  * block always is. Return: 1 something failed, 0 nothing, -errno.
  */
 static int split(struct sweep *s, uint64_t offset, size_t length, bool fails)
 {
-	size_t block = s->io->block, half = length / 2 / block * block;
+	size_t block = s->io->block, half = length / 2 / block * block, got;
 	int first, ret = 0;
 
 	if (!fails || length == block)
-		ret = read_blocks(s, offset, length);
+		ret = read_blocks(s, offset, length, &got);
 	if (ret && !pmr_media_is_error(ret))
 		return ret;
 	if (!ret && (!fails || length == block))
 		return 0;
 	if (length == block) {
-		ret = pmr_ranges_add(&s->failed, offset, length);
-		if (!ret && s->failed.n - s->proven >= DOUBT)
-			ret = check_alive(s);
+		ret = fail_block(s, offset);
 		return ret ? ret : 1;
 	}
 	first = split(s, offset, half, false);
@@ -145,6 +187,20 @@ static int split(struct sweep *s, uint64_t offset, size_t length, bool fails)
 		return first;
 	ret = split(s, offset + half, length - half, !first);
 	return ret < 0 ? ret : first || ret;
+}
+
+static int halve(struct sweep *s, uint64_t offset, size_t length)
+{
+	size_t got;
+	int ret;
+
+	ret = read_blocks(s, offset, length, &got);
+	if (!pmr_media_is_error(ret))
+		return ret;
+	ret = check_alive(s);
+	if (!ret)
+		ret = split(s, offset, length, true);
+	return ret > 0 ? 0 : ret;
 }
 
 /* What the device did not answer after may be its own end, and no poison. */
@@ -157,30 +213,17 @@ static int believe(struct sweep *s)
 	return ret;
 }
 
-static int look_closer(struct sweep *s, uint64_t offset, size_t length)
+static int read_piece(struct sweep *s, uint64_t offset, size_t length)
 {
 	int ret, error;
 
-	ret = check_alive(s);
-	if (!ret)
-		ret = split(s, offset, length, true);
-	if (ret > 0)
-		ret = 0;
+	s->failed.n = 0;
+	s->proven = 0;
+	ret = s->io->stops ? step_over(s, offset, length) : halve(s, offset, length);
 	if (!ret && s->proven < s->failed.n)
 		ret = check_alive(s);
 	error = believe(s);
-	return ret ? ret : error;
-}
-
-static int read_piece(struct sweep *s, uint64_t offset, size_t length)
-{
-	int ret;
-
-	s->failed.n = 0;
-	s->proven = 0;
-	ret = read_blocks(s, offset, length);
-	if (pmr_media_is_error(ret))
-		ret = look_closer(s, offset, length);
+	ret = ret ? ret : error;
 	if (ret)
 		return ret;
 	s->done += length;
@@ -289,12 +332,22 @@ void pmr_sweep_release(struct pmr_sweep_result *result)
 
 /* ---- media */
 
-static int read_media(void *data, uint64_t offset, void *buffer, size_t length)
+/* What was cut off a device cannot be read either, and is no poison. */
+static int explain(const struct pmr_media *media, int error)
 {
-	int ret = pmr_media_read_block(data, offset, buffer, length);
+	return pmr_media_is_error(error) && pmr_media_has_shrunk(media) ? -ENODEV : error;
+}
 
-	/* what was cut off a device cannot be read either, and is no poison */
-	return pmr_media_is_error(ret) && pmr_media_has_shrunk(data) ? -ENODEV : ret;
+/* Of a disk nothing tells where it failed: a driver may fail a request for any of its sectors. */
+static int read_media(void *data, uint64_t offset, void *buffer, size_t length, size_t *got)
+{
+	(void)got;
+	return explain(data, pmr_media_read_block(data, offset, buffer, length));
+}
+
+static int load_media(void *data, uint64_t offset, void *buffer, size_t length, size_t *got)
+{
+	return explain(data, pmr_media_load(data, offset, buffer, length, got));
 }
 
 static uint64_t now(void *data)
@@ -320,12 +373,13 @@ int pmr_sweep(struct pmr_ctx *ctx, struct pmr_media *media, const struct pmr_ran
 	      struct pmr_sweep_result *result)
 {
 	const struct pmr_sweep_io io = {
-		.read = read_media,
+		.read = media->loads ? load_media : read_media,
 		.now = now,
 		.sleep = sleep_for,
 		.data = media,
 		.block = pmr_media_block(media),
 		.size = pmr_media_size(media),
+		.stops = media->loads != NULL,
 	};
 
 	return pmr_sweep_with(ctx, &io, ranges, listed, options, result);

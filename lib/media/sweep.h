@@ -38,19 +38,22 @@ size_t pmr_pace_piece(const struct pmr_pace *pace, size_t most, size_t block);
 
 /**
  * struct pmr_sweep_io - what is read, or what a test puts in its place
- * @read: whole logical blocks; as pmr_media_read_block()
+ * @read: whole logical blocks; 0 or a negative errno. Where it @stops, *@got is how many bytes of them precede the block that
+ *        could not be read, which none of the others was asked for
  * @now: nanoseconds of a clock that only goes forward
  * @sleep: may come back early
  * @block: logical block in bytes
  * @size: bytes of the device, a multiple of @block
+ * @stops: what is read is read in order, up to the first block that fails
  */
 struct pmr_sweep_io {
-	int (*read)(void *data, uint64_t offset, void *buffer, size_t length);
+	int (*read)(void *data, uint64_t offset, void *buffer, size_t length, size_t *got);
 	uint64_t (*now)(void *data);
 	void (*sleep)(void *data, uint64_t nanoseconds);
 	void *data;
 	unsigned int block;
 	uint64_t size;
+	bool stops;
 };
 
 /**
@@ -83,8 +86,9 @@ struct pmr_sweep_result {
  * @ranges: normal, device offsets; widened to whole logical blocks
  * @listed: normal, device offsets: known to be bad, and never read
  *
- * What fails is halved down to the logical block. A block counts as found only when one that could be read before, or one
- * of a few all over the device, can be read after it: else it is the device that fails. Progress is told as "read".
+ * What fails is halved down to the logical block; where a read tells at which block it stopped, that is stepped over, and is
+ * not read again. A block counts as found only when one that could be read before, or one of a few all over the device, can be
+ * read after it: else it is the device that fails. Progress is told as "read".
  *
  * Return: 0 also when it was stopped; -EINVAL (past the end of the device), -ENOMEM.
  */

@@ -25,6 +25,9 @@ static struct {
 	uint64_t size;
 	bool bad[SIZE / PMR_SECTOR];
 	bool forbidden[SIZE / PMR_SECTOR]; /* listed: must not be read */
+	bool stops; /* it tells where it stopped, as loads do */
+	bool takes_pages; /* with what is bad its page goes, once it was met */
+	unsigned int met[SIZE / PMR_SECTOR]; /* how often what is bad was read, where it stops */
 	unsigned int reads;
 	uint64_t dies_after; /* so many reads */
 	int death; /* what it then answers */
@@ -35,7 +38,15 @@ static struct {
 	uint64_t cancel_after; /* so many reads */
 } dev;
 
-static int read_blocks(void *data, uint64_t offset, void *buffer, size_t length)
+static void take_page(uint64_t sector)
+{
+	uint64_t first = sector - sector % (PMR_PAGE / PMR_SECTOR);
+
+	for (uint64_t s = first; dev.takes_pages && s < first + PMR_PAGE / PMR_SECTOR; s++)
+		dev.bad[s] = true;
+}
+
+static int read_blocks(void *data, uint64_t offset, void *buffer, size_t length, size_t *got)
 {
 	int ret = 0;
 
@@ -53,8 +64,15 @@ static int read_blocks(void *data, uint64_t offset, void *buffer, size_t length)
 		return dev.death;
 	for (uint64_t s = offset / PMR_SECTOR; s < (offset + length) / PMR_SECTOR; s++) {
 		assert_false(dev.forbidden[s]);
-		if (dev.bad[s])
-			ret = dev.error;
+		if (!dev.bad[s])
+			continue;
+		ret = dev.error;
+		if (!dev.stops)
+			continue;
+		dev.met[s]++;
+		*got = (size_t)(s * PMR_SECTOR / dev.block * dev.block - offset);
+		take_page(s);
+		break;
 	}
 	return ret;
 }
@@ -96,6 +114,7 @@ static int sweep_at(const struct pmr_ranges *ranges, const struct pmr_ranges *li
 		.sleep = sleep_for,
 		.block = dev.block,
 		.size = dev.size,
+		.stops = dev.stops,
 	};
 	const struct pmr_sweep_options options = { .rate = rate, .object = "dev" };
 
@@ -215,6 +234,80 @@ static void test_random(void **state)
 	}
 }
 
+/* ---- what tells where it stopped */
+
+/*
+ * Each load of poison is a machine check. So a bad sector is met once; once more only where it is one of those that are asked
+ * whether the device still answers, before any other of it could be read.
+ */
+static void test_stops(void **state)
+{
+	static const struct {
+		unsigned int bad, run;
+		bool takes_pages;
+		unsigned int first; /* so many at the very beginning are bad, too */
+		unsigned int most; /* times that one may be met */
+	} rows[] = {
+		{ 0, 1, false, 0, 1 },
+		{ 1, 1, false, 0, 1 },
+		{ 60, 1, false, 0, 1 },
+		{ 60, 1, true, 0, 1 },
+		{ 2000, 1, false, 0, 1 },
+		{ 3, 5000, false, 0, 1 },
+		{ 400, 3, true, 0, 1 },
+		{ 5, 9, true, 1, 1 },
+		{ 3, 700, true, 15, 1 },
+		{ 9, 1, false, 3000, 2 },
+		{ 0, 1, true, SIZE / PMR_SECTOR - 8, 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		static bool oracle[SIZE / PMR_SECTOR];
+		struct pmr_sweep_result result = { 0 };
+		struct pmr_ranges asked = { 0 }, none = { 0 };
+		uint64_t blocks = 0, pieces = SIZE / PMR_SWEEP_PIECE;
+		unsigned int twice = 0;
+
+		reset(512);
+		dev.stops = true;
+		dev.takes_pages = rows[i].takes_pages;
+		memset(oracle, 0, sizeof(oracle));
+		for (uint64_t s = 0; s < rows[i].first; s++)
+			dev.bad[s] = true;
+		for (unsigned int n = 0; n < rows[i].bad; n++) {
+			uint64_t from = 8 + random_below(SIZE / PMR_SECTOR - 8 - rows[i].run);
+
+			for (uint64_t s = from; s < from + rows[i].run; s++)
+				dev.bad[s] = true;
+		}
+		for (uint64_t s = 0; s < SIZE / PMR_SECTOR; s++) {
+			uint64_t first = rows[i].takes_pages ? s - s % 8 : s;
+
+			oracle[s] = dev.bad[s];
+			/* those of its page that were read before it stay good for this run */
+			for (uint64_t other = first; other < s; other++)
+				oracle[s] = oracle[s] || dev.bad[other];
+		}
+		add(&asked, 0, SIZE / PMR_SECTOR);
+		assert_int_equal(sweep(&asked, &none, &result), 0);
+		assert_int_equal(result.stopped, 0);
+		assert_int_equal(pmr_ranges_bytes(&result.done), SIZE);
+		for (uint64_t s = 0; s < SIZE / PMR_SECTOR; s++) {
+			assert_int_equal(has(&result.found, s), oracle[s]);
+			blocks += oracle[s];
+			assert_true(dev.met[s] <= rows[i].most);
+			twice += dev.met[s] > 1;
+		}
+		assert_true(twice <= 16);
+		/* one read for each piece and each bad sector, one of 16 asks whether the device answers, and each piece may */
+		assert_true(dev.reads <= pieces + blocks + blocks / 16 + pieces + 16);
+		assert_true(result.bytes <= SIZE + (blocks / 16 + pieces + 16) * PMR_SECTOR);
+		pmr_ranges_release(&asked);
+		pmr_sweep_release(&result);
+	}
+}
+
 static void test_bad_ranges(void **state)
 {
 	struct pmr_sweep_result result = { 0 };
@@ -241,19 +334,28 @@ static void test_device_fails(void **state)
 		uint64_t bad; /* sector */
 		uint64_t done; /* bytes */
 		unsigned int found;
+		bool stops;
 	} rows[] = {
 		/* from the start, and in the middle: nothing is called poison */
-		{ 0, -EIO, -EIO, NEVER, 0, 0 },
-		{ 0, -ENODATA, -EIO, NEVER, 0, 0 },
-		{ 3, -EIO, -EIO, NEVER, 3 * MIB, 0 },
-		{ 3, -ENXIO, -ENXIO, NEVER, 3 * MIB, 0 },
-		{ 3, -ENODEV, -ENODEV, NEVER, 3 * MIB, 0 },
+		{ 0, -EIO, -EIO, NEVER, 0, 0, false },
+		{ 0, -ENODATA, -EIO, NEVER, 0, 0, false },
+		{ 3, -EIO, -EIO, NEVER, 3 * MIB, 0, false },
+		{ 3, -ENXIO, -ENXIO, NEVER, 3 * MIB, 0, false },
+		{ 3, -ENODEV, -ENODEV, NEVER, 3 * MIB, 0, false },
 		/* while a piece is halved: the third piece fails, a witness answers, and then nothing does */
-		{ 4, -EIO, -EIO, 2 * 2048 + 5, 2 * MIB, 0 },
-		{ 9, -EIO, -EIO, 2 * 2048 + 5, 2 * MIB, 0 },
-		{ 9, -ENODEV, -ENODEV, 2 * 2048 + 5, 2 * MIB, 0 },
+		{ 4, -EIO, -EIO, 2 * 2048 + 5, 2 * MIB, 0, false },
+		{ 9, -EIO, -EIO, 2 * 2048 + 5, 2 * MIB, 0, false },
+		{ 9, -ENODEV, -ENODEV, 2 * 2048 + 5, 2 * MIB, 0, false },
 		/* what was found before, and answered after, stays */
-		{ 16, -EIO, -EIO, 5, 7 * MIB, 1 },
+		{ 16, -EIO, -EIO, 5, 7 * MIB, 1, false },
+		/* the same of what tells where it stopped, which is asked in other places */
+		{ 0, -EIO, -EIO, NEVER, 0, 0, true },
+		{ 3, -EIO, -EIO, NEVER, 3 * MIB, 0, true },
+		{ 3, -ENODEV, -ENODEV, NEVER, 3 * MIB, 0, true },
+		{ 2, -EIO, -EIO, 5, 0, 1, true },
+		{ 3, -EIO, -EIO, 2 * 2048 + 5, 2 * MIB, 0, true },
+		{ 3, -ENODEV, -ENODEV, 2 * 2048 + 5, 2 * MIB, 0, true },
+		{ 4, -ENODEV, -ENODEV, 2 * 2048 + 5, 3 * MIB, 1, true },
 	};
 
 	(void)state;
@@ -262,6 +364,7 @@ static void test_device_fails(void **state)
 		struct pmr_ranges asked = { 0 }, none = { 0 };
 
 		reset(512);
+		dev.stops = rows[i].stops;
 		add(&asked, 0, SIZE / PMR_SECTOR);
 		dev.dies_after = rows[i].dies_after;
 		dev.death = rows[i].death;
@@ -314,16 +417,19 @@ static void test_cancel(void **state)
 	assert_int_equal(pmr_ranges_bytes(&result.done), 3 * MIB);
 	pmr_sweep_release(&result);
 	/* what was found of a piece that was not finished is told, and the piece is not done */
-	reset(512);
-	dev.bad[0] = dev.bad[2000] = true;
-	dev.cancel_after = 20;
-	assert_int_equal(sweep(&asked, &none, &result), 0);
-	assert_int_equal(result.stopped, -ECANCELED);
-	assert_int_equal(result.done.n, 0);
-	assert_int_equal(result.found.n, 1);
-	assert_int_equal(result.found.v[0].offset, 0);
-	assert_int_equal(result.found.v[0].length, 512);
-	pmr_sweep_release(&result);
+	for (int stops = 0; stops < 2; stops++) {
+		reset(512);
+		dev.stops = stops;
+		dev.bad[0] = dev.bad[2000] = true;
+		dev.cancel_after = stops ? 1 : 20;
+		assert_int_equal(sweep(&asked, &none, &result), 0);
+		assert_int_equal(result.stopped, -ECANCELED);
+		assert_int_equal(result.done.n, 0);
+		assert_int_equal(result.found.n, 1);
+		assert_int_equal(result.found.v[0].offset, 0);
+		assert_int_equal(result.found.v[0].length, 512);
+		pmr_sweep_release(&result);
+	}
 	pmr_ranges_release(&asked);
 }
 
@@ -408,10 +514,10 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),	     cmocka_unit_test(test_bad_ranges),
-		cmocka_unit_test(test_device_fails), cmocka_unit_test(test_all_but_one),
-		cmocka_unit_test(test_cancel),	     cmocka_unit_test(test_rate),
-		cmocka_unit_test(test_pace),
+		cmocka_unit_test(test_random),	    cmocka_unit_test(test_stops),
+		cmocka_unit_test(test_bad_ranges),  cmocka_unit_test(test_device_fails),
+		cmocka_unit_test(test_all_but_one), cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_rate),	    cmocka_unit_test(test_pace),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
