@@ -628,7 +628,7 @@ int pmr_media_read_block(struct pmr_media *media, uint64_t offset, void *buffer,
  * @offset: multiple of PMR_SECTOR
  * @got: how many; where it stopped, at the edge of the sector with that byte. More of the buffer may have changed
  *
- * Return: 0, all of them; -EIO: it stopped; -EINVAL; -ENODEV: it is no such device; the errno of mapping it.
+ * A sector that stopped one is not loaded again by this @media before it was written. Return: 0, all of them; -EIO: it stopped; -EINVAL; -ENODEV: it is no such device; the errno of mapping it.
  */
 int pmr_media_load(struct pmr_media *media, uint64_t offset, void *buffer, size_t length,
 		   size_t *got);

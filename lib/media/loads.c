@@ -25,6 +25,8 @@ struct pmr_loads {
 	char *at; /* of [start, start + length); NULL where nothing is mapped */
 	uint64_t start;
 	uint64_t length;
+	struct pmr_ranges
+		failed; /* normal: sectors that stopped a load, and that nothing was stored to since */
 };
 
 int pmr_loads_new(int fd, uint64_t size, uint64_t align, bool is_writable, struct pmr_loads **loads)
@@ -57,6 +59,7 @@ void pmr_loads_free(struct pmr_loads *loads)
 	if (!loads)
 		return;
 	unmap(loads);
+	pmr_ranges_release(&loads->failed);
 	free(loads);
 }
 
@@ -80,6 +83,35 @@ static int map(struct pmr_loads *loads, uint64_t offset)
 	return 0;
 }
 
+/* How much of it precedes what failed before. */
+static size_t until_failed(const struct pmr_loads *loads, uint64_t offset, size_t length)
+{
+	size_t i = pmr_ranges_first(&loads->failed, offset);
+	uint64_t failed = i < loads->failed.n ? loads->failed.v[i].offset : UINT64_MAX;
+
+	if (failed <= offset)
+		return 0;
+	return failed - offset < length ? (size_t)(failed - offset) : length;
+}
+
+/* They are mostly met in order, and one after the other. */
+static int add_failed(struct pmr_loads *loads, uint64_t offset)
+{
+	struct pmr_ranges *failed = &loads->failed;
+	struct pmr_range *last = failed->n ? &failed->v[failed->n - 1] : NULL;
+	bool in_order = !last || last->offset + last->length < offset;
+	int ret;
+
+	if (last && last->offset + last->length == offset) {
+		last->length += PMR_SECTOR;
+		return 0;
+	}
+	ret = pmr_ranges_add(failed, offset, PMR_SECTOR);
+	if (!ret && !in_order)
+		pmr_ranges_normalize(failed);
+	return ret;
+}
+
 int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t length, size_t *got)
 {
 	size_t done = 0, part, n;
@@ -87,6 +119,7 @@ int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t le
 
 	if (offset > loads->size || length > loads->size - offset)
 		return -EINVAL;
+	length = until_failed(loads, offset, length);
 	while (done < length) {
 		ret = map(loads, offset + done);
 		if (ret)
@@ -97,8 +130,12 @@ int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t le
 		n = pmr_copy_nofault((char *)to + done, loads->at + (offset + done - loads->start),
 				     part);
 		done += n;
-		if (n < part)
+		if (n < part) {
+			ret = add_failed(loads, (offset + done) / PMR_SECTOR * PMR_SECTOR);
+			if (ret)
+				return ret;
 			break;
+		}
 	}
 	*got = done;
 	return 0;
@@ -133,6 +170,25 @@ static void evict(const char *at, size_t length)
 #endif
 }
 
+/* What was stored may be loaded again. */
+static int forget(struct pmr_loads *loads, uint64_t offset, uint64_t length)
+{
+	struct pmr_ranges stored = { 0 }, left = { 0 };
+	int ret;
+
+	if (!pmr_ranges_overlap(&loads->failed, offset, length))
+		return 0;
+	ret = pmr_ranges_add(&stored, offset, length);
+	if (!ret)
+		ret = pmr_ranges_subtract(&left, &loads->failed, &stored);
+	pmr_ranges_release(&stored);
+	if (ret)
+		return ret;
+	pmr_ranges_release(&loads->failed);
+	loads->failed = left;
+	return 0;
+}
+
 /*
  * By the copy that survives: a mapping whose device goes away meanwhile is SIGBUS to a store, too. It also is to a flush, which
  * does not survive: that window is as short as the flush.
@@ -158,7 +214,7 @@ int pmr_loads_store(struct pmr_loads *loads, uint64_t offset, const void *from, 
 		pmem_persist(to, part);
 		evict(to, part);
 	}
-	return 0;
+	return forget(loads, offset, length);
 }
 
 #else

@@ -25,9 +25,10 @@ void pmr_loads_free(struct pmr_loads *loads);
 
 /**
  * pmr_loads_copy() - copy bytes from there
- * @got: how many; short where the next one could not be loaded
+ * @got: how many; short where the next one could not be loaded, now or before
  *
- * Needs a handler of SIGBUS, see pmr_copy_nofault(). Return: 0; -EINVAL: past the end; the errno of mapping it.
+ * Each load of poison is a machine check: the sector that stopped one is not loaded again, unless it was stored meanwhile.
+ * Needs a handler of SIGBUS, see pmr_copy_nofault(). Return: 0; -EINVAL: past the end; -ENOMEM; the errno of mapping it.
  */
 int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t length, size_t *got);
 
@@ -37,7 +38,7 @@ bool pmr_loads_can_store(void);
 /**
  * pmr_loads_store() - store bytes there, so that they outlive the power, and what is loaded next is the medium's
  *
- * Return: 0; -EIO: a store failed; -EINVAL: past the end; -EOPNOTSUPP: this was built without what flushes the processor's
+ * Return: 0; -EIO: a store failed; -EINVAL: past the end; -ENOMEM; -EOPNOTSUPP: this was built without what flushes the processor's
  * caches, and nothing was stored; the errno of mapping it.
  */
 int pmr_loads_store(struct pmr_loads *loads, uint64_t offset, const void *from, size_t length);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -347,6 +348,93 @@ static void test_store(void **state)
 	pmr_nofault_release();
 }
 
+static volatile sig_atomic_t faults;
+
+static void count_fault(int signal, siginfo_t *info, void *ucontext)
+{
+	faults++;
+	if (!pmr_nofault_handle(signal, info, ucontext))
+		abort();
+}
+
+/* What stopped a load is not loaded again, whoever asks for it: each time is a machine check. */
+static void test_load_once(void **state)
+{
+	static const struct pmr_ranges none;
+	const unsigned int sectors = (CLAIMED - WHOLE) / PMR_SECTOR;
+	struct sigaction action = { .sa_sigaction = count_fault,
+				    .sa_flags = SA_SIGINFO | SA_NODEFER },
+			 before;
+	char bytes[WHOLE], buffer[CLAIMED];
+	struct pmr_ranges unreadable = { 0 };
+	struct pmr_media *media;
+	size_t got;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGBUS, &action, &before), 0);
+	media = open_loads(bytes);
+	faults = 0;
+	/* out of order, and from the middle */
+	for (int times = 0; times < 2; times++) {
+		assert_int_equal(
+			pmr_media_load(media, CLAIMED - PMR_SECTOR, buffer, PMR_SECTOR, &got),
+			-EIO);
+		assert_int_equal(got, 0);
+		assert_int_equal(pmr_media_load(media, 0, buffer, CLAIMED, &got), -EIO);
+		assert_int_equal(got, WHOLE);
+		assert_int_equal(faults, 2);
+	}
+	for (int times = 0; times < 2; times++) {
+		unreadable.n = 0;
+		assert_int_equal(pmr_media_salvage(media, 0, CLAIMED, &none, buffer, &unreadable),
+				 0);
+		assert_int_equal(pmr_ranges_bytes(&unreadable), CLAIMED - WHOLE);
+		assert_memory_equal(buffer, bytes, WHOLE);
+		assert_int_equal(pmr_media_confirm(media, WHOLE, PMR_PAGE, &unreadable), 0);
+		assert_int_equal(faults, sectors);
+	}
+	pmr_ranges_release(&unreadable);
+	pmr_media_close(media);
+	assert_int_equal(sigaction(SIGBUS, &before, NULL), 0);
+}
+
+/* But it is once it was stored: who else would see that it is good again? */
+static void test_load_stored(void **state)
+{
+	char bytes[CLAIMED], buffer[CLAIMED];
+	struct pmr_media *media;
+	int fd = memfd_create("loads", MFD_CLOEXEC);
+	int wanted = 0;
+	size_t got;
+
+	(void)state;
+#ifndef HAVE_LIBPMEM
+	wanted = -EOPNOTSUPP;
+#endif
+	assert_int_equal(pmr_nofault_init(), 0);
+	memset(bytes, 'y', sizeof(bytes));
+	assert_int_equal(pmr_media_open_loads(fd, CLAIMED, PMR_PAGE, true, &media), 0);
+	for (uint64_t at = 0; at < CLAIMED; at += PMR_SECTOR)
+		assert_int_equal(pmr_media_load(media, at, buffer, PMR_SECTOR, &got), -EIO);
+	/* as if poison had been cleared: the end of a file is no longer in the way */
+	assert_int_equal(ftruncate(fd, CLAIMED), 0);
+	assert_int_equal(pmr_media_load(media, 0, buffer, PMR_SECTOR, &got), -EIO);
+	assert_int_equal(pmr_media_write_block(media, PMR_PAGE, bytes, 2 * PMR_SECTOR), wanted);
+	if (!wanted) {
+		assert_int_equal(pmr_media_load(media, PMR_PAGE, buffer, PMR_PAGE, &got), -EIO);
+		assert_int_equal(got, 2 * PMR_SECTOR);
+		assert_memory_equal(buffer, bytes, got);
+		assert_int_equal(
+			pmr_media_load(media, PMR_PAGE - PMR_SECTOR, buffer, PMR_SECTOR, &got),
+			-EIO);
+		assert_int_equal(pmr_media_write_block(media, 0, bytes, CLAIMED), 0);
+		assert_int_equal(pmr_media_read_block(media, 0, buffer, CLAIMED), 0);
+		assert_memory_equal(buffer, bytes, CLAIMED);
+	}
+	pmr_media_close(media);
+	pmr_nofault_release();
+}
+
 static void test_salvage_loads(void **state)
 {
 	struct pmr_range bad[] = { { PMR_SECTOR, PMR_SECTOR }, { 2 * PMR_PAGE, PMR_PAGE } };
@@ -391,6 +479,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load),	      cmocka_unit_test(test_store),
+		cmocka_unit_test(test_load_once),     cmocka_unit_test(test_load_stored),
 		cmocka_unit_test(test_salvage_loads), cmocka_unit_test(test_read_cached),
 		cmocka_unit_test(test_recover),	      cmocka_unit_test(test_recover_partly),
 	};
