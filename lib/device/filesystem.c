@@ -1,217 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The filesystems of the topology, where they are mounted (libmount), and which of them can be followed. */
+/* The filesystems of the topology: on which devices they lie, what they are, and where they are mounted. */
 
 #include <errno.h>
 #include <libmount.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
+#include "mounts.h"
 #include "private.h"
 #include "topology.h"
 
 /* libblkid's word for the log of an XFS on a device of its own */
 #define EXTERNAL_LOG "xfs_external_log"
-
-/* ---- what is mounted */
-
-static int load_mounts(struct pmr_topology *topology, bool again)
-{
-	if (topology->own->mounts && !again)
-		return 0;
-	mnt_unref_table(topology->own->mounts);
-	topology->own->mounts = mnt_new_table_from_file("/proc/self/mountinfo");
-	/* Without /proc nothing is known to be mounted, which an empty table says as well. */
-	if (!topology->own->mounts)
-		topology->own->mounts = mnt_new_table();
-	return topology->own->mounts ? 0 : -ENOMEM;
-}
-
-/* Whether a mount on @target hides, or covers, what is at @path. */
-static bool is_at_or_above(const char *target, const char *path)
-{
-	size_t length = target ? strlen(target) : 0;
-
-	if (!length || !path || strncmp(path, target, length) != 0)
-		return false;
-	return !path[length] || path[length] == '/' || target[length - 1] == '/';
-}
-
-/* @on_it: mounts that lie on the mount itself are in the way as well, where they cover its root */
-static bool is_hidden(struct libmnt_table *mounts, struct libmnt_fs *mount, bool on_it)
-{
-	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
-	const char *target = mnt_fs_get_target(mount), *other;
-	int parent = mnt_fs_get_parent_id(mount), id = mnt_fs_get_id(mount);
-	struct libmnt_fs *next;
-	bool hidden = false;
-
-	while (iter && !hidden && mnt_table_next_fs(mounts, iter, &next) == 0) {
-		other = mnt_fs_get_target(next);
-		if (next == mount || mnt_fs_get_id(next) == parent || !other || !target)
-			continue;
-		if (mnt_fs_get_parent_id(next) == parent)
-			hidden = is_at_or_above(other, target) &&
-				 (strcmp(other, target) != 0 || mnt_fs_get_id(next) > id);
-		else if (on_it && mnt_fs_get_parent_id(next) == id)
-			hidden = strcmp(other, target) == 0;
-	}
-	mnt_free_iter(iter);
-	return hidden;
-}
-
-static struct libmnt_fs *find_parent(struct libmnt_table *mounts, struct libmnt_fs *mount)
-{
-	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
-	struct libmnt_fs *next, *parent = NULL;
-
-	while (iter && !parent && mnt_table_next_fs(mounts, iter, &next) == 0) {
-		if (next != mount && mnt_fs_get_id(next) == mnt_fs_get_parent_id(mount))
-			parent = next;
-	}
-	mnt_free_iter(iter);
-	return parent;
-}
-
-/* Whether the path of a mount leads to it: nothing is mounted on it, nor on the way to it. */
-static bool is_seen(struct libmnt_table *mounts, struct libmnt_fs *mount)
-{
-	struct libmnt_fs *above;
-
-	for (above = mount; above; above = find_parent(mounts, above)) {
-		if (is_hidden(mounts, above, above == mount))
-			return false;
-	}
-	return true;
-}
-
-/* A whole filesystem that nothing hides is better than a part of one, or one under another mount. */
-static unsigned int rank_mount(struct libmnt_table *mounts, struct libmnt_fs *mount)
-{
-	const char *root = mnt_fs_get_root(mount);
-	bool is_whole = root && strcmp(root, "/") == 0;
-
-	return 1 + is_whole + 2 * is_seen(mounts, mount);
-}
-
-/* The devno of btrfs is no block device's: it is found by the device it was mounted from. */
-static bool is_mount_of(struct libmnt_fs *mount, dev_t devno, const char *source)
-{
-	const char *from = mnt_fs_get_srcpath(mount);
-
-	if (mnt_fs_get_devno(mount) == devno)
-		return true;
-	return source && from && major(mnt_fs_get_devno(mount)) == 0 && strcmp(from, source) == 0;
-}
-
-static struct libmnt_fs *find_mount(struct libmnt_table *mounts, dev_t devno, const char *source)
-{
-	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
-	struct libmnt_fs *mount, *best = NULL;
-	unsigned int best_rank = 0;
-
-	while (iter && mnt_table_next_fs(mounts, iter, &mount) == 0) {
-		unsigned int rank =
-			is_mount_of(mount, devno, source) ? rank_mount(mounts, mount) : 0;
-
-		if (rank > best_rank) {
-			best_rank = rank;
-			best = mount;
-		}
-	}
-	mnt_free_iter(iter);
-	return best;
-}
-
-static bool has_option(const char *options, const char *name)
-{
-	return options && mnt_optstr_get_option(options, name, NULL, NULL) == 0;
-}
-
-/* Return: the number of the block device that a mount option names, or 0. */
-static dev_t get_device(const char *options, const char *name)
-{
-	size_t length = 0;
-	char *value = NULL, *path;
-	struct stat st;
-	bool found;
-
-	if (!options || mnt_optstr_get_option(options, name, &value, &length) != 0 || !value)
-		return 0;
-	path = strndup(value, length);
-	found = path && !stat(path, &st) && S_ISBLK(st.st_mode);
-	free(path);
-	return found ? st.st_rdev : 0;
-}
-
-/* Return: what a block device is to an XFS that is mounted somewhere else; PMR_ROLE_DATA: nothing. */
-static enum pmr_role get_role(struct libmnt_fs *mount, dev_t devno)
-{
-	const char *type = mnt_fs_get_fstype(mount), *options = mnt_fs_get_fs_options(mount);
-
-	if (!type || strcmp(type, "xfs") != 0)
-		return PMR_ROLE_DATA;
-	if (get_device(options, "rtdev") == devno)
-		return PMR_ROLE_REALTIME;
-	return get_device(options, "logdev") == devno ? PMR_ROLE_LOG : PMR_ROLE_DATA;
-}
-
-static struct libmnt_fs *find_mount_beside(struct libmnt_table *mounts, dev_t devno,
-					   enum pmr_role *role)
-{
-	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
-	struct libmnt_fs *mount, *best = NULL;
-	unsigned int best_rank = 0;
-
-	while (iter && mnt_table_next_fs(mounts, iter, &mount) == 0) {
-		enum pmr_role found = get_role(mount, devno);
-		unsigned int rank = found == PMR_ROLE_DATA ? 0 : rank_mount(mounts, mount);
-
-		if (rank > best_rank) {
-			best_rank = rank;
-			best = mount;
-			*role = found;
-		}
-	}
-	mnt_free_iter(iter);
-	return best;
-}
-
-static enum pmr_dax get_dax(struct libmnt_fs *mount, bool device_has_dax)
-{
-	const char *type = mnt_fs_get_fstype(mount);
-	size_t length = 0;
-	char *value = NULL;
-	unsigned int i;
-	static const struct {
-		const char *value;
-		enum pmr_dax dax;
-	} spellings[] = {
-		{ "always", PMR_DAX_YES },
-		{ "inode", PMR_DAX_INODE },
-		{ "never", PMR_DAX_NO },
-	};
-
-	if (!device_has_dax || !type)
-		return PMR_DAX_NO;
-	if (mnt_optstr_get_option(mnt_fs_get_fs_options(mount), "dax", &value, &length) == 0) {
-		if (!value || !length)
-			return PMR_DAX_YES;
-		for (i = 0; i < sizeof(spellings) / sizeof(*spellings); i++) {
-			if (strlen(spellings[i].value) == length &&
-			    memcmp(spellings[i].value, value, length) == 0)
-				return spellings[i].dax;
-		}
-		return PMR_DAX_UNKNOWN;
-	}
-	/* Since 5.8 ext4 and XFS go by each file's flag unless told otherwise, and do not show it. */
-	if (strcmp(type, "ext4") == 0 || strcmp(type, "xfs") == 0)
-		return PMR_DAX_INODE;
-	return PMR_DAX_NO;
-}
-
-/* ---- filesystems of the topology */
 
 static void say_unprobed(struct pmr_ctx *ctx, struct pmr_topology *topology,
 			 const struct pmr_filesystem *fs, int why)
@@ -245,13 +45,13 @@ static int fill_mounted(struct pmr_filesystem *fs, struct libmnt_fs *mount, bool
 	if (!err)
 		err = pmr_replace(&fs->mountpoint, mnt_fs_get_target(mount));
 	fs->devno = mnt_fs_get_devno(mount);
-	fs->dax = get_dax(mount, has_dax);
-	fs->read_only =
-		has_option(mnt_fs_get_vfs_options(mount), "ro") || has_option(options, "ro");
-	fs->realtime = has_option(options, "rtdev");
-	fs->external_log = has_option(options, "logdev");
-	fs->log = get_device(options, "logdev");
-	fs->rtdev = get_device(options, "rtdev");
+	fs->dax = pmr_mount_dax(mount, has_dax);
+	fs->read_only = pmr_mount_has_option(mnt_fs_get_vfs_options(mount), "ro") ||
+			pmr_mount_has_option(options, "ro");
+	fs->realtime = pmr_mount_has_option(options, "rtdev");
+	fs->external_log = pmr_mount_has_option(options, "logdev");
+	fs->log = pmr_mount_device(options, "logdev");
+	fs->rtdev = pmr_mount_device(options, "rtdev");
 	return err;
 }
 
@@ -262,8 +62,8 @@ static int fill_beside(struct pmr_filesystem *fs, struct libmnt_fs *mount, enum 
 
 	fs->role = role;
 	fs->of = mnt_fs_get_devno(mount);
-	fs->read_only = has_option(mnt_fs_get_vfs_options(mount), "ro") ||
-			has_option(mnt_fs_get_fs_options(mount), "ro");
+	fs->read_only = pmr_mount_has_option(mnt_fs_get_vfs_options(mount), "ro") ||
+			pmr_mount_has_option(mnt_fs_get_fs_options(mount), "ro");
 	err = pmr_replace(&fs->type, type);
 	if (!err)
 		err = pmr_replace(&fs->of_source, mnt_fs_get_srcpath(mount));
@@ -282,7 +82,7 @@ static int fill_realtime(struct pmr_topology *topology, struct pmr_filesystem *f
 	if (!err)
 		err = pmr_replace(&fs->uuid, NULL);
 	fs->devno = fs->of;
-	fs->dax = get_dax(mount, has_dax);
+	fs->dax = pmr_mount_dax(mount, has_dax);
 	for (size_t i = 0; i < topology->n_filesystems && !err && !fs->uuid; i++) {
 		const struct pmr_filesystem *data = topology->filesystems[i];
 
@@ -299,7 +99,8 @@ static int fill_unmounted(struct pmr_topology *topology, const struct pmr_block 
 			  struct pmr_filesystem *fs)
 {
 	enum pmr_role role = PMR_ROLE_DATA;
-	struct libmnt_fs *mount = find_mount_beside(topology->own->mounts, block->devno, &role);
+	struct libmnt_fs *mount =
+		pmr_mounts_find_beside(topology->own->mounts, block->devno, &role);
 	bool is_log = fs->type && !strcmp(fs->type, EXTERNAL_LOG);
 
 	if (role == PMR_ROLE_REALTIME)
@@ -309,18 +110,6 @@ static int fill_unmounted(struct pmr_topology *topology, const struct pmr_block 
 	if (is_log)
 		fs->role = PMR_ROLE_LOG;
 	return 0;
-}
-
-static bool is_followed(const char *type)
-{
-	static const char *const trusted[] = { "ext4", "xfs", "ext3", "ext2" };
-	size_t i;
-
-	for (i = 0; i < sizeof(trusted) / sizeof(*trusted); i++) {
-		if (strcmp(trusted[i], type) == 0)
-			return true;
-	}
-	return false;
 }
 
 static void forget_probe(struct pmr_filesystem *fs)
@@ -347,10 +136,10 @@ static int fill_filesystem(struct pmr_ctx *ctx, struct pmr_topology *topology,
 	err = pmr_probe(ctx, block->devno, fs, &why);
 	if (err)
 		return err;
-	mount = find_mount(topology->own->mounts, block->devno, fs->source);
+	mount = pmr_mounts_find(topology->own->mounts, block->devno, fs->source);
 	err = mount ? fill_mounted(fs, mount, block->dax) : fill_unmounted(topology, block, fs);
 	/* What is built on it may begin where it begins, and then has that filesystem. */
-	if (!err && fs->held && !mount && fs->type && is_followed(fs->type))
+	if (!err && fs->held && !mount && fs->type && pmr_filesystem_is_followed(fs->type))
 		forget_probe(fs);
 	if (!err && !fs->held)
 		say_unprobed(ctx, topology, fs, why);
@@ -387,7 +176,7 @@ static int add(struct pmr_ctx *ctx, struct pmr_topology *topology, const struct 
 	struct pmr_filesystem *fs;
 	int err;
 
-	err = load_mounts(topology, false);
+	err = pmr_mounts_load(topology, false);
 	if (err)
 		return err;
 	fs = calloc(1, sizeof(*fs));
@@ -416,7 +205,7 @@ int pmr_filesystem_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
 	int err;
 
 	/* It may have been mounted since the table was read. */
-	err = load_mounts(topology, true);
+	err = pmr_mounts_load(topology, true);
 	return err ? err : add(ctx, topology, block, device, true, filesystem);
 }
 
@@ -496,7 +285,7 @@ int pmr_filesystems_find_on(struct pmr_ctx *ctx, struct pmr_topology *topology,
 			return 0;
 	}
 	/* It may have been mounted since the table was read. */
-	err = load_mounts(topology, true);
+	err = pmr_mounts_load(topology, true);
 	return err ? err : find_on_disk(&finder);
 }
 
@@ -525,102 +314,4 @@ int pmr_filesystems_find(struct pmr_ctx *ctx, struct pmr_topology *topology)
 		qsort(topology->filesystems, topology->n_filesystems,
 		      sizeof(*topology->filesystems), compare_sources);
 	return 0;
-}
-
-/* ---- what cannot be followed */
-
-static const struct {
-	const char *type;
-	const char *why;
-} strangers[] = {
-	{ "btrfs", "whose extent addresses are no offsets on a device" },
-	{ "bcachefs", "whose extent addresses are no offsets on a device" },
-	{ "zfs", "whose extent addresses are no offsets on a device" },
-	{ "tmpfs", "which lies in volatile memory" },
-	{ "ramfs", "which lies in volatile memory" },
-	{ "nfs", "whose blocks are another machine's" },
-	{ "nfs4", "whose blocks are another machine's" },
-	{ "cifs", "whose blocks are another machine's" },
-	{ "9p", "whose blocks are another machine's" },
-	{ "virtiofs", "whose blocks are another machine's" },
-};
-
-static const char *find_why(const char *type, const char *otherwise)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(strangers) / sizeof(*strangers); i++) {
-		if (strcmp(strangers[i].type, type) == 0)
-			return strangers[i].why;
-	}
-	return otherwise;
-}
-
-int pmr_filesystem_check(struct pmr_ctx *ctx, const struct pmr_filesystem *fs, const char *object)
-{
-	/* A log has no extents, and of what is held what holds it tells what is there. */
-	if (!fs->type || fs->role == PMR_ROLE_LOG || fs->held || is_followed(fs->type))
-		return 0;
-	pmr_say(ctx, PMR_ERROR, "unsupported-filesystem", object, "lies on %s (%s), %s", fs->type,
-		fs->source,
-		find_why(fs->type, "where extents are not known to be offsets on the device"));
-	return -EOPNOTSUPP;
-}
-
-int pmr_filesystem_require(struct pmr_ctx *ctx, const struct pmr_filesystem *fs, const char *object)
-{
-	if (fs->type)
-		return 0;
-	pmr_say(ctx, PMR_ERROR, "filesystem-unknown", object,
-		"lies on %s, and neither the mount table nor a superblock that can be read tells of which type its "
-		"filesystem is: is /proc mounted?",
-		fs->source);
-	return -EOPNOTSUPP;
-}
-
-/* btrfs gives each subvolume a number of its own that no table has: the path tells. */
-static struct libmnt_fs *find_mount_of_path(struct libmnt_table *mounts, const char *path)
-{
-	char *real = realpath(path, NULL);
-	struct libmnt_fs *mount = NULL;
-
-	if (real)
-		mount = mnt_table_find_mountpoint(mounts, real, MNT_ITER_BACKWARD);
-	free(real);
-	return mount;
-}
-
-int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, dev_t devno,
-			  const char *object)
-{
-	const char *type = NULL, *source = NULL;
-	struct libmnt_fs *mount;
-	int err;
-
-	err = load_mounts(topology, true);
-	if (err)
-		return err;
-	mount = find_mount(topology->own->mounts, devno, NULL);
-	if (!mount)
-		mount = find_mount_of_path(topology->own->mounts, object);
-	if (mount) {
-		type = mnt_fs_get_fstype(mount);
-		if (type && strcmp(type, "overlay") == 0)
-			return pmr_overlay_refuse(ctx, mount, object);
-		source = mnt_fs_get_srcpath(mount);
-		if (source && *source != '/')
-			source = NULL;
-	}
-	if (!type)
-		type = "a filesystem that is not in the mount table";
-	pmr_say(ctx, PMR_ERROR, "unsupported-filesystem", object, "lies on %s%s%s%s, %s", type,
-		source ? " (" : "", source ? source : "", source ? ")" : "",
-		find_why(type, "which lies on no block device"));
-	return -EOPNOTSUPP;
-}
-
-void pmr_filesystems_forget(struct pmr_topology *topology)
-{
-	mnt_unref_table(topology->own->mounts);
-	topology->own->mounts = NULL;
 }

@@ -148,7 +148,7 @@ void pmr_topology_free(struct pmr_topology *topology)
 	free(topology->dimms);
 	free(topology->buses);
 	if (topology->own) {
-		pmr_filesystems_forget(topology);
+		pmr_mounts_forget(topology);
 		pmr_devices_forget(topology);
 	}
 	free(topology->own);

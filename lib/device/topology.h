@@ -602,6 +602,11 @@ int pmr_filesystem_whole(struct pmr_topology *topology, struct pmr_device *devic
 /** pmr_filesystem_free() - takes NULL */
 void pmr_filesystem_free(struct pmr_filesystem *filesystem);
 
+/* ---- followed.c */
+
+/** pmr_filesystem_is_followed() - whether extents of this type of filesystem are offsets on its device */
+bool pmr_filesystem_is_followed(const char *type);
+
 /**
  * pmr_filesystem_check() - refuse filesystems whose extents are no offsets on their device
  *
@@ -658,10 +663,10 @@ int pmr_overlay_refuse(struct pmr_ctx *ctx, struct libmnt_fs *mount, const char 
 bool pmr_elsewhere_say(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
 		       const char *object, const char *command);
 
-/* ---- filesystem.c, still */
+/* ---- mounts.c, see mounts.h, too */
 
-/** pmr_filesystems_forget() - release what filesystem.c holds */
-void pmr_filesystems_forget(struct pmr_topology *topology);
+/** pmr_mounts_forget() - release the mount table */
+void pmr_mounts_forget(struct pmr_topology *topology);
 
 /* ---- topology.c */
 

@@ -281,6 +281,44 @@ void pmr_method_try(struct pmr_ctx *ctx, const struct pmr_scan *scan);
 int pmr_method_choose(struct pmr_ctx *ctx, struct pmr_file_plan *plan, enum pmr_method wanted,
 		      const char **refused);
 
+/* ---- policy.c */
+
+/**
+ * pmr_policy_apply() - what of a file may be written; leaves the rest, and says why
+ * @claim: taken, or of a file that is not in use
+ * @policy: result, without @rest
+ */
+void pmr_policy_apply(struct pmr_ctx *ctx, struct pmr_file *file, const struct pmr_claim *claim,
+		      const struct pmr_repair_options *options, struct pmr_policy *policy);
+
+/**
+ * pmr_policy_choose() - how that is written which does not go by PMR_METHOD_DEVICE
+ * @plan: gets the method
+ * @wanted: what was asked for
+ * @policy: gets @rest
+ *
+ * Where there is no way, and other losses go by device, those alone are left. Return: as pmr_method_choose().
+ */
+int pmr_policy_choose(struct pmr_ctx *ctx, struct pmr_file_plan *plan, enum pmr_method wanted,
+		      struct pmr_policy *policy);
+
+/* ---- extents.c */
+
+/** struct pmr_extent_list - extents sorted by offset; free() its v */
+struct pmr_extent_list {
+	struct pmr_extent *v;
+	size_t n;
+	size_t alloc;
+};
+
+/**
+ * pmr_plan_extents() - every extent under the pages of the losses of a file that are wanted
+ * @list: result
+ *
+ * Return: 0; what FIEMAP said; -ENOMEM.
+ */
+int pmr_plan_extents(const struct pmr_claim *claim, struct pmr_extent_list *list);
+
 /* ---- backup.c */
 
 /**
@@ -500,7 +538,7 @@ int pmr_record_missing(const struct pmr_device *device, const struct pmr_ranges 
 int pmr_record_keep(struct pmr_ctx *ctx, struct pmr_device *device, const struct pmr_ranges *dead,
 		    const struct pmr_ranges *different);
 
-/* ---- batch.c, write.c, punch.c: from the journal onto the medium */
+/* ---- batch.c, write-look.c, write.c, punch.c: from the journal onto the medium */
 
 /** PMR_PUNCH_HELP - what is left where nothing can be written in place, and what it costs */
 #define PMR_PUNCH_HELP                                                                                             \
@@ -629,6 +667,9 @@ struct pmr_loss *pmr_chunk_loss(const struct pmr_chunk *chunk, size_t i, size_t 
  */
 const char *pmr_write_look(struct pmr_writer *writer, struct pmr_places *places,
 			   struct pmr_chunk *chunk);
+
+/** pmr_chunk_needs_recovery() - whether it takes a recovery write: what vanished from the list has no poison in the way */
+bool pmr_chunk_needs_recovery(const struct pmr_chunk *chunk, size_t at, size_t length);
 
 /** pmr_write_chunk() - write a chunk that was looked at, in place, by the method of the file's plan */
 void pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk);

@@ -2,9 +2,10 @@
 /*
  * What the rooms behind pmr_scan_new() tell each other:
  *
- *   target.c     what the user named -> views (filesystems) and files and trees below them
+ *   target.c     what the user named -> files, trees, filesystems, devices
  *   read.c       reads what the targets lie on, where that was asked for
  *   above.c      poison under what is built on a device: mapped devices become targets too
+ *   run.c        each of them looked at by what it is
  *   look.c       one file -> its losses, or why they cannot be known
  *   examine.c    the pages under these losses -> which unlisted sectors are lost too, and what the cache still has
  *   owned.c      the device's list minus what files claimed -> who owns the rest
@@ -239,6 +240,18 @@ int pmr_examine_cache(int fd, uint64_t size, struct pmr_losses *losses);
 
 /** pmr_targets_find() - fill the scanner's targets and devices; what is none is said. Return: 0, -ENOMEM. */
 int pmr_targets_find(struct pmr_scanner *scanner, const char *const *names, size_t n);
+
+/** pmr_target_give_up() - the scan goes on with other targets, and is not complete. Return: 0. */
+static inline int pmr_target_give_up(struct pmr_scanner *scanner)
+{
+	scanner->scan->complete = false;
+	return 0;
+}
+
+/** pmr_target_is_root() - whether it is a filesystem's uppermost directory */
+bool pmr_target_is_root(const struct stat *st, const struct pmr_filesystem *filesystem);
+
+/* ---- run.c */
 
 /** pmr_targets_run() - look at all of them, one after the other. Return: 0, -ENOMEM. */
 int pmr_targets_run(struct pmr_scanner *scanner);
