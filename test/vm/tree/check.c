@@ -129,8 +129,11 @@ void compare_ranges(const struct expect *expect, const struct report *report, co
 
 static const char *owner_of(const struct expect *expect, uint64_t sector)
 {
+	const char *aside = aside_owner(expect, sector);
 	size_t i;
 
+	if (aside)
+		return aside;
 	if (bsearch(&sector, expect->free, expect->n_free, sizeof(sector), compare_u64))
 		return "free";
 	for (i = 0; i < expect->n_lost; i++) {
@@ -208,7 +211,9 @@ int verb_check_scan(int argc, char **argv)
 	if (report.json) {
 		compare_ranges(&expect, &report, NULL, &faults);
 		compare_owners(&expect, &report, &faults);
-		compare_sums(&report, lost ? 4 : 0, lost, 0, &faults);
+		compare_sums(&report, lost || expect.n_aside ? 4 : 0, lost, 0, &faults);
+		if (getenv("TREE_MAP"))
+			compare_lower(&report, getenv("TREE_MAP"), &faults);
 		report_release(&report);
 	}
 	printf("scan: bad=%zu lost=%zu lost_bytes=%lu quiet=%zu free=%zu faults=%u\n", expect.n_bad,

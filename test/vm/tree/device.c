@@ -118,12 +118,8 @@ int verb_partition(int argc, char **argv)
 	return 0;
 }
 
-uint64_t *listed_sectors(const char *device, size_t *n)
+static uint64_t *read_list(const char *path, size_t *n)
 {
-	/* A mapped device has no list: the test that made it translates what is below. */
-	const char *list = getenv("TREE_LIST");
-	char *path = list ? must_format("%s", list)
-			  : must_format("/sys/block/%s/badblocks", strrchr(device, '/') + 1);
 	FILE *f = fopen(path, "re");
 	uint64_t sector, count, *sectors = NULL;
 	size_t alloc = 0;
@@ -138,8 +134,25 @@ uint64_t *listed_sectors(const char *device, size_t *n)
 		}
 	}
 	fclose(f);
+	return sectors;
+}
+
+uint64_t *listed_sectors_of(const char *device, size_t *n)
+{
+	char *path = must_format("/sys/block/%s/badblocks", strrchr(device, '/') + 1);
+	uint64_t *sectors = read_list(path, n);
+
 	free(path);
 	return sectors;
+}
+
+uint64_t *listed_sectors(const char *device, size_t *n)
+{
+	const char *list = getenv("TREE_LIST"), *map = getenv("TREE_MAP");
+
+	if (map && *map)
+		return listed_below(map, n);
+	return list ? read_list(list, n) : listed_sectors_of(device, n);
 }
 
 int verb_inject(int argc, char **argv)

@@ -134,6 +134,32 @@ static bool read_number(uint64_t **array, size_t *n, size_t *alloc, const char *
 	return sscanf(text, "%lu", &(*array)[(*n)++]) == 1;
 }
 
+static bool read_aside(struct expect *expect, const char *text)
+{
+	struct aside *aside;
+
+	expect->aside =
+		must_grow(expect->aside, expect->n_aside, &expect->aside_alloc, sizeof(*aside));
+	aside = &expect->aside[expect->n_aside++];
+	if (sscanf(text, "%ms %lu", &aside->owner, &aside->sector) != 2)
+		return false;
+	expect->bad =
+		must_grow(expect->bad, expect->n_bad, &expect->bad_alloc, sizeof(*expect->bad));
+	expect->bad[expect->n_bad++] = aside->sector;
+	return true;
+}
+
+const char *aside_owner(const struct expect *expect, uint64_t sector)
+{
+	size_t i;
+
+	for (i = 0; i < expect->n_aside; i++) {
+		if (expect->aside[i].sector == sector)
+			return expect->aside[i].owner;
+	}
+	return NULL;
+}
+
 static bool read_line(struct expect *expect, char *line)
 {
 	char *text = strchr(line, ' ');
@@ -158,6 +184,8 @@ static bool read_line(struct expect *expect, char *line)
 		return read_quiet(expect, text);
 	if (strcmp(line, "free") == 0)
 		return read_number(&expect->free, &expect->n_free, &expect->free_alloc, text);
+	if (strcmp(line, "aside") == 0)
+		return read_aside(expect, text);
 	if (strcmp(line, "bad") == 0)
 		return read_number(&expect->bad, &expect->n_bad, &expect->bad_alloc, text);
 	return false;
@@ -180,6 +208,8 @@ void expect_read(struct expect *expect, const char *path)
 	}
 	if (!expect->mount)
 		die("%s: no expectation", path);
+	if (expect->n_aside)
+		qsort(expect->bad, expect->n_bad, sizeof(*expect->bad), compare_u64);
 	free(line);
 	fclose(f);
 }

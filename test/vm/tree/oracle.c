@@ -209,27 +209,68 @@ static uint64_t blocks_of_filesystem(const struct oracle *oracle, int device)
 	return blocks;
 }
 
-/* Where the filesystem begins on the whole device, and where it ends. */
+/* A number that sysfs has of a block device. */
+static uint64_t block_number(dev_t device, const char *name)
+{
+	char *path = must_format("/sys/dev/block/%u:%u/%s", major(device), minor(device), name);
+	FILE *f = fopen(path, "re");
+	uint64_t number;
+
+	if (!f || fscanf(f, "%lu", &number) != 1)
+		die("%s: cannot be read", path);
+	fclose(f);
+	free(path);
+	return number;
+}
+
+/* The realtime device of the filesystem, where it was mounted with one; all files of a tree then have their data there. */
+static bool find_realtime(const struct oracle *oracle, dev_t *realtime)
+{
+	FILE *mounts = fopen("/proc/self/mounts", "re");
+	char *line = NULL, *dir, *option, *path = NULL;
+	size_t alloc = 0;
+	struct stat st;
+
+	while (mounts && getline(&line, &alloc, mounts) > 0) {
+		if (sscanf(line, "%*s %ms", &dir) != 1)
+			continue;
+		option = strcmp(dir, oracle->mount) == 0 ? strstr(line, ",rtdev=") : NULL;
+		free(dir);
+		if (option && sscanf(option, ",rtdev=%m[^, ]", &path) == 1)
+			break;
+	}
+	if (!mounts)
+		die("mounts: %s", strerror(errno));
+	fclose(mounts);
+	free(line);
+	if (!path)
+		return false;
+	if (stat(path, &st))
+		die("%s: %s", path, strerror(errno));
+	*realtime = st.st_rdev;
+	free(path);
+	return true;
+}
+
+/* Where what has the files' data begins on the whole device, and where it ends. */
 static void find_extent(struct oracle *oracle, int device)
 {
 	struct stat mount, dev;
 	struct statfs fs;
 	uint64_t bytes, used;
-	char *path;
-	FILE *f;
+	bool realtime;
+	dev_t at;
 
 	if (stat(oracle->mount, &mount) || fstat(device, &dev) || statfs(oracle->mount, &fs))
 		die("%s: %s", oracle->mount, strerror(errno));
 	oracle->xfs = fs.f_type == XFS_SUPER_MAGIC;
-	if (mount.st_dev != dev.st_rdev) {
-		path = must_format("/sys/dev/block/%u:%u/start", major(mount.st_dev),
-				   minor(mount.st_dev));
-		f = fopen(path, "re");
-		if (!f || fscanf(f, "%lu", &oracle->start) != 1)
-			die("%s: where does it lie on %s?", path, oracle->device);
-		oracle->start *= SECTOR;
-		fclose(f);
-		free(path);
+	at = mount.st_dev;
+	realtime = find_realtime(oracle, &at);
+	if (at != dev.st_rdev)
+		oracle->start = block_number(at, "start") * SECTOR;
+	if (realtime) {
+		oracle->n_sectors = oracle->start / SECTOR + block_number(at, "size");
+		return;
 	}
 	if (ioctl(device, BLKGETSIZE64, &bytes))
 		die("%s: no block device: %s", oracle->device, strerror(errno));

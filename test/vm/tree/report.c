@@ -21,7 +21,7 @@ void fault(unsigned int *faults, const char *format, ...)
 	putchar('\n');
 }
 
-static struct json_object *get(struct json_object *object, const char *key)
+struct json_object *json_get(struct json_object *object, const char *key)
 {
 	struct json_object *value = NULL;
 
@@ -29,17 +29,17 @@ static struct json_object *get(struct json_object *object, const char *key)
 	return value;
 }
 
-static const char *get_text(struct json_object *object, const char *key)
+const char *json_text(struct json_object *object, const char *key)
 {
-	struct json_object *value = get(object, key);
+	struct json_object *value = json_get(object, key);
 
 	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
 }
 
 /* Every number of the report is one that must be there. */
-static uint64_t get_number(struct json_object *object, const char *key, unsigned int *faults)
+uint64_t json_number(struct json_object *object, const char *key, unsigned int *faults)
 {
-	struct json_object *value = get(object, key);
+	struct json_object *value = json_get(object, key);
 
 	if (!json_object_is_type(value, json_type_int)) {
 		fault(faults, "no number \"%s\" in %.200s", key,
@@ -49,7 +49,7 @@ static uint64_t get_number(struct json_object *object, const char *key, unsigned
 	return json_object_get_uint64(value);
 }
 
-static size_t length_of(struct json_object *array)
+size_t json_length(struct json_object *array)
 {
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
@@ -79,8 +79,8 @@ static char *decode_base64(const char *text)
 /* The exact path of an object with "path" and perhaps "path_base64", below the mountpoint; NULL when it is elsewhere. */
 static char *get_path(struct json_object *object, const char *mount)
 {
-	const char *base64 = get_text(object, "path_base64");
-	char *path = *base64 ? decode_base64(base64) : must_format("%s", get_text(object, "path"));
+	const char *base64 = json_text(object, "path_base64");
+	char *path = *base64 ? decode_base64(base64) : must_format("%s", json_text(object, "path"));
 	size_t n = strlen(mount);
 	char *below = NULL;
 
@@ -107,7 +107,7 @@ static bool has_name(const struct file *file, const char *path)
 static bool has_names(const struct file *file, const char *path, struct json_object *links,
 		      const char *mount, bool all)
 {
-	size_t n = length_of(links), i;
+	size_t n = json_length(links), i;
 	bool right = all ? n == file->n_links : n <= file->n_links;
 	char *link, *seen = must_format("%s", path);
 
@@ -135,9 +135,9 @@ static const struct file *find_file(const struct expect *expect, const char *pat
 static void read_range(struct report *report, const struct file *file, uint32_t index,
 		       struct json_object *range, unsigned int *faults)
 {
-	uint64_t offset = get_number(range, "offset", faults),
-		 end = offset + get_number(range, "length", faults);
-	uint64_t at = get_number(range, "device_offset", faults), next;
+	uint64_t offset = json_number(range, "offset", faults),
+		 end = offset + json_number(range, "length", faults);
+	uint64_t at = json_number(range, "device_offset", faults), next;
 
 	if (offset >= end)
 		fault(faults, "%s: a range without length at %lu", file->path, offset);
@@ -155,10 +155,10 @@ static void read_range(struct report *report, const struct file *file, uint32_t 
 			.offset = offset,
 			.length = (uint32_t)(next - offset),
 			.device_offset = at,
-			.state = get_text(range, "state"),
-			.reason = get_text(range, "reason"),
-			.source = get_text(range, "source"),
-			.method = get_text(range, "method"),
+			.state = json_text(range, "state"),
+			.reason = json_text(range, "reason"),
+			.source = json_text(range, "source"),
+			.method = json_text(range, "method"),
 		};
 	}
 }
@@ -166,7 +166,7 @@ static void read_range(struct report *report, const struct file *file, uint32_t 
 static void read_told_file(struct report *report, const struct expect *expect,
 			   struct json_object *object, bool all_names, unsigned int *faults)
 {
-	struct json_object *ranges = get(object, "ranges");
+	struct json_object *ranges = json_get(object, "ranges");
 	char *path = get_path(object, expect->mount);
 	const struct file *file = path ? find_file(expect, path) : NULL;
 	size_t i;
@@ -176,13 +176,13 @@ static void read_told_file(struct report *report, const struct expect *expect,
 		      json_object_to_json_string(object));
 		return;
 	}
-	if (get_number(object, "inode", faults) != file->inode ||
-	    get_number(object, "size", faults) != file->size)
+	if (json_number(object, "inode", faults) != file->inode ||
+	    json_number(object, "size", faults) != file->size)
 		fault(faults, "%s: wrong inode number or size", path);
-	if (!has_names(file, path, get(object, "links"), expect->mount, all_names))
+	if (!has_names(file, path, json_get(object, "links"), expect->mount, all_names))
 		fault(faults, "%s: it has %zu other names, not %s", path, file->n_links,
-		      json_object_to_json_string(get(object, "links")));
-	for (i = 0; i < length_of(ranges); i++)
+		      json_object_to_json_string(json_get(object, "links")));
+	for (i = 0; i < json_length(ranges); i++)
 		read_range(report, file, (uint32_t)(file - expect->files),
 			   json_object_array_get_idx(ranges, i), faults);
 	free(path);
@@ -201,25 +201,25 @@ static int compare_told(const void *a, const void *b)
 static void read_device(struct report *report, const struct expect *expect,
 			struct json_object *device, unsigned int *faults)
 {
-	struct json_object *badblocks = get(device, "badblocks"),
-			   *ranges = get(badblocks, "ranges"), *range;
+	struct json_object *badblocks = json_get(device, "badblocks"),
+			   *ranges = json_get(badblocks, "ranges"), *range;
 	uint64_t at, end;
 	size_t i;
 
-	if (strcmp(get_text(device, "path"), expect->device) != 0) {
-		fault(faults, "another device: \"%s\"", get_text(device, "path"));
+	if (strcmp(json_text(device, "path"), expect->device) != 0) {
+		fault(faults, "another device: \"%s\"", json_text(device, "path"));
 		return;
 	}
-	for (i = 0; i < length_of(ranges); i++) {
+	for (i = 0; i < json_length(ranges); i++) {
 		range = json_object_array_get_idx(ranges, i);
-		at = get_number(range, "offset", faults);
-		end = at + get_number(range, "length", faults);
+		at = json_number(range, "offset", faults);
+		end = at + json_number(range, "length", faults);
 		/* A sector may be told in two parts: the first decides. */
 		for (at = (at + SECTOR - 1) / SECTOR; at < (end + SECTOR - 1) / SECTOR; at++) {
 			report->owners = must_grow(report->owners, report->n_owners,
 						   &report->owners_alloc, sizeof(*report->owners));
 			report->owners[report->n_owners++] =
-				(struct told_owner){ at, get_text(range, "owner") };
+				(struct told_owner){ at, json_text(range, "owner") };
 		}
 	}
 }
@@ -237,22 +237,22 @@ unsigned int report_read(struct report *report, const char *path, const struct e
 		fault(&faults, "%s: no JSON: %s", path, json_util_get_last_err());
 		return faults;
 	}
-	files = get(json, "files");
-	devices = get(json, "devices");
-	summary = get(json, "summary");
-	recovery = get(json, "recovery");
-	report->command = get_text(json, "command");
-	report->capability = get_text(recovery, "capability");
-	report->evidence = get_text(recovery, "evidence");
-	report->flag = (uint32_t)json_object_get_uint64(get(recovery, "flag"));
-	report->exit_status = (int)get_number(json, "exit_status", &faults);
-	report->complete = json_object_get_boolean(get(json, "complete"));
-	report->lost_bytes = get_number(summary, "lost_bytes", &faults);
-	report->repaired_bytes = get_number(summary, "repaired_bytes", &faults);
-	for (i = 0; i < length_of(files); i++)
+	files = json_get(json, "files");
+	devices = json_get(json, "devices");
+	summary = json_get(json, "summary");
+	recovery = json_get(json, "recovery");
+	report->command = json_text(json, "command");
+	report->capability = json_text(recovery, "capability");
+	report->evidence = json_text(recovery, "evidence");
+	report->flag = (uint32_t)json_object_get_uint64(json_get(recovery, "flag"));
+	report->exit_status = (int)json_number(json, "exit_status", &faults);
+	report->complete = json_object_get_boolean(json_get(json, "complete"));
+	report->lost_bytes = json_number(summary, "lost_bytes", &faults);
+	report->repaired_bytes = json_number(summary, "repaired_bytes", &faults);
+	for (i = 0; i < json_length(files); i++)
 		read_told_file(report, expect, json_object_array_get_idx(files, i), all_names,
 			       &faults);
-	for (i = 0; i < length_of(devices); i++)
+	for (i = 0; i < json_length(devices); i++)
 		read_device(report, expect, json_object_array_get_idx(devices, i), &faults);
 	if (report->n_told)
 		qsort(report->told, report->n_told, sizeof(*report->told), compare_told);

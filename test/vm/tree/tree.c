@@ -27,6 +27,8 @@ static const char usage[] =
 	"       tree store DAX FILE                   a file's bytes into a device-dax, from its first byte on\n"
 	"       tree load DAX                         the bytes of a device-dax on standard output\n"
 	"       tree spoil DAX LIST                   overwrite a list of sectors: what was there is lost\n"
+	"       tree trace VOLUME MAP DEVICE...       number the sectors of a volume, and find them on one or two devices below\n"
+	"       tree lower MAP LIST N                 a list of the volume's sectors as one of the Nth device, from 0\n"
 	"       tree hold DAX                         map it, say so, and wait to be killed\n";
 
 static const struct verb {
@@ -50,6 +52,9 @@ static const struct verb {
 	{ "store", 2, verb_store },
 	{ "load", 1, verb_load },
 	{ "spoil", 2, verb_spoil },
+	{ "trace", 3, verb_trace },
+	{ "trace", 4, verb_trace },
+	{ "lower", 3, verb_lower },
 	{ "hold", 1, verb_hold },
 };
 

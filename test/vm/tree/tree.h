@@ -11,6 +11,7 @@
  * check.c    the report against the expectation
  * salvage.c  files salvaged, and what came out against the expectation
  * after.c    the repaired files and the device against the expectation
+ * below.c    where a volume lies on what is below it
  * device.c   partition tables, and a clean start
  *
  * Nothing here includes or links anything of the library or program under test.
@@ -171,6 +172,12 @@ struct lost {
 	bool shared;
 };
 
+/* A bad sector that the script chose, of an owner that is no file. */
+struct aside {
+	char *owner;
+	uint64_t sector;
+};
+
 struct expect {
 	char *mount;
 	char *device;
@@ -183,6 +190,8 @@ struct expect {
 	size_t n_quiet, quiet_alloc;
 	uint64_t *free; /* device sectors that belong to no file */
 	size_t n_free, free_alloc;
+	struct aside *aside; /* lines "aside OWNER SECTOR", added by hand */
+	size_t n_aside, aside_alloc;
 	uint64_t *bad; /* every poisoned device sector, sorted */
 	size_t n_bad, bad_alloc;
 };
@@ -190,10 +199,17 @@ struct expect {
 void expect_write(const struct expect *expect, const char *path);
 void expect_read(struct expect *expect, const char *path);
 int compare_u64(const void *a, const void *b);
+/* The owner of a sector that was put aside, or NULL. */
+const char *aside_owner(const struct expect *expect, uint64_t sector);
 /* Overwrite sectors. Poison made by hand leaves the cells as they were, and who forgets to write would not be caught. */
 void scramble(const char *device, const uint64_t *sectors, size_t n);
-/* The kernel's list of a device: every listed sector, in the list's order. */
+/*
+ * The kernel's list of a device: every listed sector, in the list's order. A volume has none: TREE_MAP names the map of what
+ * lies below it, whose lists are then asked, or TREE_LIST a list to take for its own.
+ */
 uint64_t *listed_sectors(const char *device, size_t *n);
+/* The same of a device that has a list. */
+uint64_t *listed_sectors_of(const char *device, size_t *n);
 
 /* ---- report.c */
 
@@ -235,6 +251,12 @@ struct report {
 unsigned int report_read(struct report *report, const char *path, const struct expect *expect,
 			 bool all_names);
 void report_release(struct report *report);
+/* Of an object, or of nothing: NULL, "", a fault and 0, 0. */
+struct json_object;
+struct json_object *json_get(struct json_object *object, const char *key);
+const char *json_text(struct json_object *object, const char *key);
+uint64_t json_number(struct json_object *object, const char *key, unsigned int *faults);
+size_t json_length(struct json_object *array);
 /* Print one fault; there may be many, and only the first ones help. */
 void fault(unsigned int *faults, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -249,6 +271,13 @@ void compare_sums(const struct report *report, int status, uint64_t lost, uint64
 void compare_recovery(const struct report *report, const char *capability, unsigned int *faults);
 /* Bytes that are lost: in blocks of one owner, and in shared ones. */
 void sum_lost(const struct expect *expect, uint64_t *lost, uint64_t *shared);
+
+/* ---- below.c */
+
+/* What a volume's map says is listed below it. */
+uint64_t *listed_below(const char *map, size_t *n);
+/* Where the report's ranges are said to lie below. */
+void compare_lower(const struct report *report, const char *map, unsigned int *faults);
 
 /* ---- verbs: each returns the program's exit status */
 
@@ -267,5 +296,7 @@ int verb_store(int argc, char **argv);
 int verb_load(int argc, char **argv);
 int verb_spoil(int argc, char **argv);
 int verb_hold(int argc, char **argv);
+int verb_trace(int argc, char **argv);
+int verb_lower(int argc, char **argv);
 
 #endif
