@@ -3,12 +3,16 @@
  * What the rooms of a resume tell each other:
  *
  *   resume.c         a journal -> its files as they are, what is left to do with them, and what is in conflict
- *   resume-file.c    one file of it -> whether it is the same, its pieces judged, its losses and steps
+ *   resume-find.c    one file of it -> where it is, and whether it is the same
+ *   resume-file.c    its pieces judged
+ *   resume-losses.c  its losses and steps
  *   resume-look.c    one piece -> what is found of it: evidence for judge.c
  *   resume-run.c     what is left, through the batches that a repair uses, into the same journal
  */
 #ifndef PMR_RESUME_H
 #define PMR_RESUME_H
+
+#include <sys/stat.h>
 
 #include "judge.h"
 
@@ -99,6 +103,49 @@ struct pmr_resume_look {
  */
 int pmr_resume_examine(const struct pmr_resume_look *look, const struct pmr_journal_piece *piece,
 		       const char *expected, struct pmr_evidence *evidence);
+
+/* ---- what is found out of one file, while it is looked at */
+
+/**
+ * struct pmr_resume_subject - one file
+ * @resume, @topology: what it is looked for in
+ * @was: as the journal has it
+ * @of: as it is now
+ * @plan: what is to be done
+ * @filesystem: where it lies; NULL where that is not known
+ * @fd: it, open for reading, or -1
+ * @st: what fstat(2) says of it
+ * @reasons: the first of each verdict
+ * @first: and its offset
+ */
+struct pmr_resume_subject {
+	struct pmr_resume *resume;
+	struct pmr_topology *topology;
+	const struct pmr_journal_file *was;
+	struct pmr_resume_file *of;
+	struct pmr_file_plan *plan;
+	struct pmr_filesystem *filesystem;
+	int fd;
+	struct stat st;
+	const char *reasons[PMR_VERDICT_FAILED + 1];
+	uint64_t first[PMR_VERDICT_FAILED + 1];
+};
+
+/* ---- resume-find.c */
+
+/** pmr_resume_find_file() - open it and see whether it is the same; what is wrong was said */
+void pmr_resume_find_file(struct pmr_resume_subject *s);
+
+/* ---- resume-losses.c */
+
+/** pmr_resume_take_losses() - those of the journal, cut where its pieces begin and end. Return: 0, -ENOMEM. */
+int pmr_resume_take_losses(struct pmr_resume_subject *s, struct pmr_losses *losses);
+/** pmr_resume_conclude() - the losses of a piece take what was decided of it, where it is not written */
+void pmr_resume_conclude(struct pmr_resume_subject *s, const struct pmr_journal_piece *piece,
+			 enum pmr_verdict verdict, const char *reason);
+/** pmr_resume_add_step() - a piece is to be written. @alloc: room for how many steps. Return: 0, -ENOMEM. */
+int pmr_resume_add_step(struct pmr_resume_subject *s, const struct pmr_journal_piece *piece,
+			size_t *alloc);
 
 /* ---- resume-file.c */
 
