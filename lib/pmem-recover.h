@@ -1674,6 +1674,8 @@ struct pmr_journal_piece {
  * @mode: permission and set-id bits to put back
  * @capability: security.capability to put back, @capability_length bytes; NULL for none
  * @dax: its DAX state then
+ * @whole_device: it is a device-dax, all of it
+ * @in_use: somebody had it open or mapped when its repair was planned
  * @losses: what was lost; with an outcome, what became of it
  * @n_losses: how many
  * @pieces: what was to be written, in file order; those of all files come in the order of their records
@@ -1696,6 +1698,8 @@ struct pmr_journal_file {
 	void *capability;
 	size_t capability_length;
 	bool dax;
+	bool whole_device;
+	bool in_use;
 	struct pmr_loss *losses;
 	size_t n_losses;
 	struct pmr_journal_piece *pieces;
@@ -1807,7 +1811,7 @@ int pmr_journals_prune(struct pmr_ctx *ctx, const char *directory, unsigned int 
  *
  * Reads, never writes. A piece whose write may have begun is taken up only where inode, generation and place are what
  * they were and the file was not changed after our write; else it is PMR_CONFLICT. What was not begun is taken up where
- * the file did not change at all; else it is PMR_SKIPPED, "changed".
+ * the file did not change at all; else it is PMR_SKIPPED, "changed". Of a device-dax, which has no change time, its bytes tell.
  *
  * Return: 0; -EXDEV: of another host; -EBADMSG: damaged; -EBUSY: running; all said through the context; -ENOMEM.
  */

@@ -148,6 +148,17 @@ static int parse_steps(struct json_object *object, struct pmr_step **steps, size
 	return 0;
 }
 
+/* What is cleared by its bus is a device, and nothing else is. Return: 0, -EBADMSG. */
+static int take_kind(const struct pmr_step *steps, size_t n, struct pmr_journal_file *file)
+{
+	size_t cleared = 0;
+
+	for (size_t i = 0; i < n; i++)
+		cleared += steps[i].method == PMR_METHOD_CLEAR;
+	file->whole_device = cleared > 0;
+	return cleared && cleared < n ? -EBADMSG : 0;
+}
+
 static int take_text(struct json_object *object, const char *key, char **text)
 {
 	const char *value = pmr_document_get_text(object, key);
@@ -209,6 +220,7 @@ int pmr_journal_parse_file(struct json_object *object, struct pmr_journal_file *
 	file->generation = (uint32_t)generation;
 	file->mode = (mode_t)mode;
 	file->dax = pmr_document_is_true(object, "dax");
+	file->in_use = pmr_document_is_true(object, "in_use");
 	ret = take_text(object, "filesystem_type", &file->filesystem_type);
 	if (!ret)
 		ret = take_text(object, "filesystem_uuid", &file->filesystem_uuid);
@@ -222,7 +234,7 @@ int pmr_journal_parse_file(struct json_object *object, struct pmr_journal_file *
 		ret = parse_losses(object, file);
 	if (!ret)
 		ret = parse_steps(object, steps, n_steps);
-	return ret;
+	return ret ? ret : take_kind(*steps, *n_steps, file);
 }
 
 int pmr_journal_parse_opening(struct json_object *object, struct pmr_journal_entry *entry,

@@ -132,6 +132,7 @@ struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
 	add(object, "mode", json_object_new_int64(claim->mode));
 	add(object, "capability", capability_to_json(claim));
 	add(object, "dax", json_object_new_boolean(plan->file->dax));
+	add(object, "in_use", json_object_new_boolean(plan->in_use));
 	add(object, "filesystem_type", new_text(fs->type));
 	add(object, "filesystem_uuid", new_text(fs->uuid));
 	add(object, "device", new_text(pmr_device_lasting_name(fs->device)));

@@ -287,15 +287,6 @@ static int lock_devices(struct repair *r, struct pmr_locks *locks)
 	return ret;
 }
 
-/* Device-dax are not resumed: nothing waits for what was not begun of them. */
-static bool is_resumable(const struct pmr_plan *plan)
-{
-	for (size_t i = 0; i < plan->n_files; i++)
-		if (plan->files[i].n_steps && !plan->files[i].file->whole_device)
-			return true;
-	return false;
-}
-
 /* What becomes of the journal. Return: its path, NULL where there is none any more. */
 static char *end_journal(const struct repair *r, int *ret)
 {
@@ -309,7 +300,7 @@ static char *end_journal(const struct repair *r, int *ret)
 		if (!*ret)
 			pmr_journals_prune(r->ctx, r->options->journal, r->options->keep_days);
 	} else if (!r->writer.needs_journal) {
-		gone = pmr_journal_give_up(r->journal, cancelled && is_resumable(r->plan));
+		gone = pmr_journal_give_up(r->journal, cancelled);
 	}
 	return gone == 1 ? NULL : strdup(pmr_journal_path(r->journal));
 }

@@ -575,7 +575,9 @@ struct pmr_chunk;
  * @given: device ranges of the current file that were listed bad and given back by a punch
  * @index: of the current file in the journal
  * @look: whether a chunk may be written: pmr_write_look(), or of what is resumed another
- * @look_data: for @look
+ * @look_whole: of a device-dax that is resumed: whether a piece may be written, and what of it, whole units, is to be cleared
+ *              for that; NULL where it is all
+ * @look_data: for @look and @look_whole
  * @plan: takes how long filesystems were frozen
  * @not_again: the device whose filesystem is not frozen again in this run, or NULL
  * @why_not: why
@@ -588,6 +590,8 @@ struct pmr_writer {
 	size_t index;
 	const char *(*look)(struct pmr_writer *writer, struct pmr_places *places,
 			    struct pmr_chunk *chunk);
+	const char *(*look_whole)(struct pmr_writer *writer, struct pmr_media *media,
+				  uint64_t piece, struct pmr_ranges *dead);
 	const void *look_data;
 	enum pmr_method wanted;
 	bool trust_badblocks;

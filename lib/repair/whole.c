@@ -18,12 +18,13 @@ struct whole {
 	uint64_t reached; /* what lies before it has its outcome */
 };
 
-/* A part of a step, and where its bytes are in the journal. */
+/* A part of a step, where its bytes are in the journal, and which of them are cleared ahead of the store. */
 struct part {
 	const struct pmr_step *step;
 	uint64_t offset;
 	size_t length;
 	uint64_t piece;
+	struct pmr_ranges dead;
 };
 
 static struct pmr_loss *loss_in(const struct whole *w, const struct part *part, size_t i)
@@ -99,23 +100,33 @@ static const char *check_rest(struct whole *w, const struct part *part)
 }
 
 /* NULL, or why the part must not be touched. */
-static const char *look(struct whole *w, const struct part *part)
+static const char *look(struct whole *w, struct part *part)
 {
 	const char *reason;
 	char who[256];
+	int ret;
 
 	if (pmr_is_cancelled(w->writer->ctx))
 		return "interrupted";
-	if (pmr_dax_check(w->device) || pmr_device_refresh(w->writer->ctx, w->device))
-		return "changed";
+	ret = pmr_dax_check(w->device);
+	if (!ret)
+		ret = pmr_device_refresh(w->writer->ctx, w->device);
+	if (ret)
+		return ret == -ENOMEM ? "no-memory" : ret == -ENODEV ? "gone" : "changed";
 	if (!w->plan->in_use) {
 		/* our own two descriptors of it are not told of */
 		pmr_whole_users(w->device, who, sizeof(who));
 		if (*who)
 			return "in-use";
 	}
+	if (w->writer->look_whole)
+		return w->writer->look_whole(w->writer, w->media, part->piece, &part->dead);
 	reason = check_list(w, part);
-	return reason ? reason : check_rest(w, part);
+	if (!reason)
+		reason = check_rest(w, part);
+	if (!reason && pmr_ranges_add(&part->dead, part->offset, part->length))
+		reason = "no-memory";
+	return reason;
 }
 
 static const char *explain(const char *reason)
@@ -125,13 +136,17 @@ static const char *explain(const char *reason)
 	} texts[] = {
 		{ "interrupted", "interrupted" },
 		{ "changed",
-		  "the device is gone or has become another, or what lies around the loss was stored to: look with 'pmem-recover "
-		  "list', stop who uses it, and repair again" },
+		  "the device has become another, or what lies around the loss was stored to: look with 'pmem-recover list', stop "
+		  "who uses it, and repair again" },
+		{ "clear-unit",
+		  "its bus clears more at a time than it did when the repair was planned" },
 		{ "device-error",
 		  "what lies around the loss cannot be loaded: see the kernel log" },
+		{ "gone", "the device is not there any more: enable its namespace, and go on" },
 		{ "in-use", "another program has it open or mapped: stop it and repair again" },
 		{ "list-unknown", "its list of bad blocks cannot be read any more" },
 		{ "newly-unreadable", "more of it has become bad since the scan; repair again" },
+		{ "no-clear-error", "its bus does not clear poison any more" },
 		{ "readable", "it is in the list no more: somebody has cleared it; scan again" },
 		{ "no-memory", "there is not enough memory" },
 	};
@@ -151,22 +166,33 @@ static void leave(struct whole *w, const struct part *part, const char *reason)
 
 /* ---- after */
 
-/* NULL, or why what was cleared of a part is not repaired; the list is as it was read after the write. */
-static const char *check_back(struct whole *w, const struct part *part, uint64_t length)
+static const char *check_range(struct whole *w, const struct part *part,
+			       const struct pmr_range *range)
 {
 	char *actual = w->writer->before;
-	size_t got;
+	size_t length = (size_t)range->length, got;
 
-	if (pmr_media_load(w->media, part->offset, actual, (size_t)length, &got))
+	if (pmr_media_load(w->media, range->offset, actual, length, &got))
 		return "read-back-error";
-	if (memcmp(actual, w->writer->bytes, (size_t)length))
+	if (memcmp(actual, w->writer->bytes + (range->offset - part->offset), length))
 		return "read-back-differs";
 	if (w->device->badblocks.trust == PMR_LIST_UNKNOWN)
 		return "list-unknown";
 	/* what only reading found was loaded just now, and no kernel forgets it */
-	if (!pmr_reading_explains(w->device, part->offset, length))
+	if (!pmr_reading_explains(w->device, range->offset, length))
 		return "still-listed";
-	return pmr_reading_forget(w->device, part->offset, length) ? "unverified" : NULL;
+	return pmr_reading_forget(w->device, range->offset, length) ? "unverified" : NULL;
+}
+
+/* NULL, or why what was stored of a part is not repaired; the list is as it was read after the write. */
+static const char *check_back(struct whole *w, const struct part *part,
+			      const struct pmr_ranges *stored)
+{
+	const char *reason = NULL;
+
+	for (size_t i = 0; i < stored->n && !reason; i++)
+		reason = check_range(w, part, &stored->v[i]);
+	return reason;
 }
 
 /* The losses of a part take its outcome; one that lies in several parts keeps its first failure. */
@@ -218,22 +244,66 @@ static void say_failed(struct whole *w, const struct part *part, uint64_t cleare
 
 /* ---- one part */
 
+/* @run: cut to what of it may be stored: all, or where it is @dead what could be cleared, which may be nothing. */
+static int clear_run(const struct whole *w, bool dead, struct pmr_range *run)
+{
+	uint64_t length, address, wanted = run->length;
+
+	if (!dead)
+		return 0;
+	run->length = 0;
+	address = pmr_device_address(w->device, run->offset, &length);
+	if (address == PMR_NO_ADDRESS || length < wanted)
+		return -ENODEV;
+	return pmr_clear(w->device, address, wanted, &run->length);
+}
+
+/* What is cleared of [at, end), or is not, from @at on. */
+static bool next_run(const struct part *part, uint64_t at, uint64_t end, struct pmr_range *run)
+{
+	size_t i = pmr_ranges_first(&part->dead, at);
+	const struct pmr_range *next = i < part->dead.n ? &part->dead.v[i] : NULL;
+	bool dead = next && next->offset <= at;
+
+	if (dead && next->offset + next->length < end)
+		end = next->offset + next->length;
+	else if (!dead && next && next->offset < end)
+		end = next->offset;
+	*run = (struct pmr_range){ at, end - at };
+	return dead;
+}
+
 /*
  * From the clear on its record is gone and its bytes are anything, until they are stored. What of it was cleared is stored
  * also where not all was: the journal is not the place that a program looks for them.
+ *
+ * @stored: gains what was cleared, or needed no clear, whatever came of the store
  */
-static int write_part(struct whole *w, const struct part *part, uint64_t *cleared)
+static int write_part(struct whole *w, const struct part *part, struct pmr_ranges *stored)
 {
-	uint64_t length, address = pmr_device_address(w->device, part->offset, &length);
-	int ret, error;
+	uint64_t end = part->offset + part->length, next;
+	int ret = 0, error = 0, failed;
+	struct pmr_range run;
+	bool dead;
 
-	*cleared = 0;
-	if (address == PMR_NO_ADDRESS || length < part->length)
-		return -ENODEV;
-	error = pmr_clear(w->device, address, part->length, cleared);
-	if (!*cleared)
-		return error;
-	ret = pmr_media_write_block(w->media, part->offset, w->writer->bytes, (size_t)*cleared);
+	for (uint64_t at = part->offset; at < end; at = next) {
+		dead = next_run(part, at, end, &run);
+		next = at + run.length;
+		/* room for it, before there is no way back */
+		if (pmr_ranges_add(stored, run.offset, run.length))
+			return -ENOMEM;
+		failed = clear_run(w, dead, &run);
+		error = error ? error : failed;
+		stored->v[stored->n - 1].length = run.length;
+		if (!run.length) {
+			stored->n--;
+			continue;
+		}
+		failed = pmr_media_write_block(w->media, run.offset,
+					       w->writer->bytes + (run.offset - part->offset),
+					       (size_t)run.length);
+		ret = ret ? ret : failed;
+	}
 	return error ? error : ret;
 }
 
@@ -245,11 +315,35 @@ static int note(struct whole *w, const struct part *part, enum pmr_mark mark)
 				&never);
 }
 
-static int run_part(struct whole *w, const struct part *part)
+static int write_and_verify(struct whole *w, const struct part *part, struct pmr_ranges *stored)
 {
+	/* an earlier run may have cleared it */
+	enum pmr_mark mark = part->step->redo ? PMR_MARK_OPEN : PMR_MARK_NONE;
 	const char *reason;
-	uint64_t cleared;
 	int ret, error;
+
+	error = write_part(w, part, stored);
+	if (stored->n)
+		mark = PMR_MARK_OPEN;
+	ret = pmr_device_refresh(w->writer->ctx, w->device);
+	if (ret)
+		return ret;
+	reason = check_back(w, part, stored);
+	/* what was cleared and does not hold its bytes has them in the journal alone */
+	w->writer->needs_journal |= is_read_wrong(reason);
+	if (!reason && error)
+		reason = "clear-failed";
+	conclude(w, part, reason);
+	if (reason)
+		say_failed(w, part, pmr_ranges_bytes(stored), reason);
+	return note(w, part, reason ? mark : PMR_MARK_DONE);
+}
+
+static int run_part(struct whole *w, struct part *part)
+{
+	struct pmr_ranges stored = { 0 };
+	const char *reason;
+	int ret;
 
 	ret = note(w, part, PMR_MARK_OPEN);
 	if (ret)
@@ -257,21 +351,11 @@ static int run_part(struct whole *w, const struct part *part)
 	reason = look(w, part);
 	if (reason) {
 		leave(w, part, reason);
-		return note(w, part, PMR_MARK_NONE);
+		return note(w, part, part->step->redo ? PMR_MARK_OPEN : PMR_MARK_NONE);
 	}
-	error = write_part(w, part, &cleared);
-	ret = pmr_device_refresh(w->writer->ctx, w->device);
-	if (ret)
-		return ret;
-	reason = cleared ? check_back(w, part, cleared) : NULL;
-	/* what was cleared and does not hold its bytes has them in the journal alone */
-	w->writer->needs_journal |= is_read_wrong(reason);
-	if (!reason && error)
-		reason = "clear-failed";
-	conclude(w, part, reason);
-	if (reason)
-		say_failed(w, part, cleared, reason);
-	return note(w, part, !reason ? PMR_MARK_DONE : cleared ? PMR_MARK_OPEN : PMR_MARK_NONE);
+	ret = write_and_verify(w, part, &stored);
+	pmr_ranges_release(&stored);
+	return ret;
 }
 
 static bool is_part_left(const struct whole *w, const struct part *part)
@@ -298,6 +382,7 @@ static int run_step(struct whole *w, const struct pmr_step *step)
 		part.piece = position;
 		ret = pmr_journal_read(w->writer->journal, &position, w->writer->bytes,
 				       part.length);
+		part.dead.n = 0;
 		if (!ret && !is_part_left(w, &part))
 			ret = run_part(w, &part);
 		if (!ret)
@@ -306,6 +391,7 @@ static int run_step(struct whole *w, const struct pmr_step *step)
 		pmr_tell_progress(w->writer->ctx, "repair", w->file->path, w->writer->done,
 				  w->writer->total);
 	}
+	pmr_ranges_release(&part.dead);
 	return ret;
 }
 

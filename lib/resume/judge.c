@@ -56,7 +56,7 @@ static size_t count(const struct pmr_evidence *e, enum pmr_sector sector)
 static bool is_equal(const struct pmr_evidence *e)
 {
 	return e->spot != PMR_SPOT_HOLE && !count(e, PMR_SECTOR_DIFFERENT) &&
-	       !count(e, PMR_SECTOR_UNREADABLE);
+	       !count(e, PMR_SECTOR_UNREADABLE) && !count(e, PMR_SECTOR_CLEARED);
 }
 
 static enum pmr_verdict say(enum pmr_verdict verdict, const char *word, const char **reason)
@@ -141,15 +141,58 @@ static enum pmr_verdict judge_done(const struct pmr_evidence *e, const char **re
 	return say(PMR_VERDICT_FAILED, "read-back-differs", reason);
 }
 
+/* ---- a piece of a device-dax */
+
+static enum pmr_verdict judge_whole_begun_not(const struct pmr_evidence *e, const char **reason)
+{
+	if (!e->is_file)
+		return say(PMR_VERDICT_SKIPPED, "changed", reason);
+	if (is_equal(e))
+		return say(PMR_VERDICT_SETTLED, "already-equal", reason);
+	if (e->kept[PMR_SECTOR_DIFFERENT] || e->kept[PMR_SECTOR_UNREADABLE])
+		return say(PMR_VERDICT_SKIPPED, "changed", reason);
+	if (!e->lost[PMR_SECTOR_DIFFERENT])
+		return PMR_VERDICT_REDO;
+	/* a boot may forget poison, and nothing tells whether what can be read instead is somebody's */
+	return say(e->here ? PMR_VERDICT_SKIPPED : PMR_VERDICT_CONFLICT, "readable", reason);
+}
+
+/* What is equal is stored again: what killed the repair may have come ahead of the flush. */
+static enum pmr_verdict judge_whole_begun(const struct pmr_evidence *e, const char **reason)
+{
+	bool is_others = e->in_use || e->change == PMR_CHANGE_OTHERS;
+
+	if (!e->is_file || count(e, PMR_SECTOR_DIFFERENT) ||
+	    (is_others && count(e, PMR_SECTOR_CLEARED)))
+		return say(PMR_VERDICT_CONFLICT, "changed", reason);
+	return PMR_VERDICT_REDO;
+}
+
+static enum pmr_verdict judge_whole_done(const struct pmr_evidence *e, const char **reason)
+{
+	if (!e->is_file)
+		return say(PMR_VERDICT_SETTLED, "changed-since", reason);
+	if (is_equal(e))
+		return say(PMR_VERDICT_SETTLED, "already-equal", reason);
+	if (count(e, PMR_SECTOR_UNREADABLE))
+		return say(PMR_VERDICT_FAILED, "poison-returned", reason);
+	return say(PMR_VERDICT_SETTLED, "changed-since", reason);
+}
+
+/* ---- by how far it came */
+
 enum pmr_verdict pmr_judge(const struct pmr_evidence *evidence, const char **reason)
 {
+	bool whole = evidence->whole;
+
 	*reason = NULL;
 	switch (evidence->mark) {
 	case PMR_MARK_NONE:
-		return judge_begun_not(evidence, reason);
+		return whole ? judge_whole_begun_not(evidence, reason)
+			     : judge_begun_not(evidence, reason);
 	case PMR_MARK_OPEN:
-		return judge_begun(evidence, reason);
+		return whole ? judge_whole_begun(evidence, reason) : judge_begun(evidence, reason);
 	default:
-		return judge_done(evidence, reason);
+		return whole ? judge_whole_done(evidence, reason) : judge_done(evidence, reason);
 	}
 }

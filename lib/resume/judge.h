@@ -48,7 +48,9 @@ enum pmr_sector {
 	PMR_SECTOR_EQUAL, /* the journal's bytes */
 	PMR_SECTOR_DIFFERENT,
 	PMR_SECTOR_UNREADABLE,
+	PMR_SECTOR_CLEARED, /* of a device-dax: other bytes, where our clear may have come, which leaves anything */
 };
+#define PMR_SECTORS (PMR_SECTOR_CLEARED + 1)
 
 /** enum pmr_spot - where a piece lies */
 enum pmr_spot {
@@ -67,6 +69,8 @@ enum pmr_spot {
  * @spot: where it lies
  * @punched: its method gives blocks back
  * @device: its method writes the lost sectors alone, and the file may be in use meanwhile
+ * @whole: it is of a device-dax, which is cleared first and then stored to, and which has no change time
+ * @in_use: that was in use while it was repaired
  * @lost: how many of the sectors that were lost are each enum pmr_sector
  * @kept: how many of the others, which were written back as they were
  */
@@ -78,8 +82,10 @@ struct pmr_evidence {
 	enum pmr_spot spot;
 	bool punched;
 	bool device;
-	size_t lost[3];
-	size_t kept[3];
+	bool whole;
+	bool in_use;
+	size_t lost[PMR_SECTORS];
+	size_t kept[PMR_SECTORS];
 };
 
 /** enum pmr_verdict - what becomes of a piece */

@@ -104,13 +104,13 @@ static void leave_unknown(struct pmr_resume_subject *s)
 	for (size_t i = 0; i < file->n_losses; i++)
 		if (pmr_plan_wants(file, &file->losses[i])) {
 			file->losses[i].state = PMR_UNKNOWN;
-			file->losses[i].reason = "not-mounted";
+			file->losses[i].reason = s->unknown ? s->unknown : "not-mounted";
 		}
 }
 
 /* ---- how it is written */
 
-static void choose_method(struct pmr_resume_subject *s)
+static void choose_file_method(struct pmr_resume_subject *s)
 {
 	struct pmr_file_plan *plan = s->plan;
 	bool others = false, by_device = false, punched = false;
@@ -132,6 +132,18 @@ static void choose_method(struct pmr_resume_subject *s)
 		plan->refused = "read-only-filesystem";
 		pmr_say(s->resume->ctx, PMR_ERROR, plan->refused, s->was->path,
 			"lies on a filesystem mounted read-only: remount it read-write and resume again");
+	}
+}
+
+static void choose_method(struct pmr_resume_subject *s)
+{
+	struct pmr_file_plan *plan = s->plan;
+
+	if (s->was->whole_device) {
+		plan->method = PMR_METHOD_CLEAR;
+		plan->refused = plan->n_steps ? pmr_resume_refuse_whole(s) : NULL;
+	} else {
+		choose_file_method(s);
 	}
 	if (!plan->refused)
 		return;
@@ -199,7 +211,9 @@ static int make_file(struct pmr_resume_subject *s)
 	file->size = s->of->is_there && !s->of->is_grown ? s->of->size : s->was->size;
 	file->generation = s->was->generation;
 	file->change_time = s->of->is_there ? s->st.st_ctim : s->was->change_time;
-	file->dax = s->of->is_there ? pmr_file_is_dax(s->fd, s->filesystem) : s->was->dax;
+	file->dax = s->of->is_there && !s->was->whole_device ? pmr_file_is_dax(s->fd, s->filesystem)
+							     : s->was->dax;
+	file->whole_device = s->was->whole_device;
 	file->filesystem = s->filesystem;
 	file->complete = true;
 	ret = file->path ? pmr_resume_take_losses(s, &losses) : -ENOMEM;
@@ -257,7 +271,10 @@ int pmr_resume_file(struct pmr_resume *resume, struct pmr_topology *topology, si
 		return -ENOMEM;
 	for (size_t i = 0; i < s.was->n_pieces; i++)
 		of->begun |= s.was->pieces[i].mark == PMR_MARK_OPEN;
-	pmr_resume_find_file(&s);
+	if (s.was->whole_device)
+		pmr_resume_find_whole(&s);
+	else
+		pmr_resume_find_file(&s);
 	if (s.filesystem)
 		ret = make_file(&s);
 	if (!ret && s.filesystem)

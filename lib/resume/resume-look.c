@@ -218,6 +218,8 @@ int pmr_resume_examine(const struct pmr_resume_look *look, const struct pmr_jour
 	const struct pmr_resume_file *of = look->of;
 	int ret = 0;
 
+	if (of->was->whole_device)
+		return pmr_resume_examine_whole(look, piece, expected, evidence, NULL);
 	*evidence = (struct pmr_evidence){
 		.mark = piece->mark,
 		.here = pmr_resume_is_here(look->resume, piece),

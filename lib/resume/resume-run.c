@@ -176,15 +176,15 @@ static bool is_end(const char *reason)
 }
 
 /* What was begun before and could not be gone on with is in conflict, as it would have been when it was planned. */
-static void find_conflicts(const struct work *w)
+static void find_conflicts(const struct pmr_file_plan *plan)
 {
 	const struct pmr_step *step;
 	struct pmr_loss *loss;
 
-	for (size_t i = 0; i < w->plan->n_steps; i++) {
-		step = &w->plan->steps[i];
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		step = &plan->steps[i];
 		for (size_t j = 0; step->redo && j < step->n_losses; j++) {
-			loss = &w->plan->file->losses[step->first_loss + j];
+			loss = &plan->file->losses[step->first_loss + j];
 			if (loss->state == PMR_SKIPPED && is_end(loss->reason))
 				loss->state = PMR_CONFLICT;
 		}
@@ -232,7 +232,7 @@ static int work_claimed(struct work *w)
 	}
 	if (pmr_punch_conclude(writer, w->plan->file))
 		ret = -ENOMEM;
-	find_conflicts(w);
+	find_conflicts(w->plan);
 	w->plan->file->change_time = w->claim.change_time;
 	return ret;
 }
@@ -310,6 +310,25 @@ static void fail_grown(const struct run *r, const struct pmr_resume_file *of,
 	}
 }
 
+/* A device-dax: it has no lease, and nothing to be put back. */
+static int work_whole(struct run *r, struct pmr_resume_file *of, struct pmr_file_plan *plan)
+{
+	struct work w = { .run = r, .of = of, .plan = plan, .claim = { .fd = -1 } };
+	int ret;
+
+	r->writer.told = false;
+	r->writer.index = of->index;
+	w.positions = calloc(of->was->n_pieces + 1, sizeof(*w.positions));
+	if (!w.positions)
+		return -ENOMEM;
+	ret = pmr_resume_run_whole(&r->writer, r->resume, of, plan, &r->left);
+	if (!ret)
+		ret = mark_pieces(&w, PMR_MARK_DONE);
+	free(w.positions);
+	find_conflicts(plan);
+	return ret ? ret : pmr_journal_outcome(r->writer.journal, plan, of->index);
+}
+
 static int finish_file(struct run *r, size_t i)
 {
 	struct pmr_resume_file *of = &r->resume->files[i];
@@ -319,10 +338,10 @@ static int finish_file(struct run *r, size_t i)
 		return 0;
 	if (of->is_grown && !is_ours(of))
 		fail_grown(r, of, plan);
-	if (!plan->n_steps && !is_ours(of))
+	if (!plan->n_steps && (of->was->whole_device || !is_ours(of)))
 		return tell_outcome(r, of, plan);
 	if (!pmr_is_cancelled(r->ctx))
-		return work_file(r, of, plan);
+		return of->was->whole_device ? work_whole(r, of, plan) : work_file(r, of, plan);
 	r->left = true;
 	return 0;
 }

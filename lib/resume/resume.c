@@ -32,15 +32,6 @@ static bool has_suffix(const char *path, const char *suffix)
 	return length > n && !strcmp(path + length - n, suffix);
 }
 
-static bool is_of_device(const struct pmr_journal_entry *entry)
-{
-	for (size_t i = 0; i < entry->n_files; i++)
-		for (size_t j = 0; j < entry->files[i].n_pieces; j++)
-			if (entry->files[i].pieces[j].method == PMR_METHOD_CLEAR)
-				return true;
-	return false;
-}
-
 /* Return: 0, or why this journal is not gone on with, said. */
 static int check_entry(struct pmr_ctx *ctx, const struct pmr_journal_entry *entry, bool force)
 {
@@ -65,13 +56,6 @@ static int check_entry(struct pmr_ctx *ctx, const struct pmr_journal_entry *entr
 	default:
 		pmr_say(ctx, PMR_ERROR, "journal-finished", entry->path,
 			"is not one of an interrupted repair: it was finished or set aside");
-		return -EBADMSG;
-	}
-	if (is_of_device(entry)) {
-		pmr_say(ctx, PMR_ERROR, "device-dax", entry->path,
-			"is of the repair of a device-dax, which is not resumed, for nobody can tell what its program has written "
-			"since: have its bytes as files ('pmem-recover journal --export'), see whether the device holds those that "
-			"were cleared, store them there if not, then set the journal aside, and repair what is still listed");
 		return -EBADMSG;
 	}
 	if (entry->same_host || force)

@@ -7,6 +7,7 @@
  *   resume-file.c    its pieces judged
  *   resume-losses.c  its losses and steps
  *   resume-look.c    one piece -> what is found of it: evidence for judge.c
+ *   resume-whole.c   a device-dax in the place of a file: all of these, and how it is written
  *   resume-run.c     what is left, through the batches that a repair uses, into the same journal
  */
 #ifndef PMR_RESUME_H
@@ -27,6 +28,7 @@
  * @begun: a write of it may have begun that did not come to its end
  * @size: its size now
  * @change: whose change its change time tells of
+ * @unit: of a device-dax, what its bus clears at a time; 0 where it does not tell
  * @verdicts: of each piece
  */
 struct pmr_resume_file {
@@ -39,6 +41,7 @@ struct pmr_resume_file {
 	bool begun;
 	uint64_t size;
 	enum pmr_change change;
+	uint64_t unit;
 	enum pmr_verdict *verdicts;
 };
 
@@ -117,6 +120,7 @@ int pmr_resume_examine(const struct pmr_resume_look *look, const struct pmr_jour
  * @st: what fstat(2) says of it
  * @reasons: the first of each verdict
  * @first: and its offset
+ * @unknown: why nothing can be said of it, for its losses
  */
 struct pmr_resume_subject {
 	struct pmr_resume *resume;
@@ -129,6 +133,7 @@ struct pmr_resume_subject {
 	struct stat st;
 	const char *reasons[PMR_VERDICT_FAILED + 1];
 	uint64_t first[PMR_VERDICT_FAILED + 1];
+	const char *unknown;
 };
 
 /* ---- resume-find.c */
@@ -146,6 +151,31 @@ void pmr_resume_conclude(struct pmr_resume_subject *s, const struct pmr_journal_
 /** pmr_resume_add_step() - a piece is to be written. @alloc: room for how many steps. Return: 0, -ENOMEM. */
 int pmr_resume_add_step(struct pmr_resume_subject *s, const struct pmr_journal_piece *piece,
 			size_t *alloc);
+
+/* ---- resume-whole.c */
+
+/** pmr_resume_find_whole() - pmr_resume_find_file() of a device-dax */
+void pmr_resume_find_whole(struct pmr_resume_subject *s);
+
+/** pmr_resume_refuse_whole() - why nothing of it can be written, said; static storage; NULL where it can */
+const char *pmr_resume_refuse_whole(const struct pmr_resume_subject *s);
+
+/**
+ * pmr_resume_examine_whole() - pmr_resume_examine() of a piece of it
+ * @dead: gains, normal, what of the piece has to be cleared: whole units, device offsets; or NULL
+ */
+int pmr_resume_examine_whole(const struct pmr_resume_look *look,
+			     const struct pmr_journal_piece *piece, const char *expected,
+			     struct pmr_evidence *evidence, struct pmr_ranges *dead);
+
+/**
+ * pmr_resume_run_whole() - write what is left of it
+ * @left: set true where something waits for another resume
+ *
+ * Return: as pmr_whole_run().
+ */
+int pmr_resume_run_whole(struct pmr_writer *writer, const struct pmr_resume *resume,
+			 const struct pmr_resume_file *of, struct pmr_file_plan *plan, bool *left);
 
 /* ---- resume-file.c */
 

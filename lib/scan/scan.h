@@ -241,6 +241,9 @@ int pmr_examine_cache(int fd, uint64_t size, struct pmr_losses *losses);
 /** pmr_targets_find() - fill the scanner's targets and devices; what is none is said. Return: 0, -ENOMEM. */
 int pmr_targets_find(struct pmr_scanner *scanner, const char *const *names, size_t n);
 
+/** pmr_target_add_device() - add a device as a target, unless it is one. Return: 0, -ENOMEM. */
+int pmr_target_add_device(struct pmr_scanner *scanner, struct pmr_device *device);
+
 /** pmr_target_give_up() - the scan goes on with other targets, and is not complete. Return: 0. */
 static inline int pmr_target_give_up(struct pmr_scanner *scanner)
 {
@@ -269,8 +272,6 @@ int pmr_targets_read(struct pmr_scanner *scanner);
 
 /** pmr_scan_whole() - add a device-dax as a whole to the files, where it has badblocks. Return: 0, -ENOMEM. */
 int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device);
-/** pmr_target_add_device() - add a device as a target, unless it is one. Return: 0, -ENOMEM. */
-int pmr_target_add_device(struct pmr_scanner *scanner, struct pmr_device *device);
 
 /* ---- above.c */
 

@@ -24,6 +24,11 @@
 #define KEPT_CHANGED .lost = { 0, 0, 2 }, .kept = { 5, 1, 0 }
 #define SCRIBBLED .lost = { 0, 2, 0 }, .kept = { 0, 6, 0 }
 
+#define CLEARED .lost = { 1, 0, 0, 1 }, .kept = { 6 }
+#define ALL_CLEARED .lost = { 0, 0, 0, 2 }, .kept = { 0, 0, 0, 6 }
+
+#define WHOLE .here = true, .is_file = true, .whole = true
+#define WHOLE_REBOOTED .is_file = true, .whole = true
 #define HERE .here = true, .is_file = true
 #define REBOOTED .here = false, .is_file = true
 
@@ -188,6 +193,91 @@ static const struct {
 	  { DONE, HERE, LOST_READABLE },
 	  PMR_VERDICT_FAILED,
 	  "read-back-differs" },
+
+	/* of a device-dax, not begun */
+	{ "whole, as it was", { NONE, WHOLE, LOST }, PMR_VERDICT_REDO, NULL },
+	{ "whole, as it was, after a reboot",
+	  { NONE, WHOLE_REBOOTED, LOST },
+	  PMR_VERDICT_REDO,
+	  NULL },
+	{ "whole, somebody repaired it",
+	  { NONE, WHOLE, ALL_EQUAL },
+	  PMR_VERDICT_SETTLED,
+	  "already-equal" },
+	{ "whole, a part of it is right already",
+	  { NONE, WHOLE, HALF_LOST },
+	  PMR_VERDICT_REDO,
+	  NULL },
+	{ "whole, somebody cleared it",
+	  { NONE, WHOLE, LOST_READABLE },
+	  PMR_VERDICT_SKIPPED,
+	  "readable" },
+	{ "whole, cleared by somebody or forgotten by the boot",
+	  { NONE, WHOLE_REBOOTED, LOST_READABLE },
+	  PMR_VERDICT_CONFLICT,
+	  "readable" },
+	{ "whole, what lies beside it in the unit was stored to",
+	  { NONE, WHOLE, KEPT_CHANGED },
+	  PMR_VERDICT_SKIPPED,
+	  "changed" },
+	{ "whole, more of the unit is bad",
+	  { NONE, WHOLE, OFFLINED },
+	  PMR_VERDICT_SKIPPED,
+	  "changed" },
+	{ "whole, another device", { NONE, .whole = true, LOST }, PMR_VERDICT_SKIPPED, "changed" },
+
+	/* begun */
+	{ "whole, not come to the clear", { OPEN, WHOLE, LOST }, PMR_VERDICT_REDO, NULL },
+	{ "whole, cleared", { OPEN, WHOLE, CLEARED }, PMR_VERDICT_REDO, NULL },
+	{ "whole, cleared with its unit", { OPEN, WHOLE, ALL_CLEARED }, PMR_VERDICT_REDO, NULL },
+	{ "whole, cleared, after a reboot",
+	  { OPEN, WHOLE_REBOOTED, ALL_CLEARED },
+	  PMR_VERDICT_REDO,
+	  NULL },
+	{ "whole, stored, and perhaps not flushed",
+	  { OPEN, WHOLE, ALL_EQUAL },
+	  PMR_VERDICT_REDO,
+	  NULL },
+	{ "whole, more of the unit went bad", { OPEN, WHOLE, OFFLINED }, PMR_VERDICT_REDO, NULL },
+	{ "whole, not cleared, and stored to beside it",
+	  { OPEN, WHOLE, KEPT_CHANGED },
+	  PMR_VERDICT_CONFLICT,
+	  "changed" },
+	{ "whole, cleared while in use",
+	  { OPEN, WHOLE, CLEARED, .in_use = true },
+	  PMR_VERDICT_CONFLICT,
+	  "changed" },
+	{ "whole, in use, and not come to the clear",
+	  { OPEN, WHOLE, LOST, .in_use = true },
+	  PMR_VERDICT_REDO,
+	  NULL },
+	{ "whole, cleared, and stored to around it",
+	  { OPEN, WHOLE, CLEARED, .change = PMR_CHANGE_OTHERS },
+	  PMR_VERDICT_CONFLICT,
+	  "changed" },
+	{ "whole, not come to the clear, and stored to around it",
+	  { OPEN, WHOLE, LOST, .change = PMR_CHANGE_OTHERS },
+	  PMR_VERDICT_REDO,
+	  NULL },
+	{ "whole, begun, and another device",
+	  { OPEN, .whole = true, CLEARED },
+	  PMR_VERDICT_CONFLICT,
+	  "changed" },
+
+	/* done */
+	{ "whole, done", { DONE, WHOLE, ALL_EQUAL }, PMR_VERDICT_SETTLED, "already-equal" },
+	{ "whole, done, and its program's since",
+	  { DONE, WHOLE, LOST_READABLE },
+	  PMR_VERDICT_SETTLED,
+	  "changed-since" },
+	{ "whole, done, and poison came back",
+	  { DONE, WHOLE, LOST },
+	  PMR_VERDICT_FAILED,
+	  "poison-returned" },
+	{ "whole, done, and another device",
+	  { DONE, .whole = true, LOST },
+	  PMR_VERDICT_SETTLED,
+	  "changed-since" },
 };
 
 static void test_judge(void **state)

@@ -91,51 +91,92 @@ repair --from-backup=$whole "$DAX"
 status_is 1 "then the rest"
 check "then the rest: every byte" holds $whole
 
+# ended SIGNAL LINE...: the repair of these sectors, ended in the middle of its first clear
+ended() {
+	local signal=$1 count n repair
+	shift
+	hurt "$@"
+	module_set clear_delay_ms 2000
+	count=$(module_get clear_count)
+	"$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
+	repair=$!
+	for ((n = 0; n < 200; n++)); do
+		[ "$(module_get clear_count)" = "$count" ] || break
+		sleep 0.1
+	done
+	kill -"$signal" $repair
+	wait $repair 2>/dev/null
+	module_set clear_delay_ms 0
+}
+
+resume() { recover repair --yes --journal=$journals --resume; }
+
+# other_byte SECTOR: as a program stores one
+other_byte() {
+	"$TREE" load "$DAX" >"$now"
+	printf x | dd of="$now" bs=1 seek=$(($1 * 512)) conv=notrunc status=none
+	"$TREE" store "$DAX" "$now"
+}
+
 # Killed right after the clear: the bytes are in the journal alone.
-hurt '250 1'
-module_set clear_delay_ms 2000
-count=$(module_get clear_count)
-"$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
-killed=$!
-for ((n = 0; n < 200; n++)); do
-	[ "$(module_get clear_count)" = "$count" ] || break
-	sleep 0.1
-done
-kill -KILL $killed
-wait $killed 2>/dev/null
-module_set clear_delay_ms 0
-check "killed: the record is gone" unlisted
+ended KILL '250 1' '5000 1'
+check "killed: the record is gone" [ "$(wc -l </sys/bus/nd/devices/region0/badblocks)" = 1 ]
+check "killed: and its bytes are" eval '! holds $whole'
 recover scan --journal=$journals "$DAX"
 status_is 8 "killed: a scan of the device knows"
 says "killed: a scan of the device knows" 'was interrupted'
 repair --zero-fill "$DAX"
 status_is 8 "killed: nothing is repaired before it is seen to"
-recover repair --resume --journal=$journals
-status_is 8 "killed: it is not resumed"
-says "killed: it is said what to do" 'device-dax.*--export'
 journal=$(cd $journals && echo *.journal)
 check "killed: its bytes can be had" "$PMEM_RECOVER" journal --journal=$journals --export=$run_files/export "$journal"
 check "killed: they are those" cmp -n 512 -i 0:$((250 * 512)) $run_files/export/*+512 $whole
-check "killed: it is set aside" "$PMEM_RECOVER" journal --journal=$journals --set-aside "$journal"
-"$TREE" store "$DAX" $whole
+resume
+status_is 1 "killed: it is resumed"
+all_are "killed: it is resumed" '.state == "repaired" and .method == "clear" and .source == "backup"'
+check "killed: every byte" holds $whole
+check "killed: nothing is listed" unlisted
+check "killed: no journal is open" [ -z "$(find $journals -name '*.journal')" ]
 
-# What is stopped by its user has done all that it began, and waits for nobody.
-hurt '250 1' '5000 1'
-module_set clear_delay_ms 2000
-count=$(module_get clear_count)
-"$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
-stopped=$!
-for ((n = 0; n < 200; n++)); do
-	[ "$(module_get clear_count)" = "$count" ] || break
-	sleep 0.1
-done
-kill -TERM $stopped
-wait $stopped 2>/dev/null
-module_set clear_delay_ms 0
-check "stopped: no journal is open" [ -z "$(find $journals -name '*.journal')" ]
+# The clear takes a page with it, and a program has stored beside what was lost meanwhile.
+module_set clear_unit 4096
+ended KILL '250 1' '5000 1'
+other_byte 5001
+resume
+status_is 4 "stored to beside it"
+report "stored to beside it: what was not begun is left" '[.files[0].ranges[] | [.offset, .state, .reason]] == [[128000, "repaired", null], [2560000, "skipped", "changed"]]'
+check "stored to beside it: that is there" [ "$("$TREE" load "$DAX" | dd bs=1 skip=$((5001 * 512)) count=1 status=none)" = x ]
+module_set clear_unit 512
+"$TREE" store "$DAX" $whole
 repair --from-backup=$whole "$DAX"
-status_is 1 "stopped: the rest is repaired"
-report "stopped: it was the rest alone" '[.files[0].ranges[] | [.offset, .state]] == [[2560000, "repaired"]]'
+status_is 1 "stored to beside it: it is repaired anew"
+
+# Who has it open is named, and the journal waits; so it does while the namespace is disabled.
+ended KILL '250 1'
+exec {held}< <("$TREE" hold "$DAX" & echo $!; wait)
+read -r holder <&"$held"
+read -r _ <&"$held"
+resume
+status_is 12 "resumed in use"
+says "resumed in use: by whom" "is open or mapped by tree \($holder\)"
+all_are "resumed in use" '.state == "skipped" and .reason == "in-use"'
+kill "$holder"
+ndctl disable-namespace namespace0.0 >/dev/null 2>&1
+resume
+status_is 8 "resumed while it is disabled"
+says "resumed while it is disabled" 'is not there in devdax mode'
+ndctl enable-namespace namespace0.0 >/dev/null 2>&1
+module_set clear_unit 4096
+resume
+status_is 1 "resumed then"
+check "resumed then: every byte" holds $whole
+module_set clear_unit 512
+
+# What is stopped by its user has done all that it began, and the rest waits for a resume.
+ended TERM '250 1' '5000 1'
+check "stopped: the journal is open" [ "$(find $journals -name '*.journal' | wc -l)" = 1 ]
+resume
+status_is 1 "stopped: the rest is done"
+report "stopped: the first was done before" '[.files[0].ranges[] | [.offset, .state, .reason]] == [[128000, "repaired", "already-equal"], [2560000, "repaired", null]]'
 check "stopped: every byte" holds $whole
 
 hurt '300 1'
