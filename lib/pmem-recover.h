@@ -1663,6 +1663,12 @@ struct pmr_journal_piece {
 /** PMR_BOOT_MIXED - for @boot of a piece: what it holds was not written in one boot */
 #define PMR_BOOT_MIXED SIZE_MAX
 
+/** struct pmr_journal_around - a sector that is not written: @offset of its first byte, and CRC-32 of all as they were */
+struct pmr_journal_around {
+	uint64_t offset;
+	uint32_t crc;
+};
+
 /**
  * struct pmr_journal_file - a file of a journal
  * @path: as the repair had it, made absolute; any bytes but NUL
@@ -1678,6 +1684,8 @@ struct pmr_journal_piece {
  * @in_use: somebody had it open or mapped when its repair was planned
  * @losses: what was lost; with an outcome, what became of it
  * @n_losses: how many
+ * @around: of a device-dax, sectors around what was to be written, by offset
+ * @n_around: how many
  * @pieces: what was to be written, in file order; those of all files come in the order of their records
  * @n_pieces: how many
  * @outcome: every one of its steps has come to its end
@@ -1702,6 +1710,8 @@ struct pmr_journal_file {
 	bool in_use;
 	struct pmr_loss *losses;
 	size_t n_losses;
+	struct pmr_journal_around *around;
+	size_t n_around;
 	struct pmr_journal_piece *pieces;
 	size_t n_pieces;
 	bool outcome;

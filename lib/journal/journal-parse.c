@@ -159,6 +159,40 @@ static int take_kind(const struct pmr_step *steps, size_t n, struct pmr_journal_
 	return cleared && cleared < n ? -EBADMSG : 0;
 }
 
+/* a pair of numbers; @end: where the sector before it ended, then where this one does */
+static bool parse_around(struct json_object *pair, uint64_t *end, struct pmr_journal_around *around)
+{
+	uint64_t crc;
+
+	if (!json_object_is_type(pair, json_type_array) || json_object_array_length(pair) != 2 ||
+	    !pmr_document_number(json_object_array_get_idx(pair, 0), &around->offset) ||
+	    !pmr_document_number(json_object_array_get_idx(pair, 1), &crc) || crc > UINT32_MAX ||
+	    around->offset % PMR_SECTOR || around->offset < *end ||
+	    around->offset > INT64_MAX - PMR_SECTOR)
+		return false;
+	around->crc = (uint32_t)crc;
+	*end = around->offset + PMR_SECTOR;
+	return true;
+}
+
+static int take_around(struct json_object *object, struct pmr_journal_file *file)
+{
+	struct json_object *list = pmr_document_member(object, "around", json_type_array);
+	size_t n = list ? json_object_array_length(list) : 0;
+	uint64_t end = 0;
+
+	if (!n)
+		return 0;
+	file->around = calloc(n, sizeof(*file->around));
+	if (!file->around)
+		return -ENOMEM;
+	for (; file->n_around < n; file->n_around++)
+		if (!parse_around(json_object_array_get_idx(list, file->n_around), &end,
+				  &file->around[file->n_around]))
+			return -EBADMSG;
+	return 0;
+}
+
 static int take_text(struct json_object *object, const char *key, char **text)
 {
 	const char *value = pmr_document_get_text(object, key);
@@ -230,6 +264,8 @@ int pmr_journal_parse_file(struct json_object *object, struct pmr_journal_file *
 		ret = take_text(object, "namespace_uuid", &file->namespace_uuid);
 	if (!ret)
 		ret = take_capability(object, file);
+	if (!ret)
+		ret = take_around(object, file);
 	if (!ret)
 		ret = parse_losses(object, file);
 	if (!ret)

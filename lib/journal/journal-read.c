@@ -407,6 +407,7 @@ void pmr_journal_file_release(struct pmr_journal_file *file)
 	free(file->namespace_uuid);
 	free(file->capability);
 	free(file->losses);
+	free(file->around);
 	free(file->pieces);
 	*file = (struct pmr_journal_file){ 0 };
 }

@@ -87,6 +87,22 @@ static struct json_object *steps_to_json(const struct pmr_file_plan *plan)
 	return list;
 }
 
+/* A pair for each sector. */
+static struct json_object *around_to_json(const struct pmr_claim *claim)
+{
+	struct json_object *list = json_object_new_array(), *pair;
+
+	for (size_t i = 0; list && i < claim->n_around; i++) {
+		pair = json_object_new_array_ext(2);
+		if (!pair)
+			break;
+		json_object_array_add(pair, json_object_new_uint64(claim->around[i].offset));
+		json_object_array_add(pair, json_object_new_uint64(claim->around[i].crc));
+		json_object_array_add(list, pair);
+	}
+	return list;
+}
+
 /* as hexadecimal digits: it may hold any bytes */
 static struct json_object *capability_to_json(const struct pmr_claim *claim)
 {
@@ -139,6 +155,8 @@ struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
 	add(object, "namespace_uuid", new_text(fs->device->ns_uuid));
 	add(object, "losses", losses_to_json(plan->file));
 	add(object, "steps", steps_to_json(plan));
+	if (plan->file->whole_device)
+		add(object, "around", around_to_json(claim));
 	return object;
 }
 

@@ -82,6 +82,18 @@ bool pmr_journal_parse_mark_word(struct json_object *object, enum pmr_mark *mark
 struct pmr_journal_piece *pmr_journal_find_piece(const struct pmr_journal_file *file,
 						 uint64_t position);
 
+/* ---- journal-around.c; its first half is in repair.h */
+
+/**
+ * pmr_journal_is_around_changed() - whether sectors around a piece are not what they were
+ * @listed: what must not be read
+ *
+ * Return: 0; -ENOMEM; another errno of the device.
+ */
+int pmr_journal_is_around_changed(struct pmr_media *media, const struct pmr_journal_file *was,
+				  const struct pmr_journal_piece *piece,
+				  const struct pmr_ranges *listed, bool *changed);
+
 /* ---- journal-directory.c */
 
 /** pmr_journal_file_is_on() - whether a file of a journal lay on a filesystem, see pmr_journal_is_of() */

@@ -295,6 +295,8 @@ void pmr_claim_release(struct pmr_claim *claim)
 		close(claim->fd);
 	}
 	free(claim->capability);
+	free(claim->around);
 	claim->capability = NULL;
+	claim->around = NULL;
 	claim->fd = -1;
 }

@@ -72,9 +72,12 @@ static void fail_step(struct pmr_file *file, const struct pmr_step *step, const 
 static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 			struct pmr_claim *claim, struct pmr_file_plan *plan)
 {
-	int ret;
+	int ret = 0;
 
-	ret = pmr_journal_file(r->journal, plan, claim, &r->writer.index);
+	if (plan->file->whole_device)
+		ret = pmr_journal_look_around(compose->media, plan, claim);
+	if (!ret)
+		ret = pmr_journal_file(r->journal, plan, claim, &r->writer.index);
 	for (size_t i = 0; !ret && i < plan->n_steps; i++)
 		ret = journal_step(r, compose, plan, &plan->steps[i]);
 	if (!ret)

@@ -66,6 +66,8 @@ void pmr_node_holders(const struct stat *node, char *text, size_t size);
  * @change_time: st_ctim as our own last write left it
  * @mode: permission and set-id bits to put back
  * @capability: security.capability to put back, @capability_length bytes; NULL for none
+ * @around: of a device-dax, by pmr_journal_look_around()
+ * @n_around: how many
  */
 struct pmr_claim {
 	int fd;
@@ -75,6 +77,8 @@ struct pmr_claim {
 	mode_t mode;
 	void *capability;
 	size_t capability_length;
+	struct pmr_journal_around *around;
+	size_t n_around;
 };
 
 /**
@@ -455,6 +459,14 @@ int pmr_journal_reopen(struct pmr_ctx *ctx, const struct pmr_journal_entry *entr
 		       const struct pmr_plan *plan, struct pmr_journal **journal);
 /** pmr_journal_path() - where it is */
 const char *pmr_journal_path(const struct pmr_journal *journal);
+/**
+ * pmr_journal_look_around() - what lies around the steps of a device-dax, for its journal
+ * @claim: gains @around, what of it can be read and is in no step
+ *
+ * Return: 0; -ENOMEM; another errno of the device.
+ */
+int pmr_journal_look_around(struct pmr_media *media, const struct pmr_file_plan *plan,
+			    struct pmr_claim *claim);
 /**
  * pmr_journal_file() - add a file's plan, ahead of its bytes
  * @claim: its mode and capability

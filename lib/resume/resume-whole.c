@@ -144,6 +144,7 @@ int pmr_resume_examine_whole(const struct pmr_resume_look *look,
 	const struct pmr_resume_file *of = look->of;
 	const uint64_t unit = unit_of(look, piece);
 	struct pmr_ranges failing = { 0 };
+	bool is_changed = false;
 	int ret;
 
 	*evidence = (struct pmr_evidence){
@@ -164,6 +165,12 @@ int pmr_resume_examine_whole(const struct pmr_resume_look *look,
 		count(look, piece, expected, &failing, (size_t)at, (size_t)(at + unit), evidence);
 		if (dead && pmr_ranges_overlap(&failing, piece->offset + at, unit))
 			ret = pmr_ranges_add(dead, piece->offset + at, unit);
+	}
+	if (!ret && evidence->lost[PMR_SECTOR_CLEARED] + evidence->kept[PMR_SECTOR_CLEARED]) {
+		ret = pmr_journal_is_around_changed(look->media, of->was, piece, look->listed,
+						    &is_changed);
+		if (is_changed)
+			evidence->change = PMR_CHANGE_OTHERS;
 	}
 	if (dead)
 		pmr_ranges_normalize(dead);

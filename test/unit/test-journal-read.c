@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -298,6 +299,121 @@ static void test_directory(void **state)
 	count(f, PMR_JOURNALS_ALL, 0);
 }
 
+/* What lies around the steps of a device-dax, told and read back; and held against what is there later. */
+static void test_around(void **state)
+{
+	static const uint64_t wanted[] = { 0, 1024, 1536, 2048, 2560, 3072, 3584, 8192 };
+	static const struct {
+		uint64_t stored_to;
+		bool changed[2]; /* around each of the steps */
+	} rows[] = {
+		{ 0, { true, false } },	    { 600, { false, false } },	{ 2048, { true, false } },
+		{ 3600, { true, true } },   { 5000, { false, false } }, { 8300, { false, true } },
+		{ 9000, { false, false } },
+	};
+	static char sectors[65536];
+	static char path[] = "dax";
+	struct pmr_device device = { .name = "dax0.0", .badblocks.trust = PMR_LIST_COMPLETE };
+	struct pmr_filesystem filesystem = { .device = &device };
+	struct pmr_loss losses[] = { { .offset = 512, .length = 512 },
+				     { .offset = 4096, .length = 4096 } };
+	struct pmr_step steps[] = {
+		{ .offset = 512, .length = 512, .device_offset = 512, .method = PMR_METHOD_CLEAR },
+		{ .offset = 4096,
+		  .length = 4096,
+		  .device_offset = 4096,
+		  .method = PMR_METHOD_CLEAR },
+	};
+	struct pmr_file file = { .path = path,
+				 .size = sizeof(sectors),
+				 .filesystem = &filesystem,
+				 .losses = losses,
+				 .n_losses = 2,
+				 .whole_device = true };
+	struct pmr_file_plan plan = { .file = &file, .steps = steps, .n_steps = 2 };
+	struct pmr_claim claim = { .fd = -1, .file = &file };
+	struct pmr_journal_file read = { 0 };
+	struct pmr_media *media = NULL;
+	struct pmr_step *read_steps;
+	struct json_object *object;
+	int memory = memfd_create("dax", MFD_CLOEXEC);
+	size_t n_steps;
+	bool changed;
+
+	(void)state;
+	assert_int_equal(pmr_nofault_init(), 0);
+	assert_int_equal(write(memory, sectors, sizeof(sectors)), sizeof(sectors));
+	assert_int_equal(pmr_media_open_loads(memory, sizeof(sectors), PMR_PAGE, false, &media), 0);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pmr_ranges_add(&device.badblocks.ranges, losses[i].offset,
+						losses[i].length),
+				 0);
+	assert_int_equal(pmr_journal_look_around(media, &plan, &claim), 0);
+	object = pmr_journal_tell_file(&plan, &claim);
+	assert_int_equal(pmr_journal_parse_file(object, &read, &read_steps, &n_steps), 0);
+	json_object_put(object);
+	free(read_steps);
+	assert_true(read.whole_device && !read.in_use && n_steps == 2);
+	assert_int_equal(read.n_around, sizeof(wanted) / sizeof(wanted[0]));
+	for (size_t i = 0; i < read.n_around; i++)
+		assert_int_equal(read.around[i].offset, wanted[i]);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(pwrite(memory, "x", 1, (off_t)rows[i].stored_to), 1);
+		for (size_t k = 0; k < 2; k++) {
+			const struct pmr_journal_piece piece = { .offset = steps[k].offset,
+								 .length = steps[k].length };
+
+			assert_int_equal(pmr_journal_is_around_changed(media, &read, &piece,
+								       &device.badblocks.ranges,
+								       &changed),
+					 0);
+			assert_int_equal(changed, rows[i].changed[k]);
+		}
+		assert_int_equal(pwrite(memory, "", 1, (off_t)rows[i].stored_to), 1);
+	}
+	pmr_ranges_release(&device.badblocks.ranges);
+	pmr_journal_file_release(&read);
+	pmr_claim_release(&claim);
+	pmr_media_close(media);
+	pmr_nofault_release();
+}
+
+/* What no journal says. */
+static void test_around_malformed(void **state)
+{
+	static const char *const arounds[] = {
+		"[[512]]",
+		"[[512, -1]]",
+		"[[512, 4294967296]]",
+		"[512, 1]",
+		"[[512, 1], [0, 1]]",
+		"[[512, 1], [512, 1]]",
+		"[[100, 1]]",
+		"[[9223372036854775296, 1]]",
+	};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(arounds) / sizeof(arounds[0]); i++) {
+		struct pmr_journal_file file = { 0 };
+		struct pmr_step *steps = NULL;
+		struct json_object *object;
+		size_t n;
+
+		snprintf(
+			text, sizeof(text),
+			"{\"inode\": 0, \"generation\": 0, \"size\": 4096, \"mode\": 0, \"change_time\": [0, 0], "
+			"\"losses\": [], \"steps\": [], \"around\": %s}",
+			arounds[i]);
+		object = json_tokener_parse(text);
+		assert_non_null(object);
+		if (pmr_journal_parse_file(object, &file, &steps, &n) != -EBADMSG)
+			fail_msg("%s", arounds[i]);
+		pmr_journal_file_release(&file);
+		json_object_put(object);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +422,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flipped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_directory, setup, teardown),
+		cmocka_unit_test(test_around),
+		cmocka_unit_test(test_around_malformed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# devdax-power-cut.sh: the power goes at each of the 4 clears of the repair of a device-dax, between the clear and the store that
-# follows. After each boot it is resumed from its journal, with no image: every byte must be there. One resume is cut, too.
+# devdax-power-cut.sh: the power goes at each clear of the repair of a device-dax, between the clear and the store that follows.
+# After each boot it is resumed from its journal, with no image: every byte must be there. One resume is cut, too.
 #
 # needs: module own-guest reset
 set -u
@@ -10,18 +10,16 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/tests/lib.sh
 . "$here/lib.sh"
 
-cuts=4
-# the cut after which the resume is cut, at its second clear
-cut_again=2
 # on the disk: the next cut, whether its resume was cut already, how many went well
 state=$journals/state
 whole=$journals/whole
 list=$run_files/poison
 bytes=$((1 << 20))
 
-# One clears a sector at a time, the other the page around it.
-unit=512
-[ $kernel != 6.1 ] || unit=4096
+# A sector is cleared at a time, at each of the 4 clears; or the page around it, at the first two, and after the second cut the
+# resume is cut at its second clear, too.
+unit=512 cuts=4 cut_again=
+[ $kernel != 6.1 ] || unit=4096 cuts=2 cut_again=2
 name="$name unit $unit boot $PMR_BOOT"
 
 holds() { cmp <("$TREE" load "$DAX" 2>/dev/null | head -c $bytes) $whole; }
@@ -70,7 +68,7 @@ is_whole() { holds && [ -z "$(cat /sys/bus/nd/devices/region0/badblocks)" ] && !
 resume() { recover repair --yes --journal=$journals --resume; }
 
 recovered() {
-	if [ $cut = $cut_again ] && [ "$resumed" = no ]; then
+	if [ "$cut" = "$cut_again" ] && [ "$resumed" = no ]; then
 		resumed=yes
 		lose_power 2 resume
 	fi

@@ -26,7 +26,7 @@ unlisted() { [ -z "$(cat /sys/bus/nd/devices/region0/badblocks)" ]; }
 all_are() { report "$1" "(.files[0].ranges | length) > 0 and all(.files[0].ranges[]; $2)"; }
 
 rm -rf "${journals:?}"/*
-module_again size=$((32 << 20)) || exit 99
+module_again size=$((16 << 20)) || exit 99
 check "there is a device" dax_setup
 [ -c "${DAX:-}" ] || finish
 size=$(cat /sys/bus/dax/devices/dax0.0/size)
@@ -123,13 +123,13 @@ ended KILL '250 1' '5000 1'
 check "killed: the record is gone" [ "$(wc -l </sys/bus/nd/devices/region0/badblocks)" = 1 ]
 check "killed: and its bytes are" eval '! holds $whole'
 recover scan --journal=$journals "$DAX"
-status_is 8 "killed: a scan of the device knows"
+status_is 12 "killed: a scan of the device knows"
 says "killed: a scan of the device knows" 'was interrupted'
 repair --zero-fill "$DAX"
-status_is 8 "killed: nothing is repaired before it is seen to"
+status_is 12 "killed: nothing is repaired before it is seen to"
 journal=$(cd $journals && echo *.journal)
 check "killed: its bytes can be had" "$PMEM_RECOVER" journal --journal=$journals --export=$run_files/export "$journal"
-check "killed: they are those" cmp -n 512 -i 0:$((250 * 512)) $run_files/export/*+512 $whole
+check "killed: they are those" cmp -n 512 -i 0:$((250 * 512)) $run_files/export/*@$((250 * 512))+512 $whole
 resume
 status_is 1 "killed: it is resumed"
 all_are "killed: it is resumed" '.state == "repaired" and .method == "clear" and .source == "backup"'
@@ -149,6 +149,15 @@ module_set clear_unit 512
 "$TREE" store "$DAX" $whole
 repair --from-backup=$whole "$DAX"
 status_is 1 "stored to beside it: it is repaired anew"
+
+# Nothing was, and a program has stored to the page around it: what is in the cleared sector may be that's, too.
+ended KILL '250 1'
+other_byte 251
+resume
+status_is 4 "stored to around it"
+all_are "stored to around it" '.state == "conflict" and .reason == "changed"'
+check "stored to around it: it is set aside" "$PMEM_RECOVER" journal --journal=$journals --set-aside "$(cd $journals && echo *.journal)"
+"$TREE" store "$DAX" $whole
 
 # Who has it open is named, and the journal waits; so it does while the namespace is disabled.
 ended KILL '250 1'
