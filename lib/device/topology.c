@@ -211,11 +211,9 @@ struct pmr_device *pmr_topology_at(const struct pmr_topology *topology, dev_t de
 	return NULL;
 }
 
-static int add_plain(struct pmr_topology *topology, const struct pmr_block *block,
-		     struct pmr_device **device)
+int pmr_device_new(const struct pmr_block *block, struct pmr_device **device)
 {
 	struct pmr_device *made = calloc(1, sizeof(*made));
-	int err = -ENOMEM;
 
 	if (!made)
 		return -ENOMEM;
@@ -227,12 +225,27 @@ static int add_plain(struct pmr_topology *topology, const struct pmr_block *bloc
 	made->read_only = block->read_only;
 	made->region_offset = PMR_NO_ADDRESS;
 	made->resource = PMR_NO_ADDRESS;
-	made->badblocks.reason = "no-attribute";
 	made->metadata_badblocks.trust = PMR_LIST_COMPLETE;
 	made->name = strdup(block->disk_name);
+	if (!made->name) {
+		free(made);
+		return -ENOMEM;
+	}
+	*device = made;
+	return 0;
+}
+
+static int add_plain(struct pmr_topology *topology, const struct pmr_block *block,
+		     struct pmr_device **device)
+{
+	struct pmr_device *made;
+	int err = pmr_device_new(block, &made);
+
+	if (err)
+		return err;
+	made->badblocks.reason = "no-attribute";
 	made->path = pmr_block_path(block->disk_name);
-	if (made->name && made->path)
-		err = pmr_topology_add_device(topology, made);
+	err = made->path ? pmr_topology_add_device(topology, made) : -ENOMEM;
 	if (err) {
 		pmr_device_free(made);
 		return err;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c, lists.c, scrub.c, clear.c and
- * dimm.c know libndctl and libdaxctl, stack.c the block devices of sysfs, volume.c, pieces.c and dm.c what device mapper makes of them, filesystem.c
- * libblkid and libmount, badblocks.c the lists.
+ * dimm.c know libndctl and libdaxctl, stack.c the block devices of sysfs, volume.c, compose.c, pieces.c and dm.c what device
+ * mapper makes of them, filesystem.c libblkid and libmount, badblocks.c the lists.
  */
 #ifndef PMR_TOPOLOGY_H
 #define PMR_TOPOLOGY_H
@@ -526,6 +526,16 @@ int pmr_dm_read(dev_t devno, struct pmr_dm_table *table);
 /** pmr_dm_release() - takes a zeroed one too */
 void pmr_dm_release(struct pmr_dm_table *table);
 
+/* ---- topology.c */
+
+/**
+ * pmr_device_new() - a device that no namespace has, in no topology yet; its path and its list are to come
+ * @block: its disk is what is meant
+ *
+ * Return: 0, -ENOMEM; release with pmr_device_free().
+ */
+int pmr_device_new(const struct pmr_block *block, struct pmr_device **device);
+
 /* ---- volume.c */
 
 /** pmr_block_is_mapped() - whether a disk is device mapper's */
@@ -545,14 +555,16 @@ int pmr_volume_add(struct pmr_ctx *ctx, struct pmr_topology *topology,
 /** pmr_volumes_find() - add those over devices of the topology that can be followed. Return: 0, -ENOMEM. */
 int pmr_volumes_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
 
+/** pmr_volume_release() - free what is a mapped device's alone */
+void pmr_volume_release(struct pmr_device *device);
+
+/* ---- compose.c */
+
 /** pmr_volume_compose() - make the list of a mapped device from those below as they are. Return: 0, -ENOMEM. */
 int pmr_volume_compose(struct pmr_device *device);
 
 /** pmr_volume_refresh() - pmr_device_refresh() of a mapped device, without a word. Return: 0, -ENOMEM. */
 int pmr_volume_refresh(struct pmr_ctx *ctx, struct pmr_device *device);
-
-/** pmr_volume_release() - free what is a mapped device's alone */
-void pmr_volume_release(struct pmr_device *device);
 
 /* ---- probe.c */
 
