@@ -96,10 +96,11 @@ badblocks() {
 	pmem_disk "$1" && cat "/sys/block/$disk/badblocks"
 }
 
-# The offset in its region of sector $1 of $disk. The device below the disk is the namespace or the pfn device upon it.
+# The offset in the test module's memory of sector $1 of $disk. The device below the disk is the namespace or the pfn device
+# upon it.
 region_offset() {
 	below=$(readlink -f "/sys/block/$disk/device")
-	echo $(($(cat "$below/resource") - $(cat "$below/../resource") + $1 * 512))
+	echo $(($(cat "$below/resource") - $(module_get start) + $1 * 512))
 }
 
 poison() {
