@@ -264,13 +264,16 @@ enum pmr_trust {
  * struct pmr_badblocks - the media errors of one device; zero-initialised it is an unknown list
  * @trust: how far to believe @ranges
  * @source: where it was read: a sysfs path, or the file of --badblocks; "read" where it is only what reading the media
- *          found; of a mapped device, all of them, with ", " in between; NULL when unknown
+ *          found; of a mapped device, all of them, with ", " in between; then ", ars" where the last scrub of its bus had
+ *          found more, which reading proved; NULL when unknown
  * @reason: why it is not complete: "no-attribute", "cannot-open", "page-full", "cut-line", "record-limit",
  *          "was-full" (it was one of these three, see struct pmr_doubts),
  *          "region-only" (known only for the region, and not where on this device), "changing" (two ways of reading
  *          it never agreed), "malformed", "noted" (a file says so of itself), "read-in-part" (there is none, and a part
  *          of the device was read), "part-unknown" (of a mapped device: of some of what lies below no list is known),
- *          "remapped" (its table is not the same any more, or it is suspended); static storage, NULL when complete
+ *          "remapped" (its table is not the same any more, or it is suspended), "ars-unconfirmed" (the last scrub of its bus
+ *          found what the list lacks, and it could not be read), "ars-cut" (that scrub ended early, as it found more than it
+ *          can tell); static storage, NULL when complete
  * @ranges: normal; offsets from the device's first byte; whole sectors
  */
 struct pmr_badblocks {
@@ -495,6 +498,7 @@ struct pmr_piece {
  * @done: normal: what was read, with what is listed in it
  * @found: normal: what failed, while the device answered, and is in no other list, nor repaired since
  * @found_bytes: what failed and was in no list when it was read
+ * @ars_bytes: of that, what was read since the last scrub of its bus had found it
  */
 struct pmr_reading {
 	bool asked;
@@ -502,6 +506,7 @@ struct pmr_reading {
 	struct pmr_ranges done;
 	struct pmr_ranges found;
 	uint64_t found_bytes;
+	uint64_t ars_bytes;
 };
 
 /**

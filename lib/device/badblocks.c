@@ -109,6 +109,10 @@ static const struct {
 	{ "changing", false, "changed each time it was read: try again" },
 	{ "part-unknown", false,
 	  "tells of a part of it alone: the rest lies on devices that are no persistent memory (see --badblocks)" },
+	{ "ars-unconfirmed", true,
+	  "lacks what the last scrub of its bus found, of which it is not known whether it is bad still" },
+	{ "ars-cut", true,
+	  "may lack poison: the last scrub of its bus ended early, as it found more than it can tell" },
 	{ "malformed", false,
 	  "has lines that are no records: the kernel is newer than this program" },
 };

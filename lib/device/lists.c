@@ -134,6 +134,7 @@ int pmr_device_read_lists(struct pmr_device *device)
 	if (err)
 		return err;
 	pmr_badblocks_doubt(&device->metadata_badblocks, own->region_doubt);
+	pmr_badblocks_doubt(&device->metadata_badblocks, own->ars_metadata_doubt);
 	if (device->from_file)
 		return 0;
 	if (own->attribute)
@@ -145,6 +146,7 @@ int pmr_device_read_lists(struct pmr_device *device)
 	if (list->trust == PMR_LIST_INCOMPLETE)
 		own->doubt = pmr_badblocks_lasting(own->doubt, list->reason);
 	pmr_badblocks_doubt(list, own->doubt);
+	pmr_badblocks_doubt(list, own->ars_doubt);
 	return 0;
 }
 

@@ -2,9 +2,11 @@
 /* What reading a device's media found, as a part of its list. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ars.h"
 #include "topology.h"
 
 bool pmr_device_is_read(const struct pmr_device *device)
@@ -70,6 +72,27 @@ static int unite(struct pmr_ranges *ranges, const struct pmr_ranges *more)
 	return ret;
 }
 
+/* Where what was found is from. */
+static int name_source(const struct pmr_reading *reading, struct pmr_badblocks *list)
+{
+	static const char ars[] = ", ars";
+	size_t length = list->source ? strlen(list->source) : 0;
+	char *longer;
+
+	if (!list->source) {
+		list->source = strdup("read");
+		return list->source ? 0 : -ENOMEM;
+	}
+	if (!reading->ars_bytes || !reading->found.n ||
+	    (length >= strlen(ars) && !strcmp(list->source + length - strlen(ars), ars)))
+		return 0;
+	if (asprintf(&longer, "%s%s", list->source, ars) < 0)
+		return -ENOMEM;
+	free(list->source);
+	list->source = longer;
+	return 0;
+}
+
 /* Who has read a device knows it, whatever its list leaves out. */
 static int judge(struct pmr_device *device)
 {
@@ -77,15 +100,13 @@ static int judge(struct pmr_device *device)
 
 	if (!device->reading.done.n)
 		return 0;
-	if (!list->source)
-		list->source = strdup("read");
-	if (!list->source)
+	if (name_source(&device->reading, list))
 		return -ENOMEM;
 	if (pmr_device_is_read(device) && has_met(device)) {
 		list->trust = PMR_LIST_COMPLETE;
 		list->reason = NULL;
 		if (device->own)
-			device->own->doubt = NULL;
+			device->own->doubt = device->own->ars_doubt = NULL;
 	} else if (list->trust == PMR_LIST_UNKNOWN) {
 		list->trust = PMR_LIST_INCOMPLETE;
 		list->reason = "read-in-part";
@@ -108,6 +129,14 @@ int pmr_reading_add(struct pmr_device *device, const struct pmr_ranges *done,
 	if (!ret)
 		ret = unite(&device->badblocks.ranges, found);
 	return ret ? ret : judge(device);
+}
+
+void pmr_ars_doubt(struct pmr_device *device, const char *list, const char *metadata)
+{
+	device->own->ars_doubt = pmr_device_is_read(device) ? NULL : list;
+	device->own->ars_metadata_doubt = metadata;
+	pmr_badblocks_doubt(&device->badblocks, device->own->ars_doubt);
+	pmr_badblocks_doubt(&device->metadata_badblocks, metadata);
 }
 
 int pmr_reading_apply(struct pmr_device *device)

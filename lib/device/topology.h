@@ -99,6 +99,8 @@ struct pmr_devdax {
  * @region_doubt: why the region's list was once incomplete, from before this topology was made; or NULL
  * @region_latest: as @latest, of the region's list
  * @doubt: why the list was once incomplete, or NULL; static storage
+ * @ars_doubt: why its bus's last scrub leaves the list in doubt, see pmr_ars_doubt(); or NULL
+ * @ars_metadata_doubt: likewise, of the list of its info block and page map
  * @table: the table that a mapped device's pieces were made of, as text
  * @remapped: it was found to be another one, or not to be in use
  */
@@ -115,6 +117,8 @@ struct pmr_device_private {
 	const char *latest;
 	const char *region_doubt;
 	const char *region_latest;
+	const char *ars_doubt;
+	const char *ars_metadata_doubt;
 	char *table;
 	bool remapped;
 };

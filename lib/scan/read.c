@@ -138,11 +138,7 @@ static void say_closed(struct pmr_scanner *scanner, const struct pmr_device *dev
 						      : ")");
 }
 
-/*
- * A machine check takes a page: with the sector that it puts into the list, its siblings fail. They are what the scan
- * tells of as "page-offlined", and may come back, so they are no poison of their own.
- */
-static int leave_offlined(struct pmr_device *device)
+int pmr_read_leave_offlined(struct pmr_device *device)
 {
 	struct pmr_ranges listed = { 0 }, pages = { 0 };
 	uint64_t page, end;
@@ -185,7 +181,7 @@ static int take(struct pmr_scanner *scanner, struct pmr_device *device,
 	if (!ret)
 		ret = pmr_device_refresh(scanner->ctx, device);
 	if (!ret && device->own && !device->from_file)
-		ret = leave_offlined(device);
+		ret = pmr_read_leave_offlined(device);
 	if (!ret)
 		say_found(scanner, device, &result->found);
 	return ret;

@@ -274,6 +274,8 @@ int pmr_scan_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char 
 	if (!ret && badblocks)
 		ret = use_badblocks(&scanner, badblocks, badblocks_path);
 	if (!ret)
+		ret = pmr_targets_ask(&scanner);
+	if (!ret)
 		ret = pmr_targets_read(&scanner);
 	if (!ret)
 		ret = pmr_targets_run(&scanner);

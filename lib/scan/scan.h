@@ -268,6 +268,24 @@ int pmr_targets_run(struct pmr_scanner *scanner);
  */
 int pmr_targets_read(struct pmr_scanner *scanner);
 
+/**
+ * pmr_read_leave_offlined() - take the siblings of a listed sector, where all of their page fails, out of what was found
+ *
+ * A machine check takes a page: with the sector that it puts into the list, its siblings fail. They are what the scan
+ * tells of as "page-offlined", and may come back, so they are no poison of their own. Return: 0, -ENOMEM.
+ */
+int pmr_read_leave_offlined(struct pmr_device *device);
+
+/* ---- ars.c */
+
+/**
+ * pmr_targets_ask() - look at what the last scrub of a bus found of what the targets lie on, and no list has
+ *
+ * It is read: what fails goes into the devices' lists, and what cannot be read leaves them incomplete; both are said.
+ * Return: 0, -ENOMEM.
+ */
+int pmr_targets_ask(struct pmr_scanner *scanner);
+
 /* ---- whole.c */
 
 /** pmr_scan_whole() - add a device-dax as a whole to the files, where it has badblocks. Return: 0, -ENOMEM. */

@@ -15,6 +15,9 @@
  *				begins one, which finds all poison and records it when it ends; then its ARS status has
  *				what was found, until the next one
  *	scrub_ms=N		how long one takes
+ *	ars=OFFSET,LENGTH	the last scrub's status has this, too, and the kernel was not told; also without DIMMs
+ *	ars_mode=MODE		how the status is answered: ok, error, cut (there was more than there is room for), odd (with
+ *				records that make no sense, of which there are said to be more than there can be)
  *
  *	inject=OFFSET,LENGTH	poison that was found: recorded, and everyone is notified
  *	machine_check=OFFSET	poison that was consumed: the sector is recorded and its page leaves the kernel's map
@@ -343,86 +346,7 @@ static int make_latent(u64 offset, u64 length)
 	return 0;
 }
 
-static void ars_cap(struct nd_cmd_ars_cap *cap)
-{
-	cap->status = ND_ARS_PERSISTENT << ARS_EXT_STATUS_SHIFT;
-	cap->max_ars_out = SZ_32K;
-	cap->clear_err_unit = clear_unit;
-	cap->flags = 0;
-}
-
-static void ars_start(struct nd_cmd_ars_start *ars)
-{
-	ars->status = 0;
-	ars->scrub_time = 1;
-}
-
-/* What the last scrub found, whatever was cleared since; NULL before the first. */
-static unsigned long *found;
-static unsigned int scrub_ms;
-module_param(scrub_ms, uint, 0644);
-static struct device *scrub_listener;
-
-static void scrub_ends(struct work_struct *work)
-{
-	WARN_ON(add_badranges(media));
-	mutex_lock(&media_lock);
-	if (!found)
-		found = vzalloc(BITS_TO_LONGS(sectors()) * sizeof(long));
-	if (found)
-		bitmap_copy(found, media, sectors());
-	mutex_unlock(&media_lock);
-	notify();
-	scrub_count++;
-	scrub_runs = false;
-	sysfs_notify(&scrub_listener->kobj, "nfit", "scrub");
-}
-static DECLARE_DELAYED_WORK(scrub_work, scrub_ends);
-
-static int begin_scrub(struct device *bus_device)
-{
-	if (!is_ready())
-		return -ENODEV;
-	if (scrub_runs)
-		return -EBUSY;
-	scrub_runs = true;
-	scrub_listener = bus_device;
-	schedule_delayed_work(&scrub_work, msecs_to_jiffies(scrub_ms));
-	return 0;
-}
-
-/* Extended statuses, as ACPI has them. */
-#define ARS_RUNS (1 << ARS_EXT_STATUS_SHIFT)
-#define ARS_NEVER_RAN (2 << ARS_EXT_STATUS_SHIFT)
-
-static void ars_status(struct nd_cmd_ars_status *ars, unsigned int length)
-{
-	unsigned int max = (length - sizeof(*ars)) / sizeof(ars->records[0]);
-	unsigned long first, end;
-
-	memset(ars, 0, sizeof(*ars));
-	ars->out_length = sizeof(*ars);
-	ars->status = scrub_runs ? ARS_RUNS : found ? 0 : ARS_NEVER_RAN;
-	if (ars->status)
-		return;
-	ars->address = start;
-	ars->length = size;
-	ars->type = ND_ARS_PERSISTENT;
-	mutex_lock(&media_lock);
-	for_each_set_bitrange(first, end, found, sectors())
-	{
-		if (ars->num_records == max) {
-			ars->flags = 1;
-			break;
-		}
-		ars->records[ars->num_records++] = (struct nd_ars_record){
-			.err_address = start + first * SECTOR,
-			.length = (end - first) * SECTOR,
-		};
-	}
-	mutex_unlock(&media_lock);
-	ars->out_length = sizeof(*ars) + ars->num_records * sizeof(ars->records[0]);
-}
+#include "ars.h"
 
 /* The kernel's own map may lack the page: a map of our own. */
 static void power_cut(u64 offset, u64 length)
@@ -564,6 +488,14 @@ static int latent_set(const char *text, const struct kernel_param *kp)
 
 static const struct kernel_param_ops latent_ops = { .set = latent_set };
 module_param_cb(latent, &latent_ops, NULL, 0200);
+
+static int ars_set(const char *text, const struct kernel_param *kp)
+{
+	return set_range(text, SECTOR, add_found);
+}
+
+static const struct kernel_param_ops ars_ops = { .set = ars_set };
+module_param_cb(ars, &ars_ops, NULL, 0200);
 
 static int machine_check_set(const char *text, const struct kernel_param *kp)
 {
