@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "locate.h"
+#include "device/held.h"
 #include "device/topology.h"
 
 /* A part of a filesystem while its owners are looked for. */
@@ -351,29 +352,13 @@ static int meet_holder(void *data, const struct pmr_block *holder)
 	return ret == -ENOMEM ? ret : 0;
 }
 
-static int meet_partition(void *data, const struct pmr_block *partition)
-{
-	return partition->held ? pmr_block_relations(partition->name, "holders", meet_holder, data)
-			       : 0;
-}
-
-static int meet_holders(struct pmr_locator *l, const struct pmr_device *device)
-{
-	int ret;
-
-	if (!device->devno)
-		return 0;
-	ret = pmr_block_relations(device->name, "holders", meet_holder, l);
-	return ret ? ret : pmr_block_partitions(device->name, meet_partition, l);
-}
-
 /* @asked: gains what of @piece the mapped devices on it have, which were asked */
 static int ask_above(struct pmr_locator *l, const struct pmr_place *piece, struct pmr_ranges *asked)
 {
 	struct pmr_range range = { piece->offset, piece->length };
 	const struct pmr_ranges one = { .v = &range, .n = 1 };
 	struct pmr_ranges up = { 0 };
-	int ret = meet_holders(l, piece->device);
+	int ret = pmr_holders_visit(piece->device, meet_holder, l);
 
 	for (size_t i = 0; i < l->topology->n_devices && !ret; i++) {
 		struct pmr_device *upper = l->topology->devices[i];
@@ -423,13 +408,27 @@ static int add_held(struct pmr_locator *l, const struct pmr_filesystem *held,
 	return pmr_places_add(&l->places, place);
 }
 
-static int add_rest(struct pmr_locator *l, struct pmr_place *place)
+/* @rest: of @piece, and no volume's; cut where it goes from what something is built on to what nothing is */
+static int add_rest(struct pmr_locator *l, const struct pmr_place *piece,
+		    const struct pmr_range *rest)
 {
-	const struct pmr_filesystem *held = pmr_held_at(l->topology, place->device, place->offset);
+	uint64_t from = rest->offset, end = from + rest->length, to;
+	const struct pmr_device *device = piece->device;
+	const struct pmr_filesystem *held;
+	int ret = 0;
 
-	if (held || pmr_is_held_at(l->topology, place->device, place->offset))
-		return add_held(l, held, place);
-	return add_outside(l, place);
+	for (; from < end && !ret; from = to) {
+		struct pmr_place place;
+
+		to = end;
+		held = pmr_held_at(l->topology, device, from, &to);
+		place = pmr_place_part(piece, from - piece->offset, to - from);
+		if (held || pmr_is_held_at(l->topology, device, from))
+			ret = add_held(l, held, &place);
+		else
+			ret = add_outside(l, &place);
+	}
+	return ret;
 }
 
 static int ask_outside(struct pmr_locator *l, const struct pmr_place *piece)
@@ -442,12 +441,8 @@ static int ask_outside(struct pmr_locator *l, const struct pmr_place *piece)
 	ret = ask_above(l, piece, &asked);
 	if (!ret)
 		ret = pmr_ranges_subtract(&rest, &one, &asked);
-	for (size_t i = 0; i < rest.n && !ret; i++) {
-		struct pmr_place part =
-			pmr_place_part(piece, rest.v[i].offset - piece->offset, rest.v[i].length);
-
-		ret = add_rest(l, &part);
-	}
+	for (size_t i = 0; i < rest.n && !ret; i++)
+		ret = add_rest(l, piece, &rest.v[i]);
 	pmr_ranges_release(&asked);
 	pmr_ranges_release(&rest);
 	return ret;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "scan.h"
+#include "device/held.h"
 #include "device/topology.h"
 
 struct above {
@@ -87,19 +88,6 @@ static int meet_holder(void *data, const struct pmr_block *holder)
 	return follow(a, upper);
 }
 
-static int meet_partition(void *data, const struct pmr_block *partition)
-{
-	return partition->held ? pmr_block_relations(partition->name, "holders", meet_holder, data)
-			       : 0;
-}
-
-static int meet_holders(struct above *a)
-{
-	int ret = pmr_block_relations(a->device->name, "holders", meet_holder, a);
-
-	return ret ? ret : pmr_block_partitions(a->device->name, meet_partition, a);
-}
-
 /* Of what is held, what no volume has that could be followed. */
 static int say_rest(struct above *a, const char *object)
 {
@@ -109,7 +97,7 @@ static int say_rest(struct above *a, const char *object)
 	scanner->scan->complete = false;
 	a->is_speaking = true;
 	a->refused = 0;
-	ret = meet_holders(a);
+	ret = pmr_holders_visit(a->device, meet_holder, a);
 	if (ret)
 		return ret;
 	pmr_say(scanner->ctx, PMR_ERROR, "no-filesystem", object,
@@ -122,17 +110,27 @@ static int say_rest(struct above *a, const char *object)
 	return 0;
 }
 
-/* What lies around partitions is said with what is no file's. Return: whether anything is left. */
-static bool keep_held(struct above *a)
+/* What lies around partitions is said with what is no file's. */
+static int keep_held(struct above *a)
 {
-	size_t n = 0;
+	const struct pmr_topology *topology = a->scanner->scan->topology;
+	struct pmr_ranges kept = { 0 };
+	int ret = 0;
 
 	for (size_t i = 0; i < a->rest.n; i++) {
-		if (pmr_is_held_at(a->scanner->scan->topology, a->device, a->rest.v[i].offset))
-			a->rest.v[n++] = a->rest.v[i];
+		uint64_t from = a->rest.v[i].offset, end = from + a->rest.v[i].length, to;
+
+		for (; from < end && !ret; from = to) {
+			to = end;
+			if (pmr_held_at(topology, a->device, from, &to) ||
+			    pmr_is_held_at(topology, a->device, from))
+				ret = pmr_ranges_add(&kept, from, to - from);
+		}
 	}
-	a->rest.n = n;
-	return n;
+	pmr_ranges_normalize(&kept);
+	pmr_ranges_release(&a->rest);
+	a->rest = kept;
+	return ret;
 }
 
 int pmr_scan_above(struct pmr_scanner *scanner, struct pmr_device *device, uint64_t offset,
@@ -145,37 +143,11 @@ int pmr_scan_above(struct pmr_scanner *scanner, struct pmr_device *device, uint6
 	if (!ret)
 		ret = leave_out_places(&a);
 	if (!ret && a.rest.n)
-		ret = meet_holders(&a);
-	if (!ret && keep_held(&a))
+		ret = pmr_holders_visit(device, meet_holder, &a);
+	if (!ret)
+		ret = keep_held(&a);
+	if (!ret && a.rest.n)
 		ret = say_rest(&a, object);
 	pmr_ranges_release(&a.rest);
 	return ret;
-}
-
-const struct pmr_filesystem *pmr_held_at(const struct pmr_topology *topology,
-					 const struct pmr_device *device, uint64_t offset)
-{
-	for (size_t i = 0; i < topology->n_filesystems; i++) {
-		const struct pmr_filesystem *fs = topology->filesystems[i];
-
-		if (fs->held && fs->device == device && offset >= fs->start &&
-		    offset - fs->start < fs->size)
-			return fs;
-	}
-	return NULL;
-}
-
-bool pmr_is_held_at(const struct pmr_topology *topology, const struct pmr_device *device,
-		    uint64_t offset)
-{
-	struct pmr_block block = { 0 };
-	bool held;
-
-	if (pmr_held_at(topology, device, offset))
-		return true;
-	if (!device->devno || pmr_block_get(device->devno, &block))
-		return false;
-	held = block.held;
-	pmr_block_release(&block);
-	return held;
 }

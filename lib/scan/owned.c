@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "scan.h"
+#include "device/held.h"
 #include "device/topology.h"
 
 /* One device's bad ranges while they are given out. */
@@ -202,56 +203,6 @@ static struct pmr_view *find_view(struct pmr_scanner *scanner,
 	return NULL;
 }
 
-bool pmr_is_place_on(const struct pmr_filesystem *filesystem, const struct pmr_device *device)
-{
-	return filesystem->device == device && !filesystem->held &&
-	       (filesystem->type || filesystem->mountpoint || filesystem->start);
-}
-
-struct pmr_filesystem *pmr_filesystem_at(const struct pmr_topology *topology,
-					 const struct pmr_device *device, uint64_t offset,
-					 uint64_t *until)
-{
-	struct pmr_filesystem *found = NULL;
-	size_t i;
-
-	for (i = 0; i < topology->n_filesystems; i++) {
-		struct pmr_filesystem *f = topology->filesystems[i];
-
-		if (!pmr_is_place_on(f, device) || f->start + f->size <= offset)
-			continue;
-		if (f->start > offset) {
-			if (f->start < *until)
-				*until = f->start;
-		} else {
-			found = f;
-		}
-	}
-	if (found && found->start + found->size < *until)
-		*until = found->start + found->size;
-	return found;
-}
-
-/* What is built on a device has a part of it, and did not tell of that. */
-static bool is_held(const struct owning *o, uint64_t offset, uint64_t *until)
-{
-	const struct pmr_topology *topology = o->scanner->scan->topology;
-
-	for (size_t i = 0; i < topology->n_filesystems; i++) {
-		const struct pmr_filesystem *f = topology->filesystems[i];
-
-		if (!f->held || f->device != o->device || f->start + f->size <= offset)
-			continue;
-		if (f->start > offset) {
-			*until = f->start < *until ? f->start : *until;
-			continue;
-		}
-		*until = f->start + f->size < *until ? f->start + f->size : *until;
-		return true;
-	}
-	return false;
-}
-
 /* Poison in no filesystem and no partition is a partition table's or nothing's, if there are partitions at all. */
 static enum pmr_owner owner_outside(const struct owning *o, uint64_t offset, uint64_t *until)
 {
@@ -260,7 +211,8 @@ static enum pmr_owner owner_outside(const struct owning *o, uint64_t offset, uin
 
 	if (!o->is_whole)
 		return PMR_OWNER_NOT_ASKED;
-	if (is_held(o, offset, until))
+	/* what is built there did not tell of it */
+	if (pmr_held_at(topology, o->device, offset, until))
 		return PMR_OWNER_UNKNOWN;
 	for (i = 0; i < topology->n_filesystems; i++) {
 		const struct pmr_filesystem *f = topology->filesystems[i];

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "scan.h"
+#include "device/held.h"
 #include "device/topology.h"
 #include "owner/open-files.h"
 
@@ -159,16 +160,6 @@ static int run_filesystem(struct pmr_scanner *scanner, struct pmr_filesystem *fi
 	return pmr_target_give_up(scanner);
 }
 
-/* Partitions that something is built on are no places of their own, and stand for what is there. */
-static bool has_held(const struct pmr_topology *topology, const struct pmr_device *device)
-{
-	for (size_t i = 0; i < topology->n_filesystems; i++) {
-		if (topology->filesystems[i]->held && topology->filesystems[i]->device == device)
-			return true;
-	}
-	return false;
-}
-
 static int run_device(struct pmr_scanner *scanner, const struct pmr_target *target)
 {
 	const struct pmr_topology *topology = scanner->scan->topology;
@@ -193,8 +184,7 @@ static int run_device(struct pmr_scanner *scanner, const struct pmr_target *targ
 		return 0;
 	if (device->devno) {
 		ret = pmr_scan_above(scanner, device, 0, device->size, target->name);
-		if (ret || found || pmr_is_held_at(topology, device, 0) ||
-		    has_held(topology, device))
+		if (ret || found || pmr_is_held(topology, device))
 			return ret;
 	}
 	if (found)

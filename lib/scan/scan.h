@@ -304,30 +304,7 @@ int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device);
 int pmr_scan_above(struct pmr_scanner *scanner, struct pmr_device *device, uint64_t offset,
 		   uint64_t length, const char *object);
 
-/** pmr_held_at() - the partition that has @offset of a device and that something is built on, or NULL */
-const struct pmr_filesystem *pmr_held_at(const struct pmr_topology *topology,
-					 const struct pmr_device *device, uint64_t offset);
-/** pmr_is_held_at() - whether something is built on a device, or on the partition that has @offset of it */
-bool pmr_is_held_at(const struct pmr_topology *topology, const struct pmr_device *device,
-		    uint64_t offset);
-
 /* ---- owned.c */
-
-/**
- * pmr_is_place_on() - whether it stands for a part of the device: a filesystem that was found, or a partition
- *
- * A whole disk with partitions on it may have been asked about, and stands for none itself. Nor does what something else
- * is built on.
- */
-bool pmr_is_place_on(const struct pmr_filesystem *filesystem, const struct pmr_device *device);
-
-/**
- * pmr_filesystem_at() - the filesystem or partition that has a byte of a device, or NULL
- * @until: lowered to where that, or the next one, begins or ends
- */
-struct pmr_filesystem *pmr_filesystem_at(const struct pmr_topology *topology,
-					 const struct pmr_device *device, uint64_t offset,
-					 uint64_t *until);
 
 /** pmr_owned_find() - say who owns each bad range of each device of the scan. Return: 0, -ENOMEM. */
 int pmr_owned_find(struct pmr_scanner *scanner);

@@ -323,12 +323,72 @@ static void test_settle(void **state)
 	free(places.v);
 }
 
+/* Something that cannot be followed is built on the partition at [100, 300) of a disk; around it nothing is. */
+static void test_held(void **state)
+{
+	static const struct {
+		uint64_t offset, length;
+		bool complete;
+		struct {
+			uint64_t offset, length;
+			enum pmr_owner owner;
+		} wanted[3];
+	} rows[] = {
+		{ 0, 100, true, { { 0, 100, METADATA } } },
+		{ 100, 200, false, { { 100, 200, UNKNOWN } } },
+		{ 300, 50, true, { { 300, 50, METADATA } } },
+		/* what begins in a gap does not stay there */
+		{ 0, 101, false, { { 0, 100, METADATA }, { 100, 1, UNKNOWN } } },
+		{ 0,
+		  400,
+		  false,
+		  { { 0, 100, METADATA }, { 100, 200, UNKNOWN }, { 300, 100, METADATA } } },
+		{ 299, 2, false, { { 299, 1, UNKNOWN }, { 300, 1, METADATA } } },
+	};
+	struct pmr_device disk = { .name = "test-locate-disk", .enabled = true, .size = 400 };
+	struct pmr_filesystem partition = { .device = &disk,
+					    .source = "/dev/test-locate-disk1",
+					    .start = 100,
+					    .size = 200,
+					    .held = true };
+	struct pmr_filesystem *filesystems[] = { &partition };
+	struct pmr_topology topology = { .filesystems = filesystems, .n_filesystems = 1 };
+	struct pmr_ctx *ctx;
+
+	(void)state;
+	assert_int_equal(pmr_new(&ctx), 0);
+	for (size_t i = 0; i < N(rows); i++) {
+		struct pmr_locator l = { .ctx = ctx, .topology = &topology, .complete = true };
+		struct pmr_place piece = { .device = &disk,
+					   .offset = rows[i].offset,
+					   .length = rows[i].length,
+					   .base = DEVICE,
+					   .region_offset = NO,
+					   .address = NO,
+					   .file_offset = NO };
+		size_t n = 0;
+
+		assert_int_equal(pmr_whose(&l, &piece), 0);
+		assert_int_equal(l.complete, rows[i].complete);
+		for (; n < N(rows[i].wanted) && rows[i].wanted[n].length; n++) {
+			assert_true(n < l.places.n);
+			assert_int_equal(l.places.v[n].offset, rows[i].wanted[n].offset);
+			assert_int_equal(l.places.v[n].length, rows[i].wanted[n].length);
+			assert_int_equal(l.places.v[n].owner, rows[i].wanted[n].owner);
+		}
+		assert_int_equal(l.places.n, n);
+		free(l.places.v);
+	}
+	pmr_unref(ctx);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_regions),	  cmocka_unit_test(test_uncertain),
 		cmocka_unit_test(test_devices),	  cmocka_unit_test(test_no_address),
 		cmocka_unit_test(test_scattered), cmocka_unit_test(test_settle),
+		cmocka_unit_test(test_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
