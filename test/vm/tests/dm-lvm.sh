@@ -228,6 +228,8 @@ says "in no logical volume: what shows it" "no filesystem and no volume .*'pvs -
 
 umount $mnt
 vgchange -q -an test-vg >/dev/null
+# What their namespaces left in the memory is none of a region of all of it.
+ndctl destroy-namespace -f all >/dev/null 2>&1
 check "the module as it was" module_again
 rm -rf ${backup:?}/* $tmp "${journals:?}"/*.journal
 finish
