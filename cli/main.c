@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -206,7 +207,9 @@ static int hold_standard_files(void)
 static void on_signal(int signal)
 {
 	(void)signal;
-	cancelled = 1;
+	/* what an interrupt of reading does not stop, the next one does */
+	if (cancelled < SIG_ATOMIC_MAX)
+		cancelled++;
 }
 
 /*

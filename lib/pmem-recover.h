@@ -123,11 +123,13 @@ void pmr_set_progress_fn(struct pmr_ctx *ctx, pmr_progress_fn fn, void *data);
  * pmr_set_cancel() - a flag that stops long work at the next safe point
  * @flag: nonzero means stop; may be set from a signal handler. NULL for none. Must outlive the context.
  *
- * Work that was stopped returns what it has, with its "complete" false; it is no error.
+ * Work that was stopped returns what it has, with its "complete" false; it is no error. Where media is read (see
+ * pmr_set_reading()) the flag stops that, and what was found until then still gets its files; another value of the flag stops
+ * that, too.
  */
 void pmr_set_cancel(struct pmr_ctx *ctx, const volatile sig_atomic_t *flag);
 
-/** pmr_is_cancelled() - whether the flag of pmr_set_cancel() is set */
+/** pmr_is_cancelled() - whether the flag of pmr_set_cancel() is set, to stop what goes on now */
 bool pmr_is_cancelled(const struct pmr_ctx *ctx);
 
 /** enum pmr_lookup_by - how the owners of bad bytes are found */

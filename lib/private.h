@@ -25,6 +25,9 @@ unsigned int pmr_ctx_threads(const struct pmr_ctx *ctx);
 /** pmr_ctx_reading() - see pmr_set_reading(); @rate is set where it is true */
 bool pmr_ctx_reading(const struct pmr_ctx *ctx, uint64_t *rate);
 
+/** pmr_ctx_outlast() - what the flag of pmr_set_cancel() says now stops nothing, until it says something else, or @outlast is false */
+void pmr_ctx_outlast(struct pmr_ctx *ctx, bool outlast);
+
 /** pmr_say() - tell the user one thing; @code is a kebab-case literal, @object and the text as struct pmr_message */
 void pmr_say(struct pmr_ctx *ctx, enum pmr_level level, const char *code, const char *object,
 	     const char *format, ...) PMR_PRINTF(5, 6);

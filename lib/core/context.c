@@ -19,6 +19,7 @@ struct pmr_ctx {
 	pmr_progress_fn progress_fn;
 	void *progress_data;
 	const volatile sig_atomic_t *cancel;
+	sig_atomic_t outlasted; /* a value of it that stops nothing any more; 0 for none */
 	struct pmr_rwf rwf;
 	struct pmr_freezer freezer;
 	enum pmr_lookup_by lookup;
@@ -125,7 +126,14 @@ struct pmr_rwf *pmr_ctx_rwf(struct pmr_ctx *ctx)
 
 bool pmr_is_cancelled(const struct pmr_ctx *ctx)
 {
-	return ctx->cancel && *ctx->cancel;
+	sig_atomic_t flag = ctx->cancel ? *ctx->cancel : 0;
+
+	return flag && flag != ctx->outlasted;
+}
+
+void pmr_ctx_outlast(struct pmr_ctx *ctx, bool outlast)
+{
+	ctx->outlasted = outlast && ctx->cancel ? *ctx->cancel : 0;
 }
 
 const char *pmr_version(void)

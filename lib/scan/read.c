@@ -113,7 +113,7 @@ static const char *label(const struct pmr_device *device)
 
 static void say_stopped(struct pmr_scanner *scanner, const struct pmr_device *device, int error)
 {
-	/* an interrupt is said for the whole scan */
+	/* an interrupt is said once for all devices */
 	if (error == -ECANCELED)
 		return;
 	if (error == -EIO)
@@ -284,6 +284,16 @@ static bool is_target(const struct pmr_scanner *scanner, const struct pmr_device
 	return false;
 }
 
+/* Reading takes longest by far, and is what is interrupted: who has what it found is soon told. */
+static void go_on(struct pmr_scanner *scanner)
+{
+	scanner->scan->complete = false;
+	pmr_say(scanner->ctx, PMR_ERROR, "interrupted", "scan",
+		"stopped reading early: there may be more losses than shown; those that were found until then get their files, and "
+		"another interrupt ends that, too");
+	pmr_ctx_outlast(scanner->ctx, true);
+}
+
 int pmr_targets_read(struct pmr_scanner *scanner)
 {
 	const struct pmr_topology *topology = scanner->scan->topology;
@@ -297,5 +307,7 @@ int pmr_targets_read(struct pmr_scanner *scanner)
 		if (is_target(scanner, topology->devices[i]))
 			ret = read_device(scanner, topology->devices[i], rate);
 	}
+	if (!ret && pmr_is_cancelled(scanner->ctx))
+		go_on(scanner);
 	return ret;
 }

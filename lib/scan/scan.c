@@ -286,6 +286,7 @@ int pmr_scan_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char 
 	if (!ret)
 		ret = pmr_owned_find(&scanner);
 	pmr_scanner_interrupted(&scanner);
+	pmr_ctx_outlast(ctx, false);
 	pmr_scanner_release(&scanner);
 	if (ret)
 		pmr_scan_free(scanner.scan);

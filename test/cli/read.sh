@@ -79,20 +79,28 @@ run 0 scan --read --read-rate=128M "$loop"
 took=$(((${EPOCHREALTIME/./} - begin) / 1000))
 [ $took -ge 450 ] || fail "64 MiB at 128 MiB a second took $took ms"
 
-# an interrupt in the middle: what was read so far, and no more
-# what a script starts in the background ignores it
-env --default-signal=INT "$(program)" scan --read --read-rate=1M "$loop" >"$work/out" 2>"$work/err" </dev/null &
-for ((n = 0; n < 300; n++)); do
-	readlink "/proc/$!/fd/"* 2>/dev/null | grep -qx "$loop" && break
-	sleep 0.1
-done
-sleep 0.5
-kill -INT $!
-wait $!
-status=$?
-[ $status -eq 8 ] || fail "status $status after an interrupt"
-json 'not d["complete"]' 'not d["devices"][0]["read"]["complete"]' '"interrupted" in codes' \
-	"0 < d['devices'][0]['read']['bytes'] < $size"
+# an interrupt in the middle: what was read so far, and no more; what was known by then has its files
+# interrupted STATUS OPTION...: what a script starts in the background ignores it
+interrupted() {
+	local n expected=$1
+	shift
+	env --default-signal=INT "$(program)" scan --read --read-rate=1M "$@" >"$work/out" 2>"$work/err" </dev/null &
+	for ((n = 0; n < 300; n++)); do
+		readlink "/proc/$!/fd/"* 2>/dev/null | grep -qx "$loop" && break
+		sleep 0.1
+	done
+	sleep 0.5
+	kill -INT $!
+	wait $!
+	status=$?
+	[ $status -eq "$expected" ] || fail "status $status after an interrupt"
+	json 'not d["complete"]' 'not d["devices"][0]["read"]["complete"]' 'codes.count("interrupted") == 1' \
+		"0 < d['devices'][0]['read']['bytes'] < $size"
+}
+interrupted 8 "$loop"
+interrupted 12 --badblocks="$work/bad" "$work/mnt"
+json '[(f["path"], [(r["offset"], r["length"]) for r in f["ranges"]]) for f in d["files"]] == [("'"$work"'/mnt/file", [(0, 512)])]' \
+	'd["devices"][0]["badblocks"]["ranges"][0]["owner"] == "file"'
 
 # on a terminal
 if [[ $PMEM_RECOVER != *valgrind ]]; then
