@@ -173,7 +173,8 @@ static int load_earlier(struct cli *cli, struct pmr_earlier **earlier)
 		!pmr_earlier_is_complete(*earlier) || pmr_earlier_has_devices(*earlier);
 	if (pmr_earlier_has_devices(*earlier))
 		cli_say(cli, PMR_ERROR, "device-dax", cli->options.ranges,
-			"names device-dax and no file that has lost data: name them as targets, without --ranges");
+			"names device-dax and no file that has lost data: nothing tells whether somebody has stored to one since, "
+			"so what is still listed of it is repaired by its name, without --ranges");
 	else if (cli->report.failed)
 		cli_say(cli, PMR_ERROR, "ranges-incomplete", cli->options.ranges,
 			"names no file that has lost data, but says itself that it is not complete");

@@ -14,7 +14,7 @@ static struct json_object *new_zeroed(struct json *json, const struct pmr_zeroed
 	json_put_text(json, object, "id", zeroed->id);
 	json_put_path(json, object, "path", zeroed->path);
 	json_put_text(json, object, "filesystem_uuid", zeroed->filesystem_uuid);
-	json_put_number(json, object, "inode", zeroed->inode);
+	json_put_known(json, object, "inode", zeroed->inode, 0);
 	json_put_number(json, object, "offset", zeroed->offset);
 	json_put_number(json, object, "length", zeroed->length);
 	json_put_text(json, object, "device", zeroed->device);

@@ -37,7 +37,7 @@ static void say_file(struct cli *cli, const struct pmr_zeroed *first, size_t n)
 		cli_say(cli, PMR_WARNING, "zeroed-gone", first->path,
 			"%" PRIu64 " bytes, the first at byte %" PRIu64
 			", were overwritten with zeros by a repair (%s), and the file is not there now: it was removed or "
-			"renamed, or its filesystem is not mounted there; when it was seen to, give 'pmem-recover health "
+			"renamed, or its filesystem is not mounted there, or its namespace not enabled; when it was seen to, give 'pmem-recover health "
 			"--acknowledge=%.*s'",
 			bytes, first->offset, when, length, first->id);
 	else

@@ -1356,7 +1356,7 @@ const char *pmr_zeroed_file_name(enum pmr_zeroed_file file);
  * @id: for pmr_zeroes_acknowledge(), e.g. "5d7a5ebb-132@8704": begin of the filesystem's UUID, inode, and offset
  * @path: of the file then; any bytes but NUL
  * @filesystem_uuid: or NULL
- * @inode: of the file
+ * @inode: of the file; 0 of a device-dax
  * @offset: in the file
  * @length: bytes
  * @device: the name then of the device on which it lies

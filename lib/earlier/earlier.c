@@ -306,7 +306,10 @@ void pmr_earlier_free(struct pmr_earlier *earlier)
 		return;
 	for (size_t i = 0; i < earlier->n_files; i++)
 		pmr_earlier_release_file(&earlier->files[i]);
+	for (size_t i = 0; i < earlier->n_whole; i++)
+		pmr_earlier_release_file(&earlier->whole[i]);
 	free(earlier->files);
+	free(earlier->whole);
 	free(earlier->paths);
 	free(earlier->name);
 	free(earlier);

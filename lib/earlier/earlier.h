@@ -43,6 +43,7 @@ struct pmr_earlier_range {
  * @n_ranges: how many; at least one
  * @alloc_ranges: room for how many
  * @is_left_out: it is not among the targets
+ * @whole_device: it is a device-dax, all of it, of which nothing is known but path, size and ranges
  */
 struct pmr_earlier_file {
 	char *path;
@@ -55,6 +56,7 @@ struct pmr_earlier_file {
 	size_t n_ranges;
 	size_t alloc_ranges;
 	bool is_left_out;
+	bool whole_device;
 };
 
 /**
@@ -63,7 +65,8 @@ struct pmr_earlier_file {
  * @is_complete: it says that it names all that was lost
  * @files: those that lost something
  * @paths: theirs, NULL-terminated
- * @n_whole: how many device-dax it names besides
+ * @whole: device-dax that lost something
+ * @n_whole: how many
  */
 struct pmr_earlier {
 	char *name;
@@ -72,7 +75,9 @@ struct pmr_earlier {
 	size_t n_files;
 	size_t alloc_files;
 	const char **paths;
+	struct pmr_earlier_file *whole;
 	size_t n_whole;
+	size_t alloc_whole;
 };
 
 /* ---- earlier.c */

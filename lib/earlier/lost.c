@@ -141,6 +141,10 @@ static int read_identity(struct pmr_earlier_reader *reader, struct json_object *
 	uint64_t generation = 0, nanoseconds;
 	const char *uuid = pmr_document_get_text(object, "filesystem_uuid");
 
+	if (file->whole_device)
+		return pmr_document_get_number(object, "size", &file->size)
+			       ? 0
+			       : pmr_earlier_fault(reader, "a device-dax has no size");
 	if (!pmr_document_get_number(object, "inode", &file->inode) || !file->inode ||
 	    !pmr_document_get_number(object, "size", &file->size))
 		return pmr_earlier_fault(reader, "a file with ranges has no inode or size");
@@ -191,9 +195,25 @@ void pmr_earlier_release_file(struct pmr_earlier_file *file)
 	free(file->ranges);
 }
 
+static int add_file(struct pmr_earlier *earlier, const struct pmr_earlier_file *file)
+{
+	int ret;
+
+	if (file->whole_device) {
+		ret = pmr_grow(&earlier->whole, earlier->n_whole, &earlier->alloc_whole,
+			       sizeof(*file));
+		if (!ret)
+			earlier->whole[earlier->n_whole++] = *file;
+		return ret;
+	}
+	ret = pmr_grow(&earlier->files, earlier->n_files, &earlier->alloc_files, sizeof(*file));
+	if (!ret)
+		earlier->files[earlier->n_files++] = *file;
+	return ret;
+}
+
 int pmr_earlier_read_file(struct pmr_earlier_reader *reader, struct json_object *object)
 {
-	struct pmr_earlier *earlier = reader->earlier;
 	struct json_object *ranges;
 	struct pmr_earlier_file file = { 0 };
 	uint64_t end = 0;
@@ -207,21 +227,15 @@ int pmr_earlier_read_file(struct pmr_earlier_reader *reader, struct json_object 
 	/* it could not be looked at */
 	if (!json_object_array_length(ranges))
 		return 0;
-	if (pmr_document_is_true(object, "whole_device")) {
-		earlier->n_whole++;
-		return 0;
-	}
+	file.whole_device = pmr_document_is_true(object, "whole_device");
 	ret = read_identity(reader, object, &file);
 	if (!ret)
 		ret = read_path(reader, object, &file);
 	for (size_t i = 0; i < json_object_array_length(ranges) && !ret; i++)
 		ret = read_range(reader, json_object_array_get_idx(ranges, i), &file, &end);
 	if (!ret && file.n_ranges)
-		ret = pmr_grow(&earlier->files, earlier->n_files, &earlier->alloc_files,
-			       sizeof(file));
+		ret = add_file(reader->earlier, &file);
 	if (ret || !file.n_ranges)
 		pmr_earlier_release_file(&file);
-	else
-		earlier->files[earlier->n_files++] = file;
 	return ret;
 }

@@ -446,8 +446,8 @@ int pmr_scan_add_earlier(struct pmr_ctx *ctx, struct pmr_scan *scan,
 	if (earlier->n_whole) {
 		scan->complete = false;
 		pmr_say(ctx, PMR_WARNING, "device-dax", earlier->name,
-			"names device-dax: only what their lists still have is known to be lost of them, and is scanned by their "
-			"names");
+			"names device-dax: nothing tells whether somebody has stored to one since, so only what its list still has "
+			"is known to be lost, and is scanned by its name");
 	}
 	for (size_t i = 0; i < earlier->n_files && !ret; i++)
 		if (!earlier->files[i].is_left_out)

@@ -153,6 +153,9 @@ static bool is_same_text(const char *a, const char *b)
 
 static bool is_of(const struct pmr_zeros *zeros, const struct pmr_file *file)
 {
+	if (zeros->file.whole_device || file->whole_device)
+		return zeros->file.whole_device && file->whole_device &&
+		       pmr_zeros_are_on(zeros, file->filesystem->device);
 	return zeros->file.inode == file->inode && zeros->file.generation == file->generation &&
 	       is_same_text(zeros->file.filesystem_uuid, file->filesystem->uuid) &&
 	       (file->filesystem->uuid ||
@@ -189,8 +192,9 @@ static int describe(struct pmr_zeros *zeros, const struct pmr_file *file)
 
 	zeros->file.inode = file->inode;
 	zeros->file.generation = file->generation;
+	zeros->file.whole_device = file->whole_device;
 	ret = absolute_path(file->path, &zeros->file.path);
-	if (!ret)
+	if (!ret && !file->whole_device)
 		ret = copy_text(file->filesystem->uuid, &zeros->file.filesystem_uuid);
 	if (!ret)
 		ret = copy_text(pmr_device_lasting_name(device), &zeros->device);
@@ -335,9 +339,6 @@ int pmr_zeros_account_in(struct pmr_ctx *ctx, const char *directory, const struc
 	int ret = changes ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < plan->n_files && !ret; i++) {
-		/* nothing tells whether a device was written to since */
-		if (plan->files[i].file->whole_device)
-			continue;
 		changes[n].file = plan->files[i].file;
 		changes[n].before = &before[i];
 		ret = collect(&changes[n]);

@@ -106,14 +106,14 @@ static int take_document(struct json_object *document, struct pmr_zeros *zeros)
 	ret = check_version(document);
 	if (!ret)
 		ret = pmr_earlier_read(document, "zeroed", &earlier, &fault);
-	if (!ret && (earlier->n_files != 1 || *earlier->files[0].path != '/'))
+	file = ret ? NULL : earlier->n_files ? earlier->files : earlier->whole;
+	if (!ret && (earlier->n_files + earlier->n_whole != 1 || *file->path != '/'))
 		ret = -EBADMSG;
 	if (!ret)
 		ret = take_device(document, zeros);
 	if (!ret)
-		ret = take_ranges(document, &earlier->files[0], zeros);
+		ret = take_ranges(document, file, zeros);
 	if (!ret) {
-		file = &earlier->files[0];
 		zeros->file = *file;
 		zeros->file.ranges = NULL;
 		zeros->file.n_ranges = zeros->file.alloc_ranges = 0;
@@ -233,6 +233,14 @@ static struct json_object *new_time(const struct timespec *time)
 	return object;
 }
 
+static void add_identity(struct json_object *object, const struct pmr_earlier_file *file)
+{
+	add_number(object, "inode", file->inode);
+	add_number(object, "generation", file->generation);
+	add(object, "change_time", new_time(&file->change_time));
+	add_text(object, "filesystem_uuid", file->filesystem_uuid);
+}
+
 static int add_file(struct json_object *document, const struct pmr_zeros *zeros)
 {
 	struct json_object *files = json_object_new_array(), *file = json_object_new_object();
@@ -247,11 +255,11 @@ static int add_file(struct json_object *document, const struct pmr_zeros *zeros)
 		json_object_put(ranges);
 		return ret;
 	}
-	add_number(file, "inode", zeros->file.inode);
 	add_number(file, "size", zeros->file.size);
-	add_number(file, "generation", zeros->file.generation);
-	add(file, "change_time", new_time(&zeros->file.change_time));
-	add_text(file, "filesystem_uuid", zeros->file.filesystem_uuid);
+	if (zeros->file.whole_device)
+		add(file, "whole_device", json_object_new_boolean(1));
+	else
+		add_identity(file, &zeros->file);
 	for (size_t i = 0; i < zeros->n_ranges; i++)
 		json_object_array_add(ranges, new_range(zeros, &zeros->ranges[i]));
 	add(file, "ranges", ranges);

@@ -48,8 +48,8 @@ static const char *check_list(const struct whole *w, const struct part *part)
 	for (size_t i = 0; i < part->step->n_losses; i++) {
 		const struct pmr_loss *loss = &w->file->losses[part->step->first_loss + i];
 
-		/* what is left by policy must not go with what is not */
-		if (loss->state != PMR_SKIPPED &&
+		/* what is left by policy must not go with what is not; zeros that a repair wrote are in no list */
+		if (loss->state != PMR_SKIPPED && !loss->vanished &&
 		    pmr_ranges_add(&wanted, loss->offset, loss->length))
 			goto out;
 	}
@@ -74,9 +74,24 @@ out:
 	return reason;
 }
 
+/* Whether a sector of a part is to be written over zeros of an earlier repair's. */
+static bool has_zeros(const struct whole *w, const struct part *part, size_t at)
+{
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; i < part->step->n_losses; i++) {
+		loss = &w->file->losses[part->step->first_loss + i];
+		if (loss->vanished && loss->offset < part->offset + at + PMR_SECTOR &&
+		    loss->offset + loss->length > part->offset + at)
+			return true;
+	}
+	return false;
+}
+
 /* NULL where what is not listed of the part is still what will be stored over it. */
 static const char *check_rest(struct whole *w, const struct part *part)
 {
+	static const char zeros[PMR_SECTOR];
 	const struct pmr_ranges *listed = &w->device->badblocks.ranges;
 	struct pmr_ranges unreadable = { 0 }, more = { 0 };
 	const char *reason = NULL;
@@ -92,7 +107,8 @@ static const char *check_rest(struct whole *w, const struct part *part)
 		reason = "newly-unreadable";
 	for (size_t at = 0; !reason && at < part->length; at += PMR_SECTOR)
 		if (!pmr_ranges_overlap(listed, part->offset + at, PMR_SECTOR) &&
-		    memcmp(w->writer->before + at, w->writer->bytes + at, PMR_SECTOR))
+		    memcmp(w->writer->before + at,
+			   has_zeros(w, part, at) ? zeros : w->writer->bytes + at, PMR_SECTOR))
 			reason = "changed";
 	pmr_ranges_release(&unreadable);
 	pmr_ranges_release(&more);
@@ -124,7 +140,9 @@ static const char *look(struct whole *w, struct part *part)
 	reason = check_list(w, part);
 	if (!reason)
 		reason = check_rest(w, part);
-	if (!reason && pmr_ranges_add(&part->dead, part->offset, part->length))
+	if (!reason &&
+	    pmr_ranges_overlap(&w->device->badblocks.ranges, part->offset, part->length) &&
+	    pmr_ranges_add(&part->dead, part->offset, part->length))
 		reason = "no-memory";
 	return reason;
 }

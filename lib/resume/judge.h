@@ -48,7 +48,7 @@ enum pmr_sector {
 	PMR_SECTOR_EQUAL, /* the journal's bytes */
 	PMR_SECTOR_DIFFERENT,
 	PMR_SECTOR_UNREADABLE,
-	PMR_SECTOR_CLEARED, /* of a device-dax: other bytes, where our clear may have come, which leaves anything */
+	PMR_SECTOR_CLEARED, /* of a device-dax: other bytes, where our clear may have come, which leaves anything, or our zeros are */
 };
 #define PMR_SECTORS (PMR_SECTOR_CLEARED + 1)
 

@@ -88,13 +88,18 @@ const char *pmr_resume_refuse_whole(const struct pmr_resume_subject *s)
 
 /* ---- what is found of a piece */
 
-static bool is_lost(const struct pmr_journal_file *was, uint64_t offset)
+static const struct pmr_loss *lost_at(const struct pmr_journal_file *was, uint64_t offset)
 {
 	for (size_t i = 0; i < was->n_losses; i++)
 		if (was->losses[i].offset < offset + PMR_SECTOR &&
 		    was->losses[i].offset + was->losses[i].length > offset)
-			return true;
-	return false;
+			return &was->losses[i];
+	return NULL;
+}
+
+static bool is_zero(const char *bytes)
+{
+	return !bytes[0] && !memcmp(bytes, bytes + 1, PMR_SECTOR - 1);
 }
 
 /*
@@ -106,20 +111,25 @@ static void count(const struct pmr_resume_look *look, const struct pmr_journal_p
 		  struct pmr_evidence *e)
 {
 	bool is_cleared = e->mark == PMR_MARK_OPEN;
+	const struct pmr_loss *loss;
 	enum pmr_sector sector;
 
 	for (size_t at = from; at < to && is_cleared; at += PMR_SECTOR)
-		if (is_lost(look->of->was, piece->offset + at) &&
+		if (lost_at(look->of->was, piece->offset + at) &&
 		    pmr_ranges_overlap(failing, piece->offset + at, PMR_SECTOR))
 			is_cleared = false;
 	for (size_t at = from; at < to; at += PMR_SECTOR) {
+		loss = lost_at(look->of->was, piece->offset + at);
 		if (pmr_ranges_overlap(failing, piece->offset + at, PMR_SECTOR))
 			sector = PMR_SECTOR_UNREADABLE;
 		else if (!memcmp(look->resume->actual + at, expected + at, PMR_SECTOR))
 			sector = PMR_SECTOR_EQUAL;
+		else if (loss && loss->vanished && is_zero(look->resume->actual + at))
+			/* the zeros of an earlier repair's, which it was to replace */
+			sector = PMR_SECTOR_CLEARED;
 		else
 			sector = is_cleared ? PMR_SECTOR_CLEARED : PMR_SECTOR_DIFFERENT;
-		if (is_lost(look->of->was, piece->offset + at))
+		if (loss)
 			e->lost[sector]++;
 		else
 			e->kept[sector]++;

@@ -290,6 +290,14 @@ int pmr_targets_ask(struct pmr_scanner *scanner);
 
 /** pmr_scan_whole() - add a device-dax as a whole to the files, where it has badblocks. Return: 0, -ENOMEM. */
 int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device);
+/**
+ * pmr_scan_whole_zeros() - add bytes of a device-dax in which there are zeros that a repair wrote
+ * @zeros: normal; what of them is listed by now is a loss anyway
+ *
+ * Return: 0, -ENOMEM.
+ */
+int pmr_scan_whole_zeros(struct pmr_scan *scan, struct pmr_device *device,
+			 const struct pmr_ranges *zeros);
 
 /* ---- above.c */
 

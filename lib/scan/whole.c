@@ -74,6 +74,14 @@ static int make_file(struct pmr_filesystem *whole, struct pmr_file **file)
 	return ret;
 }
 
+static struct pmr_file *find_file(const struct pmr_scan *scan, const struct pmr_device *device)
+{
+	for (size_t i = 0; i < scan->n_files; i++)
+		if (scan->files[i]->whole_device && scan->files[i]->filesystem->device == device)
+			return scan->files[i];
+	return NULL;
+}
+
 int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device)
 {
 	const struct pmr_ranges *bad = &device->badblocks.ranges;
@@ -87,10 +95,8 @@ int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device)
 	if (ret || !bad->n)
 		return ret;
 	/* it may have been named twice */
-	for (size_t i = 0; i < scan->n_files; i++) {
-		if (scan->files[i]->whole_device && scan->files[i]->filesystem->device == device)
-			return 0;
-	}
+	if (find_file(scan, device))
+		return 0;
 	ret = pmr_grow(&scan->files, scan->n_files, &scanner->alloc_files, sizeof(scan->files[0]));
 	if (!ret)
 		ret = make_file(whole, &file);
@@ -103,4 +109,62 @@ int pmr_scan_whole(struct pmr_scanner *scanner, struct pmr_device *device)
 		"be read with 'pmem-recover salvage', and write the rest from an image with 'pmem-recover repair'",
 		pmr_ranges_bytes(bad), bad->v[0].offset);
 	return 0;
+}
+
+/* Where nothing of it is listed it is none of the files yet. */
+static int need_file(struct pmr_scan *scan, struct pmr_device *device, struct pmr_file **file)
+{
+	struct pmr_filesystem *whole;
+	struct pmr_file **grown;
+	int ret;
+
+	*file = find_file(scan, device);
+	if (*file)
+		return 0;
+	ret = pmr_filesystem_whole(scan->topology, device, &whole);
+	if (ret)
+		return ret;
+	grown = reallocarray(scan->files, scan->n_files + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	scan->files = grown;
+	ret = make_file(whole, file);
+	if (!ret)
+		grown[scan->n_files++] = *file;
+	return ret;
+}
+
+int pmr_scan_whole_zeros(struct pmr_scan *scan, struct pmr_device *device,
+			 const struct pmr_ranges *zeros)
+{
+	struct pmr_ranges readable = { 0 };
+	struct pmr_file *file = NULL;
+	struct pmr_loss *grown;
+	int ret;
+
+	ret = pmr_ranges_subtract(&readable, zeros, &device->badblocks.ranges);
+	if (ret || !readable.n)
+		goto out;
+	ret = need_file(scan, device, &file);
+	if (ret)
+		goto out;
+	ret = -ENOMEM;
+	grown = reallocarray(file->losses, file->n_losses + readable.n, sizeof(*grown));
+	if (!grown)
+		goto out;
+	file->losses = grown;
+	for (size_t i = 0; i < readable.n; i++)
+		grown[file->n_losses + i] = (struct pmr_loss){
+			.offset = readable.v[i].offset,
+			.length = readable.v[i].length,
+			.device_offset = readable.v[i].offset,
+			.state = PMR_LOST,
+			.vanished = true,
+		};
+	file->n_losses += readable.n;
+	qsort(grown, file->n_losses, sizeof(*grown), compare);
+	ret = 0;
+out:
+	pmr_ranges_release(&readable);
+	return ret;
 }

@@ -531,7 +531,8 @@ static void test_whole_device(void **state)
 {
 	static const char whole[] =
 		"\"files\": [ { \"path\": \"/dev/dax0.0\", \"inode\": null, \"size\": 8000, \"whole_device\": true,\n"
-		"    \"ranges\": [ { \"offset\": 512, \"length\": 512, \"device\": \"dax0.0\", \"device_offset\": 512 } ] }, {";
+		"    \"ranges\": [ { \"offset\": 512, \"length\": 512, \"device\": \"pmem0\", \"device_offset\": 512,\n"
+		"      \"state\": \"zeroed\" } ] }, {";
 	char *document = new_document("\"files\": [ {", whole);
 	struct pmr_topology topology = { 0 };
 	struct pmr_scan scan = { .topology = &topology, .complete = true };
@@ -543,6 +544,8 @@ static void test_whole_device(void **state)
 	assert_int_equal(parse(document, strlen(document), &heard, &earlier), 0);
 	assert_int_equal(earlier->n_files, 1);
 	assert_int_equal(earlier->n_whole, 1);
+	assert_string_equal(earlier->whole[0].path, "/dev/dax0.0");
+	assert_int_equal(earlier->whole[0].ranges[0].offset, 512);
 	assert_string_equal(pmr_earlier_paths(earlier)[0], "/srv/file");
 	assert_null(pmr_earlier_paths(earlier)[1]);
 	earlier->files[0].is_left_out = true;

@@ -242,11 +242,57 @@ static void test_rest(void **state)
 	}
 }
 
+/* Over zeros that a repair wrote nothing is cleared; where they are zeros no more, nothing is stored. */
+static void test_zeros(void **state)
+{
+	static const struct {
+		bool is_listed, is_spoiled; /* the sector beside them, and they */
+		unsigned int clears;
+		enum pmr_state states[2];
+	} rows[] = {
+		{ false, false, 0, { PMR_REPAIRED, PMR_REPAIRED } },
+		{ true, false, 1, { PMR_REPAIRED, PMR_REPAIRED } },
+		{ true, true, 0, { PMR_SKIPPED, PMR_SKIPPED } },
+	};
+	static const char zeros[512];
+	char now[PMR_PAGE];
+	bool needs_journal;
+	int kept;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pmr_loss losses[] = { { .offset = 0, .length = 512 },
+					     { .offset = 1024, .length = 512 } };
+		struct pmr_step step = { .length = PMR_PAGE };
+
+		course = (struct course){ .spoiled = rows[i].is_spoiled };
+		reset(losses, rows[i].is_listed ? 2 : 1);
+		/* the first is that of the zeros */
+		pmr_ranges_release(&device.badblocks.ranges);
+		if (rows[i].is_listed)
+			assert_int_equal(pmr_ranges_add(&device.badblocks.ranges, 1024, 512), 0);
+		losses[0].vanished = true;
+		assert_int_equal(pwrite(memory, zeros, 512, 0), 512);
+		kept = dup(memory);
+		assert_int_equal(run(losses, rows[i].is_listed ? 2 : 1, &step, &needs_journal), 0);
+		assert_int_equal(clears, rows[i].clears);
+		for (size_t k = 0; k < (rows[i].is_listed ? 2 : 1); k++)
+			assert_int_equal(losses[k].state, rows[i].states[k]);
+		assert_int_equal(pread(kept, now, PMR_PAGE, 0), PMR_PAGE);
+		close(kept);
+		if (rows[i].is_spoiled)
+			assert_memory_equal(now, "theirs", 6);
+		else
+			assert_memory_equal(now, bytes, PMR_PAGE);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_rest),
+		cmocka_unit_test(test_zeros),
 	};
 	int ret;
 

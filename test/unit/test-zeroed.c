@@ -153,6 +153,29 @@ static void test_round_trip(void **state)
 	pmr_unref(ctx);
 }
 
+/* A device-dax has nothing that tells it from another but what tells its namespace. */
+static void test_whole_round_trip(void **state)
+{
+	char *other = replace(base, "\"inode\": 12", "\"whole_device\": true"), *text;
+	struct pmr_zeros zeros, again;
+	size_t length;
+
+	(void)state;
+	assert_int_equal(parse(other, &zeros), 0);
+	assert_true(zeros.file.whole_device);
+	assert_int_equal(pmr_zeros_format(&zeros, &text, &length), 0);
+	assert_int_equal(parse(text, &again), 0);
+	assert_true(again.file.whole_device && !again.file.inode && !again.file.filesystem_uuid);
+	assert_int_equal(again.file.size, 8000);
+	assert_string_equal(again.device, "pmem0");
+	assert_int_equal(again.n_ranges, 1);
+	assert_int_equal(again.ranges[0].at.offset, 512);
+	pmr_zeros_release(&zeros);
+	pmr_zeros_release(&again);
+	free(other);
+	free(text);
+}
+
 static void test_names(void **state)
 {
 	static const struct {
@@ -503,6 +526,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_whole_round_trip),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_account, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_files, setup, teardown),

@@ -125,6 +125,7 @@ check "killed: and its bytes are" eval '! holds $whole'
 recover scan --journal=$journals "$DAX"
 status_is 12 "killed: a scan of the device knows"
 says "killed: a scan of the device knows" 'was interrupted'
+cp $out $run_files/report
 repair --zero-fill "$DAX"
 status_is 12 "killed: nothing is repaired before it is seen to"
 journal=$(cd $journals && echo *.journal)
@@ -213,12 +214,41 @@ rm -r /dev/other
 repair --from-backup=$whole "$DAX"
 status_is 1 "in use no more"
 
+# Zeros are remembered until they are restored, which clears nothing, or are somebody's bytes.
 hurt '400 3'
 repair --zero-fill namespace0.0
 status_is 4 "zeros"
 all_are "zeros" '.state == "zeroed"'
-dd if=/dev/zero of=$whole bs=512 seek=400 count=3 conv=notrunc status=none
-check "zeros: every byte beside them" holds $whole
+cp $whole $run_files/zeros
+dd if=/dev/zero of=$run_files/zeros bs=512 seek=400 count=3 conv=notrunc status=none
+check "zeros: every byte beside them" holds $run_files/zeros
+recover scan "$DAX"
+status_is 4 "zeros: a scan knows"
+report "zeros: a scan knows" ".files == [] and [.zeroed[] | [.path, .offset, .length, .file, .inode]] == [[\"$DAX\", 204800, 1536, \"same\", null]]"
+count=$(module_get clear_count)
+repair --from-backup=$whole "$DAX"
+status_is 1 "zeros: restored"
+all_are "zeros: restored" '.state == "repaired" and .vanished'
+check "zeros: restored, every byte" holds $whole
+check "zeros: restored, nothing was cleared" [ "$(module_get clear_count)" = "$count" ]
+hurt '400 1'
+repair --zero-fill "$DAX"
+other_byte 400
+repair --from-backup=$whole "$DAX"
+status_is 4 "zeros that were stored to"
+says "zeros that were stored to" 'changed since \(other: bytes\)'
+check "zeros that were stored to: they are left" holds "$now"
+recover health --acknowledge=dax0.0
+status_is 0 "zeros that were stored to: acknowledged"
+"$TREE" store "$DAX" $whole
+
+# An earlier report names what is in no list any more: nobody can tell whether it is somebody's now.
+other_byte 5000
+repair --ranges=$run_files/report --from-backup=$whole "$DAX"
+status_is 8 "an earlier report"
+says "an earlier report" 'names device-dax: nothing tells'
+check "an earlier report: nothing was written" holds "$now"
+"$TREE" store "$DAX" $whole
 
 printf '500 1\n' >$list
 repair --zero-fill --badblocks=$list "$DAX"
