@@ -255,8 +255,8 @@ static void say_failed(struct whole *w, const struct part *part, uint64_t cleare
 			at, reason);
 	else
 		pmr_say(w->writer->ctx, PMR_ERROR, "not-repaired", w->file->path,
-			"was cleared at byte %llu and is not repaired (%s): its bytes are in the journal, see 'pmem-recover journal "
-			"--export'",
+			"was cleared at byte %llu and is not repaired (%s): its bytes are in the journal, from which 'pmem-recover "
+			"repair --resume' stores them",
 			at, reason);
 }
 

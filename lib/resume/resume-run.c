@@ -326,7 +326,8 @@ static int work_whole(struct run *r, struct pmr_resume_file *of, struct pmr_file
 		ret = mark_pieces(&w, PMR_MARK_DONE);
 	free(w.positions);
 	find_conflicts(plan);
-	return ret ? ret : pmr_journal_outcome(r->writer.journal, plan, of->index);
+	/* what waits has no outcome yet */
+	return ret || plan->refused ? ret : pmr_journal_outcome(r->writer.journal, plan, of->index);
 }
 
 static int finish_file(struct run *r, size_t i)

@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# devdax-odd.sh: the repair of a device-dax on a bus that clears much at a time, or too much; whose cells go bad again; and whose
+# namespace is disabled in the middle of it.
+#
+# needs: module
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/vm/tests/lib.sh
+. "$here/lib.sh"
+
+list=$run_files/poison
+whole=$run_files/whole
+
+hurt() {
+	printf '%s\n' "$@" >$list
+	"$TREE" inject $list $pmr_parameters/inject "$dax_offset" && "$TREE" spoil "$DAX" $list
+}
+
+holds() { cmp <("$TREE" load "$DAX") $whole; }
+
+all_are() { report "$1" "(.files[0].ranges | length) > 0 and all(.files[0].ranges[]; $2)"; }
+
+rm -rf "${journals:?}"/*
+module_again size=$((16 << 20)) || exit 99
+check "there is a device" dax_setup --align=4096
+[ -c "${DAX:-}" ] || finish
+size=$(cat /sys/bus/dax/devices/dax0.0/size)
+"$TREE" bytes 12 "$size" >$whole
+"$TREE" store "$DAX" $whole
+
+module_set clear_unit 65536
+hurt '0 1' '130 2' '300 8' "$((size / 512 - 1)) 1"
+repair --from-backup=$whole "$DAX"
+status_is 1 "16 pages at a time"
+check "16 pages at a time: every byte" holds
+module_set clear_unit $((512 << 10))
+hurt '300 1'
+repair --from-backup=$whole "$DAX"
+status_is 4 "too much at a time"
+all_are "too much at a time" '.state == "skipped" and .reason == "clear-unit"'
+module_set clear_unit 4096
+module_set clear_mode partial
+repair --from-backup=$whole "$DAX"
+status_is 4 "the half of a page"
+all_are "the half of a page" '.state == "failed" and .reason == "clear-failed"'
+module_set clear_mode ok
+module_set clear_unit 512
+repair --from-backup=$whole "$DAX"
+status_is 1 "and then all of it"
+check "and then all of it: every byte" holds
+
+# What was cleared is bad again, and is found to be so: by the list, or by nothing but the load.
+hurt '400 1'
+module_set returns 1
+repair --from-backup=$whole "$DAX"
+status_is 4 "it is listed again"
+all_are "it is listed again" '.state == "failed" and .reason == "still-listed"'
+module_set returns_latent 1
+repair --from-backup=$whole "$DAX"
+status_is 4 "it cannot be loaded"
+all_are "it cannot be loaded" '.state == "failed" and .reason == "read-back-error"'
+check "it cannot be loaded: its bytes are kept" [ "$(find $journals -name '*.journal' | wc -l)" = 1 ]
+recover repair --yes --journal=$journals --resume
+status_is 1 "it is cleared once more"
+check "it is cleared once more: every byte" holds
+
+# The namespace goes while its bus is at one of four clears: what is cleared by then is in the journal alone.
+hurt '500 1' '5000 1' '9000 1' '9100 1'
+module_set clear_delay_ms 1000
+count=$(module_get clear_count)
+"$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
+for ((n = 0; n < 200; n++)); do
+	[ "$(module_get clear_count)" = "$count" ] || break
+	sleep 0.1
+done
+ndctl disable-namespace namespace0.0 >/dev/null 2>&1
+wait
+module_set clear_delay_ms 0
+check "disabled: the journal waits" [ "$(find $journals -name '*.journal' | wc -l)" = 1 ]
+ndctl enable-namespace namespace0.0 >/dev/null 2>&1
+recover repair --yes --journal=$journals --resume
+status_is 1 "enabled again: it is finished"
+check "enabled again: every byte" holds
+
+module_again || exit 99
+rm -f /run/pmem-mode $journals/*
+finish
