@@ -14,6 +14,7 @@
 #	regions		one over the namespaces of two regions, striped or in pieces
 #	realtime	an XFS whose files are on the realtime device, on partitions
 #	log		an XFS with its log on another partition, which is poisoned as well
+#	dax		a device-dax: modes-dax.sh
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,6 +22,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 # shellcheck source=test/vm/tests/trees.sh
 . "$here/trees.sh"
+
+# shellcheck source=test/vm/tests/modes-dax.sh
+. "$here/modes-dax.sh"
 
 rows=${1//,/ }
 from=$2
@@ -226,6 +230,10 @@ setup() {
 
 teardown() { ! has "teardown_$row" || "teardown_$row"; }
 
+clear_away() {
+	if has "clear_away_$row"; then "clear_away_$row"; else clear_away_tree; fi
+}
+
 aside() {
 	RANDOM=$1
 	! has "aside_$row" || "aside_$row" "$1"
@@ -245,8 +253,13 @@ scan_again() {
 	echo "again: status=$status"
 }
 
+one_seed() {
+	if has "seed_$row"; then "seed_$row" "$@"; else tree_seed "$@"; fi
+}
+
 filesystem_of() {
 	case $row in
+	dax) fs=none ;;
 	realtime | log) fs=xfs ;;
 	*) if [ $(($1 % 2)) = 1 ]; then fs=xfs; else fs=ext4; fi ;;
 	esac
@@ -256,6 +269,7 @@ filesystem_of() {
 check_hits() {
 	local class missing='' counts='' wanted='auto punch'
 	case $row in
+	dax) wanted='across page pages huge' ;;
 	realtime) wanted+=' whole partition' ;;
 	log) wanted+=' in_log' ;;
 	*) wanted+=' ext4 xfs' ;;
@@ -275,7 +289,7 @@ check_hits() {
 }
 
 for row in $rows; do
-	has "setup_$row" || { echo "modes.sh: no row $row" >&2; exit 2; }
+	has "begin_$row" || { echo "modes.sh: no row $row" >&2; exit 2; }
 	name="modes $row $kernel $kind"
 	prefix=$row-
 	hits=() rescues=() memory_offsets=()

@@ -110,7 +110,7 @@ count_hits() {
 	local word lines
 	mapfile -t lines <$tmp/list
 	classes=${lines[-1]#\# }
-	for word in $classes $table=1 $method=1 $1=1; do
+	for word in $classes $table=1 $method=1 ${1:+$1=1}; do
 		hits[${word%=*}]=$((${hits[${word%=*}]:-0} + ${word#*=}))
 	done
 }
@@ -151,7 +151,7 @@ sums() {
 	local line
 	while read -r line; do
 		case $line in
-		'scan: bad='* | 'salvage: files='* | 'repair: method='* | 'again: '*) summary+="$line " ;;
+		'scan: bad='* | 'salvage: files='* | 'repair: '*=* | 'again: '*) summary+="$line " ;;
 		esac
 	done <$tmp/answer
 }
@@ -163,7 +163,7 @@ keep() {
 	cp $tmp/list $tmp/expect $tmp/answer $tmp/map $tmp/*.json $tmp/*.err $tmp/*.map "$KEEP/$1/" 2>/dev/null
 }
 
-one_seed() {
+tree_seed() {
 	local fs=$1 seed=$2
 	setup "$fs" "$seed" || { echo "cannot mount"; return 1; }
 	$TREE make "$seed" $mnt $tmp/backup >$tmp/made || return
@@ -178,8 +178,26 @@ one_seed() {
 	scan_again
 }
 
+# one_seed FS SEED, and clear_away after it: for scripts that have others
+one_seed() { tree_seed "$@"; }
+clear_away() { clear_away_tree; }
+
 # What is left after the repair, and no more.
 scan_again() { :; }
+
+clear_away_tree() {
+	$busybox umount $mnt || failures=$((failures + 1))
+	clear_below
+	teardown
+}
+
+keep_reports() {
+	local report
+	[ -n "${REPORTS:-}" ] || return
+	for report in $tmp/*.json; do
+		[ ! -s "$report" ] || $busybox cat "$report"
+	done >"$REPORTS/$1"
+}
 
 clear_below() {
 	local one
@@ -192,6 +210,7 @@ run_seed() {
 	local fs=$1 seed=$2 again=$3 begin took verdict=ok summary='' classes='' method=auto
 	begin=${EPOCHREALTIME/./}
 	[ $(((seed + seed / 4) % 2)) = 1 ] || method=punch
+	$busybox rm -f $tmp/*.json
 	below=() target=$mnt dax=yes
 	unset TREE_MAP
 	if ! one_seed "$fs" "$seed" >$tmp/answer 2>&1; then
@@ -199,10 +218,8 @@ run_seed() {
 		failures=$((failures + 1))
 		keep "$prefix$fs-$seed"
 	fi
-	[ -z "${REPORTS:-}" ] || $busybox cat $tmp/scan.json $tmp/salvage-*.json $tmp/repair.json >"$REPORTS/$prefix$fs-$seed"
-	$busybox umount $mnt || failures=$((failures + 1))
-	clear_below
-	teardown
+	keep_reports "$prefix$fs-$seed"
+	clear_away
 	sums
 	took=$(((${EPOCHREALTIME/./} - begin) / 10000))
 	echo "$verdict - $name seed $seed ($table) $summary$classes [$((took / 100)).$((took % 100 / 10)) s]"

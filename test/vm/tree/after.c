@@ -252,7 +252,8 @@ int verb_check_repair(int argc, char **argv)
 	faults = report_read(&report, argv[3], &expect, true);
 	sum_lost(&expect, &lost, &shared);
 	if (report.json) {
-		compare_ranges(&expect, &report, method, &faults);
+		compare_ranges(&expect, &report, &(struct outcome){ "repaired", "", method },
+			       &faults);
 		stays = shared || expect.n_aside;
 		compare_sums(&report, stays ? 4 : lost ? 1 : 0, shared, lost, &faults);
 		compare_recovery(&report, capability, &faults);

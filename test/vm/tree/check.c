@@ -52,26 +52,36 @@ static struct wanted *list_wanted(const struct expect *expect, size_t *n)
 	return wanted;
 }
 
-/* What a scan must say of a piece, or, with a method, what a repair made of it. */
-static const char *state_of(const struct wanted *wanted, const char *repaired)
+/* What a scan must say of a piece, or, with an outcome, what a repair made of it. */
+static const char *state_of(const struct wanted *wanted, const struct outcome *outcome)
 {
-	if (wanted->lost && !repaired)
+	if (wanted->lost && !outcome)
 		return "lost";
 	if (wanted->lost)
-		return wanted->lost->shared ? "skipped" : "repaired";
+		return wanted->lost->shared ? "skipped" : outcome->state;
 	if (!wanted->quiet->past_eof)
 		return "unwritten";
-	if (!wanted->quiet->tail || !repaired)
+	if (!wanted->quiet->tail || !outcome)
 		return "past_eof";
 	/* Nobody misses it, but while it is bad the last page cannot be read. */
-	return wanted->quiet->shared ? "skipped" : "repaired";
+	return wanted->quiet->shared ? "skipped" : outcome->state;
+}
+
+static const char *reason_of(const struct wanted *wanted, const struct outcome *outcome)
+{
+	bool shared = wanted->lost ? wanted->lost->shared : wanted->quiet->shared;
+
+	return shared ? "shared" : outcome->reason;
 }
 
 static void compare_one(const struct expect *expect, const struct wanted *wanted,
-			const struct told *told, const char *method, unsigned int *faults)
+			const struct told *told, const struct outcome *outcome,
+			unsigned int *faults)
 {
 	const struct file *file = &expect->files[wanted->file];
-	const char *state = state_of(wanted, method);
+	const char *state = state_of(wanted, outcome);
+	bool repaired = strcmp(state, "repaired") == 0;
+	bool left = strcmp(state, "skipped") == 0 || strcmp(state, "failed") == 0;
 
 	if (told->length != wanted->length || told->device_offset != wanted->device_offset)
 		fault(faults,
@@ -81,21 +91,20 @@ static void compare_one(const struct expect *expect, const struct wanted *wanted
 	if (strcmp(told->state, state) != 0)
 		fault(faults, "%s: at %lu the report says \"%s\" \"%s\", not \"%s\"", file->path,
 		      wanted->offset, told->state, told->reason, state);
-	else if (strcmp(state, "skipped") == 0 && strcmp(told->reason, "shared") != 0)
-		fault(faults, "%s: at %lu skipped because of \"%s\", not \"shared\"", file->path,
-		      wanted->offset, told->reason);
-	else if (strcmp(state, "repaired") == 0 && wanted->lost &&
-		 strcmp(told->source, "backup") != 0)
+	else if (left && strcmp(told->reason, reason_of(wanted, outcome)) != 0)
+		fault(faults, "%s: at %lu %s because of \"%s\", not \"%s\"", file->path,
+		      wanted->offset, state, told->reason, reason_of(wanted, outcome));
+	else if (repaired && wanted->lost && strcmp(told->source, "backup") != 0)
 		fault(faults, "%s: at %lu repaired from \"%s\"", file->path, wanted->offset,
 		      told->source);
-	else if (strcmp(state, "repaired") == 0 && strcmp(told->method, method) != 0)
+	else if (repaired && strcmp(told->method, outcome->method) != 0)
 		fault(faults, "%s: at %lu repaired by \"%s\", not \"%s\"", file->path,
-		      wanted->offset, told->method, method);
+		      wanted->offset, told->method, outcome->method);
 }
 
 /* Both lists are sorted: walk them side by side. */
-void compare_ranges(const struct expect *expect, const struct report *report, const char *method,
-		    unsigned int *faults)
+void compare_ranges(const struct expect *expect, const struct report *report,
+		    const struct outcome *outcome, unsigned int *faults)
 {
 	size_t n_wanted, w = 0, t = 0;
 	struct wanted *wanted = list_wanted(expect, &n_wanted);
@@ -109,12 +118,12 @@ void compare_ranges(const struct expect *expect, const struct report *report, co
 				&wanted[w],
 				&(struct wanted){ told->file, told->offset, 0, 0, NULL, NULL });
 		if (!order) {
-			compare_one(expect, &wanted[w++], told, method, faults);
+			compare_one(expect, &wanted[w++], told, outcome, faults);
 			t++;
 		} else if (order < 0) {
 			fault(faults, "%s: nothing is said of %lu+%u (%s, sector %lu)",
 			      expect->files[wanted[w].file].path, wanted[w].offset,
-			      wanted[w].length, state_of(&wanted[w], method),
+			      wanted[w].length, state_of(&wanted[w], outcome),
 			      wanted[w].device_offset / SECTOR);
 			w++;
 		} else {
@@ -218,5 +227,29 @@ int verb_check_scan(int argc, char **argv)
 	}
 	printf("scan: bad=%zu lost=%zu lost_bytes=%lu quiet=%zu free=%zu faults=%u\n", expect.n_bad,
 	       expect.n_lost, lost, expect.n_quiet, expect.n_free, faults);
+	return faults ? 1 : 0;
+}
+
+int verb_check_outcome(int argc, char **argv)
+{
+	bool repaired = strcmp(argv[2], "repaired") == 0;
+	const struct outcome outcome = { argv[2], repaired ? "" : argv[3], argv[3] };
+	uint64_t lost, shared, left;
+	struct expect expect;
+	struct report report;
+	unsigned int faults;
+
+	(void)argc;
+	expect_read(&expect, argv[0]);
+	faults = report_read(&report, argv[1], &expect, true);
+	sum_lost(&expect, &lost, &shared);
+	left = repaired ? shared : lost + shared;
+	if (report.json) {
+		compare_ranges(&expect, &report, &outcome, &faults);
+		compare_sums(&report, left ? 4 : 1, left, repaired ? lost : 0, &faults);
+		report_release(&report);
+	}
+	printf("repair: %s=%s lost_bytes=%lu left_bytes=%lu faults=%u\n", argv[2], argv[3],
+	       lost + shared, left, faults);
 	return faults ? 1 : 0;
 }

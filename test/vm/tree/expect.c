@@ -53,6 +53,8 @@ void expect_write(const struct expect *expect, const char *path)
 	}
 	for (i = 0; i < expect->n_free; i++)
 		fprintf(f, "free %lu\n", expect->free[i]);
+	for (i = 0; i < expect->n_aside; i++)
+		fprintf(f, "aside %s %lu\n", expect->aside[i].owner, expect->aside[i].sector);
 	for (i = 0; i < expect->n_bad; i++)
 		fprintf(f, "bad %lu\n", expect->bad[i]);
 	if (fclose(f))

@@ -18,6 +18,8 @@ static const char usage[] =
 	"                                             salvage N files to DIR; is what came out right?\n"
 	"       tree check-salvage BACKUP EXPECT DIR NUMBER CAPABILITY   is one of them?\n"
 	"       tree check-repair BACKUP MNT EXPECT REPORT METHOD CAPABILITY\n"
+	"       tree check-outcome EXPECT REPORT STATE WORD\n"
+	"                                             is all that was lost repaired by method WORD, or left for reason WORD?\n"
 	"       tree partition SEED DEV MIB [START]   write an MBR or GPT with a partition of MIB mebibytes\n"
 	"       tree inject LIST KNOB                 write a list of sectors to a device's badblocks attribute\n"
 	"       tree inject LIST KNOB OFFSET          the same to the test module, for a device at OFFSET of its region\n"
@@ -26,6 +28,7 @@ static const char usage[] =
 	"       tree bytes SEED COUNT                 that many bytes on standard output\n"
 	"       tree store DAX FILE                   a file's bytes into a device-dax, from its first byte on\n"
 	"       tree load DAX                         the bytes of a device-dax on standard output\n"
+	"       tree poison-dax SEED DAX EXPECT       print sectors of it to poison, write down what they take\n"
 	"       tree spoil DAX LIST                   overwrite a list of sectors: what was there is lost\n"
 	"       tree trace VOLUME MAP DEVICE...       number the sectors of a volume, and find them on one or two devices below\n"
 	"       tree lower MAP LIST N                 a list of the volume's sectors as one of the Nth device, from 0\n"
@@ -51,6 +54,8 @@ static const struct verb {
 	{ "bytes", 2, verb_bytes },
 	{ "store", 2, verb_store },
 	{ "load", 1, verb_load },
+	{ "poison-dax", 3, verb_poison_dax },
+	{ "check-outcome", 4, verb_check_outcome },
 	{ "spoil", 2, verb_spoil },
 	{ "trace", 3, verb_trace },
 	{ "trace", 4, verb_trace },

@@ -262,9 +262,16 @@ void fault(unsigned int *faults, const char *format, ...) __attribute__((format(
 
 /* ---- check.c */
 
-/* The ranges of files; with a method, after a repair by it. */
-void compare_ranges(const struct expect *expect, const struct report *report, const char *method,
-		    unsigned int *faults);
+/* What a repair makes of what it need not leave. */
+struct outcome {
+	const char *state;
+	const char *reason; /* of what is left */
+	const char *method; /* of what is repaired */
+};
+
+/* The ranges of files; with an outcome, after a repair. */
+void compare_ranges(const struct expect *expect, const struct report *report,
+		    const struct outcome *outcome, unsigned int *faults);
 void compare_sums(const struct report *report, int status, uint64_t lost, uint64_t repaired,
 		  unsigned int *faults);
 /* What the report says of the kernel: "write" or "flag". */
@@ -296,6 +303,8 @@ int verb_store(int argc, char **argv);
 int verb_load(int argc, char **argv);
 int verb_spoil(int argc, char **argv);
 int verb_hold(int argc, char **argv);
+int verb_poison_dax(int argc, char **argv);
+int verb_check_outcome(int argc, char **argv);
 int verb_trace(int argc, char **argv);
 int verb_lower(int argc, char **argv);
 
