@@ -447,6 +447,7 @@ struct pmr_dimm {
  * @unallocated: bytes of it that no namespace has, with PMR_TOPOLOGY_DIMMS
  * @parts: its badblocks by who has them, with PMR_TOPOLOGY_DIMMS; sorted by offset
  * @n_parts: how many
+ * @own: the library's own
  */
 struct pmr_region {
 	char *name;
@@ -463,6 +464,7 @@ struct pmr_region {
 	uint64_t unallocated;
 	struct pmr_region_part *parts;
 	size_t n_parts;
+	struct pmr_region_private *own;
 };
 
 struct pmr_device;
@@ -1323,6 +1325,7 @@ void pmr_memory_free(struct pmr_memory *memory);
  * an emptied list says nothing, so that it stays incomplete ("was-full") until something has gone over all of it: a scrub
  * that ended after the list was seen with room again, the scrub of a later boot, or a run that read all of the device and
  * found nothing bad that is not listed. A bus that tells of no scrubs, as all but that of an NFIT, leaves only the last.
+ * Regions have lists of their own, also of what no namespace has, which nothing but a scrub settles.
  */
 struct pmr_doubts;
 

@@ -190,6 +190,15 @@ void pmr_device_set_doubt(struct pmr_ctx *ctx, struct pmr_device *device, bool l
 /** pmr_device_settle() - what was cut or full counts no more: its lists are read again, and are what they are now */
 int pmr_device_settle(struct pmr_ctx *ctx, struct pmr_device *device);
 
+/** pmr_region_get_doubt() - how a region's list was seen; @list also where that was in an earlier run */
+void pmr_region_get_doubt(const struct pmr_region *region, struct pmr_list_doubt *doubt);
+
+/** pmr_region_set_doubt() - the list was once cut or full: it is incomplete ("was-full"), which is said where it matters */
+void pmr_region_set_doubt(struct pmr_ctx *ctx, struct pmr_region *region);
+
+/** pmr_region_settle() - what was cut or full counts no more: the list is read again, but not those of its namespaces. Return: 0, -ENOMEM. */
+int pmr_region_settle(struct pmr_region *region);
+
 /** struct pmr_scrubs - what the kernel tells of a bus's scrubs; @count: how many have ended since it came up */
 struct pmr_scrubs {
 	unsigned int count;
@@ -198,6 +207,9 @@ struct pmr_scrubs {
 
 /** pmr_device_scrubs() - of a device's bus. Return: 0; -EOPNOTSUPP: it tells of none, as every bus but that of NFIT. */
 int pmr_device_scrubs(const struct pmr_device *device, struct pmr_scrubs *scrubs);
+/** pmr_region_scrubs() - the same, of a region's bus */
+int pmr_region_scrubs(const struct pmr_region *region, struct pmr_scrubs *scrubs);
+
 /**
  * pmr_clear_unit() - the smallest piece of a device that its bus clears, in bytes; such pieces begin at multiples of it of the
  *                    physical address

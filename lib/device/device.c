@@ -275,7 +275,7 @@ static int fill_device(struct finder *finder, struct ndctl_namespace *ndns,
 }
 
 static int add_namespace(struct finder *finder, struct ndctl_namespace *ndns,
-			 struct pmr_region *region, int region_error, const char *region_latest)
+			 struct pmr_region *region)
 {
 	struct pmr_device *device;
 	int err;
@@ -290,8 +290,7 @@ static int add_namespace(struct finder *finder, struct ndctl_namespace *ndns,
 	device->own = calloc(1, sizeof(*device->own));
 	err = device->own ? 0 : -ENOMEM;
 	if (!err) {
-		device->own->error = region_error;
-		device->own->region_latest = region_latest;
+		device->own->error = region->own->error;
 		err = fill_device(finder, ndns, device);
 	}
 	if (!err)
@@ -310,8 +309,7 @@ static int add_region(struct finder *finder, struct ndctl_region *ndregion, stru
 	struct pmr_topology *topology = finder->topology;
 	struct ndctl_namespace *ndns;
 	struct pmr_region *region;
-	const char *latest = NULL;
-	int err, error = 0;
+	int err;
 
 	if (ndctl_region_get_type(ndregion) != ND_DEVICE_REGION_PMEM)
 		return 0;
@@ -323,6 +321,10 @@ static int add_region(struct finder *finder, struct ndctl_region *ndregion, stru
 	if (!region)
 		return -ENOMEM;
 	topology->regions[topology->n_regions++] = region;
+	region->own = calloc(1, sizeof(*region->own));
+	if (!region->own)
+		return -ENOMEM;
+	region->own->ndregion = ndregion;
 	region->bus = bus;
 	region->size = ndctl_region_get_size(ndregion);
 	region->resource = ndctl_region_get_resource(ndregion);
@@ -332,12 +334,12 @@ static int add_region(struct finder *finder, struct ndctl_region *ndregion, stru
 	region->name = strdup(ndctl_region_get_devname(ndregion));
 	if (!region->name)
 		return -ENOMEM;
-	err = pmr_region_read(ndregion, region, &error, &latest);
+	err = pmr_region_read(region);
 	if (err)
 		return err;
 	for (ndns = ndctl_namespace_get_first(ndregion); ndns;
 	     ndns = ndctl_namespace_get_next(ndns)) {
-		err = add_namespace(finder, ndns, region, error, latest);
+		err = add_namespace(finder, ndns, region);
 		if (err)
 			return err;
 	}

@@ -352,7 +352,7 @@ static int look_at_region(const struct pmr_topology *topology, struct ndctl_regi
 
 /* ---- what a person should hear */
 
-static void say_list(struct pmr_ctx *ctx, const struct pmr_region *region)
+void pmr_region_say(struct pmr_ctx *ctx, const struct pmr_region *region)
 {
 	if (pmr_region_is_told(region))
 		return;
@@ -465,7 +465,7 @@ int pmr_dimms_find(struct pmr_ctx *ctx, struct pmr_topology *topology)
 	if (topology->n_dimms)
 		qsort(topology->dimms, topology->n_dimms, sizeof(*topology->dimms), compare_dimms);
 	for (i = 0; i < topology->n_regions; i++) {
-		say_list(ctx, topology->regions[i]);
+		pmr_region_say(ctx, topology->regions[i]);
 		say_unallocated(ctx, topology->regions[i]);
 	}
 	for (i = 0; i < topology->n_dimms; i++)

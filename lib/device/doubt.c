@@ -20,7 +20,7 @@ void pmr_device_get_doubt(const struct pmr_device *device, struct pmr_list_doubt
 		.region = region && (pmr_badblocks_is_short(own->region_doubt) ||
 				     pmr_badblocks_is_short(device->region->badblocks.reason)),
 		.list_has_room = !own->latest,
-		.has_room = !own->latest && (!region || !own->region_latest),
+		.has_room = !own->latest && (!region || !device->region->own->latest),
 	};
 }
 
@@ -56,4 +56,32 @@ int pmr_device_settle(struct pmr_ctx *ctx, struct pmr_device *device)
 	pmr_badblocks_release(&device->region->badblocks);
 	/* it is read again, and nothing but that counts */
 	return pmr_device_refresh(ctx, device);
+}
+
+/* ---- regions */
+
+void pmr_region_get_doubt(const struct pmr_region *region, struct pmr_list_doubt *doubt)
+{
+	*doubt = (struct pmr_list_doubt){
+		.list = pmr_badblocks_is_short(region->badblocks.reason),
+		.list_has_room = !region->own->latest,
+		.has_room = !region->own->latest,
+	};
+}
+
+void pmr_region_set_doubt(struct pmr_ctx *ctx, struct pmr_region *region)
+{
+	enum pmr_trust before = region->badblocks.trust;
+
+	region->own->was_full = true;
+	pmr_badblocks_doubt(&region->badblocks, "was-full");
+	if (region->badblocks.trust < before)
+		pmr_region_say(ctx, region);
+}
+
+int pmr_region_settle(struct pmr_region *region)
+{
+	region->own->was_full = false;
+	pmr_badblocks_release(&region->badblocks);
+	return pmr_region_read(region);
 }

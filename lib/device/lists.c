@@ -99,28 +99,54 @@ static int read_list(const struct source *source, struct pmr_badblocks *list, in
 	return 0;
 }
 
-int pmr_region_read(struct ndctl_region *ndregion, struct pmr_region *region, int *error,
-		    const char **latest)
+/* Its list is in doubt from an earlier run alone. */
+static bool is_remembered(const struct pmr_region *region)
 {
-	struct source source = { .ndregion = ndregion };
+	return region->own->was_full && region->badblocks.trust == PMR_LIST_INCOMPLETE &&
+	       strcmp(region->badblocks.reason, "was-full") == 0;
+}
+
+int pmr_region_read(struct pmr_region *region)
+{
+	struct source source = { .ndregion = region->own->ndregion };
 	const char *doubt = NULL;
 	char *path;
 	int err;
 
-	if (region->badblocks.trust == PMR_LIST_INCOMPLETE)
+	if (region->badblocks.trust == PMR_LIST_INCOMPLETE && !is_remembered(region))
 		doubt = region->badblocks.reason;
 	if (asprintf(&path, "/sys/bus/nd/devices/%s/badblocks", region->name) < 0)
 		return -ENOMEM;
 	source.path = path;
-	err = read_list(&source, &region->badblocks, error);
+	region->own->error = 0;
+	err = read_list(&source, &region->badblocks, &region->own->error);
 	free(path);
 	if (err)
 		return err;
-	*latest = region->badblocks.reason;
+	region->own->latest = region->badblocks.reason;
 	if (region->badblocks.trust == PMR_LIST_INCOMPLETE)
 		region->badblocks.reason = pmr_badblocks_lasting(doubt, region->badblocks.reason);
 	pmr_badblocks_doubt(&region->badblocks, doubt);
+	if (region->own->was_full)
+		pmr_badblocks_doubt(&region->badblocks, "was-full");
 	return 0;
+}
+
+/* What was in doubt of a region in an earlier run is so of its namespaces only where that is remembered of them, too. */
+static int layout_lists(struct pmr_device *device)
+{
+	struct pmr_badblocks *list = &device->region->badblocks;
+	bool is_hidden = is_remembered(device->region);
+	int err;
+
+	if (is_hidden) {
+		list->trust = PMR_LIST_COMPLETE;
+		list->reason = NULL;
+	}
+	err = pmr_layout_lists(device);
+	if (is_hidden)
+		pmr_badblocks_doubt(list, "was-full");
+	return err;
 }
 
 int pmr_device_read_lists(struct pmr_device *device)
@@ -130,7 +156,7 @@ int pmr_device_read_lists(struct pmr_device *device)
 	struct source source = { .path = own->attribute, .ndns = own->ndns };
 	int err;
 
-	err = pmr_layout_lists(device);
+	err = layout_lists(device);
 	if (err)
 		return err;
 	pmr_badblocks_doubt(&device->metadata_badblocks, own->region_doubt);
@@ -142,7 +168,7 @@ int pmr_device_read_lists(struct pmr_device *device)
 	if (err)
 		return err;
 	/* one that is the region's has what was ever in doubt there */
-	own->latest = own->attribute ? list->reason : own->region_latest;
+	own->latest = own->attribute ? list->reason : device->region->own->latest;
 	if (list->trust == PMR_LIST_INCOMPLETE)
 		own->doubt = pmr_badblocks_lasting(own->doubt, list->reason);
 	pmr_badblocks_doubt(list, own->doubt);
@@ -161,9 +187,8 @@ int pmr_device_reread(struct pmr_ctx *ctx, struct pmr_device *device)
 	}
 	if (!device->own || !device->own->ndns)
 		return 0;
-	device->own->error = 0;
-	err = pmr_region_read(ndctl_namespace_get_region(device->own->ndns), device->region,
-			      &device->own->error, &device->own->region_latest);
+	err = pmr_region_read(device->region);
+	device->own->error = device->region->own->error;
 	if (!err)
 		err = pmr_device_read_lists(device);
 	if (!err && !device->from_file)

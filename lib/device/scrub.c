@@ -17,14 +17,11 @@ static struct ndctl_bus *bus_of(const struct pmr_device *device)
 		       : NULL;
 }
 
-int pmr_device_scrubs(const struct pmr_device *device, struct pmr_scrubs *scrubs)
+static int get_scrubs(struct ndctl_bus *bus, struct pmr_scrubs *scrubs)
 {
-	struct ndctl_bus *bus = bus_of(device);
 	unsigned int count;
 	int state;
 
-	if (!bus)
-		return -EOPNOTSUPP;
 	/* in this order one that ends in between is counted, and is still taken to be at work */
 	state = ndctl_bus_get_scrub_state(bus);
 	count = state < 0 ? UINT_MAX : ndctl_bus_get_scrub_count(bus);
@@ -32,6 +29,20 @@ int pmr_device_scrubs(const struct pmr_device *device, struct pmr_scrubs *scrubs
 		return -EOPNOTSUPP;
 	*scrubs = (struct pmr_scrubs){ .count = count, .is_running = state > 0 };
 	return 0;
+}
+
+int pmr_device_scrubs(const struct pmr_device *device, struct pmr_scrubs *scrubs)
+{
+	struct ndctl_bus *bus = bus_of(device);
+
+	return bus ? get_scrubs(bus, scrubs) : -EOPNOTSUPP;
+}
+
+int pmr_region_scrubs(const struct pmr_region *region, struct pmr_scrubs *scrubs)
+{
+	return region->own->ndregion
+		       ? get_scrubs(ndctl_region_get_bus(region->own->ndregion), scrubs)
+		       : -EOPNOTSUPP;
 }
 
 /* Seconds between two looks at a scrub, which also ends when the kernel tells of it. */

@@ -115,6 +115,7 @@ static void free_region(struct pmr_region *region)
 	free(region->name);
 	free(region->dimms);
 	free(region->parts);
+	free(region->own);
 	pmr_badblocks_release(&region->badblocks);
 	free(region);
 }

@@ -84,6 +84,20 @@ struct pmr_devdax {
 };
 
 /**
+ * struct pmr_region_private - what a region keeps to itself
+ * @ndregion: libndctl's
+ * @error: negative errno of reading its list, or 0
+ * @latest: why the list was incomplete or unknown as it was read last, whatever was before; NULL where it was complete
+ * @was_full: it was cut or full in an earlier run, see pmr_region_set_doubt()
+ */
+struct pmr_region_private {
+	struct ndctl_region *ndregion;
+	int error;
+	const char *latest;
+	bool was_full;
+};
+
+/**
  * struct pmr_device_private - what a device of a namespace, or a mapped one, keeps to itself; other devices have none
  * @ndns: its namespace
  * @attribute: path of its own badblocks attribute; NULL where the region's list is all there is
@@ -97,7 +111,6 @@ struct pmr_devdax {
  * @doubt: why the list was once incomplete, or NULL; static storage, as those that follow
  * @latest: why it was incomplete or unknown as it was read last, whatever was before; NULL where it was complete
  * @region_doubt: why the region's list was once incomplete, from before this topology was made; or NULL
- * @region_latest: as @latest, of the region's list
  * @doubt: why the list was once incomplete, or NULL; static storage
  * @ars_doubt: why its bus's last scrub leaves the list in doubt, see pmr_ars_doubt(); or NULL
  * @ars_metadata_doubt: likewise, of the list of its info block and page map
@@ -116,7 +129,6 @@ struct pmr_device_private {
 	const char *doubt;
 	const char *latest;
 	const char *region_doubt;
-	const char *region_latest;
 	const char *ars_doubt;
 	const char *ars_metadata_doubt;
 	char *table;
@@ -201,15 +213,8 @@ int pmr_dax_find(struct pmr_device *device);
 
 /* ---- lists.c */
 
-/**
- * pmr_region_read() - read a region's list
- * @error: as pmr_badblocks_read()
- * @latest: what is wrong with the list as it was read now, or NULL
- *
- * Once incomplete it stays so. Return: 0, -ENOMEM.
- */
-int pmr_region_read(struct ndctl_region *ndregion, struct pmr_region *region, int *error,
-		    const char **latest);
+/** pmr_region_read() - read a region's list. Once incomplete it stays so. Return: 0, -ENOMEM. */
+int pmr_region_read(struct pmr_region *region);
 /** pmr_device_read_lists() - fill in the lists of a namespace's device, after its region's was read. Return: 0, -ENOMEM. */
 int pmr_device_read_lists(struct pmr_device *device);
 /** pmr_device_reread() - what pmr_device_refresh() does but for what reading the media found; for reading.c alone */
@@ -390,6 +395,8 @@ int pmr_scrub_judge(const char *text, uint64_t *scrubs, bool *is_running);
 
 /** pmr_dimms_find() - fill in scrubs and DIMMs, of regions also their parts, and say what of it is amiss. Return: 0, -ENOMEM. */
 int pmr_dimms_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
+/** pmr_region_say() - tell the user where a region's list is not to be believed, and that matters */
+void pmr_region_say(struct pmr_ctx *ctx, const struct pmr_region *region);
 /** pmr_dimm_free() - takes NULL */
 void pmr_dimm_free(struct pmr_dimm *dimm);
 

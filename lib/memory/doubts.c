@@ -2,6 +2,7 @@
 /* Remembers which lists were once cut or full, until something has gone over all that they speak of. */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,10 @@
 #define DOUBTS "doubts"
 #define FILE_LIMIT 4096
 
+/* Of a namespace's device, or of a region; the other is NULL. */
 struct entry {
 	struct pmr_device *device;
+	struct pmr_region *region;
 	char *name;
 	struct pmr_doubt doubt;
 };
@@ -57,17 +60,20 @@ static void say_not_kept(struct pmr_doubts *doubts, int error)
 	doubts->told = true;
 }
 
-/* ---- one namespace */
+/* ---- one namespace, or one region */
 
 static void get_now(const struct pmr_doubts *doubts, const struct entry *entry,
 		    struct pmr_list_doubt *lists, struct pmr_doubt_now *now)
 {
-	pmr_device_get_doubt(entry->device, lists);
-	*now = (struct pmr_doubt_now){
-		.boot = doubts->boot ? doubts->boot : "",
-		.has_room = lists->has_room,
-	};
-	now->can_scrub = !pmr_device_scrubs(entry->device, &now->scrubs);
+	*now = (struct pmr_doubt_now){ .boot = doubts->boot ? doubts->boot : "" };
+	if (entry->device) {
+		pmr_device_get_doubt(entry->device, lists);
+		now->can_scrub = !pmr_device_scrubs(entry->device, &now->scrubs);
+	} else {
+		pmr_region_get_doubt(entry->region, lists);
+		now->can_scrub = !pmr_region_scrubs(entry->region, &now->scrubs);
+	}
+	now->has_room = lists->has_room;
 }
 
 /* What cannot be known may be. */
@@ -109,7 +115,8 @@ static int store(struct pmr_doubts *doubts, const struct entry *entry)
 
 	if (!pmr_doubt_is(&entry->doubt))
 		return doubts->fd < 0 ? 0 : pmr_state_remove(doubts->fd, entry->name);
-	text = pmr_doubt_format(&entry->doubt, entry->device->name);
+	text = pmr_doubt_format(&entry->doubt,
+				entry->device ? entry->device->name : entry->region->name);
 	if (!text)
 		return -ENOMEM;
 	if (doubts->fd < 0)
@@ -135,11 +142,14 @@ static int keep(struct pmr_doubts *doubts, const struct entry *entry)
 static int settle(struct pmr_doubts *doubts, struct entry *entry)
 {
 	struct pmr_list_doubt lists;
-	int err = pmr_device_settle(doubts->ctx, entry->device);
+	struct pmr_doubt_now now;
+	int err;
 
+	err = entry->device ? pmr_device_settle(doubts->ctx, entry->device)
+			    : pmr_region_settle(entry->region);
 	if (err)
 		return err;
-	pmr_device_get_doubt(entry->device, &lists);
+	get_now(doubts, entry, &lists, &now);
 	entry->doubt = (struct pmr_doubt){ .list = lists.list, .region = lists.region };
 	return keep(doubts, entry);
 }
@@ -147,8 +157,17 @@ static int settle(struct pmr_doubts *doubts, struct entry *entry)
 /* All of it was read, and what is bad in it is in the kernel's list: of what is not, the next run would not know. */
 static bool is_read(const struct entry *entry, const struct pmr_list_doubt *lists)
 {
-	return lists->list_has_room && pmr_device_is_read(entry->device) &&
+	return entry->device && lists->list_has_room && pmr_device_is_read(entry->device) &&
 	       !entry->device->reading.found.n;
+}
+
+static void set_doubt(const struct pmr_doubts *doubts, const struct entry *entry)
+{
+	if (entry->device)
+		pmr_device_set_doubt(doubts->ctx, entry->device, entry->doubt.list,
+				     entry->doubt.region);
+	else if (pmr_doubt_is(&entry->doubt))
+		pmr_region_set_doubt(doubts->ctx, entry->region);
 }
 
 static int update(struct pmr_doubts *doubts, struct entry *entry)
@@ -177,18 +196,41 @@ static int update(struct pmr_doubts *doubts, struct entry *entry)
 	}
 	if (pmr_doubt_is(doubt))
 		changed |= pmr_doubt_see(doubt, &now);
-	pmr_device_set_doubt(doubts->ctx, entry->device, doubt->list, doubt->region);
+	set_doubt(doubts, entry);
 	changed |= pmr_doubt_is(doubt) && !pmr_doubt_is(&was);
 	return changed ? keep(doubts, entry) : 0;
 }
 
 /* ---- the whole */
 
+/* By where it lies: numbers are given in the order in which regions are met. */
+static char *name_region(const struct pmr_region *region)
+{
+	char *name;
+	int length = region->resource == PMR_NO_ADDRESS
+			     ? asprintf(&name, "%s-%" PRIu64, region->name, region->size)
+			     : asprintf(&name, "region-%" PRIx64 "-%" PRIu64, region->resource,
+					region->size);
+
+	return length < 0 ? NULL : name;
+}
+
+/* Regions come first: a namespace goes by what is known of its region's list. */
 static int add_entries(struct pmr_doubts *doubts, const struct pmr_topology *topology)
 {
-	doubts->entries = calloc(topology->n_devices + 1, sizeof(*doubts->entries));
+	doubts->entries =
+		calloc(topology->n_regions + topology->n_devices + 1, sizeof(*doubts->entries));
 	if (!doubts->entries)
 		return -ENOMEM;
+	for (size_t i = 0; i < topology->n_regions; i++) {
+		struct entry *entry = &doubts->entries[doubts->n_entries];
+
+		entry->region = topology->regions[i];
+		entry->name = name_region(entry->region);
+		if (!entry->name)
+			return -ENOMEM;
+		doubts->n_entries++;
+	}
 	for (size_t i = 0; i < topology->n_devices; i++) {
 		struct entry *entry = &doubts->entries[doubts->n_entries];
 		struct pmr_device *device = topology->devices[i];
@@ -248,7 +290,7 @@ int pmr_doubts_update(struct pmr_doubts *doubts)
 	int err = 0;
 
 	for (size_t i = 0; i < doubts->n_entries && !err; i++)
-		if (!doubts->entries[i].device->from_file)
+		if (!doubts->entries[i].device || !doubts->entries[i].device->from_file)
 			err = update(doubts, &doubts->entries[i]);
 	return err ? err : pmr_topology_compose(doubts->topology);
 }

@@ -296,13 +296,74 @@ static void test_runs(void **state)
 			    "record-limit");
 }
 
+/* A run that reads the list of a region without a namespace, which is as @latest says. What the list is in the end. */
+static const char *region_run(const char *directory, const char *latest, uint64_t resource,
+			      const char *says)
+{
+	struct pmr_region_private own = { .latest = latest };
+	struct pmr_bus bus = { 0 };
+	struct pmr_region region = {
+		.name = (char *)"region7",
+		.bus = &bus,
+		.size = 65536,
+		.resource = resource,
+		.unallocated = 65536,
+		.badblocks = { .trust = latest ? PMR_LIST_INCOMPLETE : PMR_LIST_COMPLETE,
+			       .reason = latest },
+		.own = &own,
+	};
+	struct pmr_region *regions[] = { &region };
+	const struct pmr_topology topology = { .regions = regions, .n_regions = 1 };
+	struct heard heard = { 0 };
+	struct pmr_doubts *doubts = NULL;
+	struct pmr_ctx *ctx;
+
+	assert_int_equal(pmr_new(&ctx), 0);
+	pmr_set_message_fn(ctx, hear, &heard);
+	assert_int_equal(pmr_doubts_new(ctx, &topology, directory, &doubts), 0);
+	assert_int_equal(pmr_doubts_update(doubts), 0);
+	assert_string_equal(heard.codes, says);
+	pmr_doubts_free(doubts);
+	pmr_unref(ctx);
+	return region.badblocks.reason;
+}
+
+static void test_regions(void **state)
+{
+	char top[] = "/tmp/test-doubt.XXXXXX", directory[64], path[128], command[128];
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	snprintf(directory, sizeof(directory), "%s/state", top);
+	snprintf(path, sizeof(path), "%s/doubts/region-140000000-65536", directory);
+	/* nothing to remember: nothing is written */
+	assert_null(region_run(directory, NULL, 0x140000000, ""));
+	assert_string_equal(region_run(directory, "changing", 0x140000000, ""), "changing");
+	assert_int_equal(access(directory, F_OK), -1);
+	/* full, and from then on incomplete; another region is not */
+	assert_string_equal(region_run(directory, "record-limit", 0x140000000, ""), "record-limit");
+	assert_int_equal(access(path, F_OK), 0);
+	assert_string_equal(region_run(directory, NULL, 0x140000000, "badblocks-incomplete"),
+			    "was-full");
+	assert_string_equal(region_run(directory, NULL, 0x140000000, "badblocks-incomplete"),
+			    "was-full");
+	assert_null(region_run(directory, NULL, 0x240000000, ""));
+	/* unknown says nothing new */
+	assert_string_equal(region_run(directory, "cannot-open", 0x140000000, ""), "cannot-open");
+	/* where it lies is not known to all */
+	assert_string_equal(region_run(directory, "page-full", PMR_NO_ADDRESS, ""), "page-full");
+	assert_string_equal(region_run(directory, NULL, PMR_NO_ADDRESS, "badblocks-incomplete"),
+			    "was-full");
+	snprintf(command, sizeof(command), "rm -rf '%s'", top);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_settled),
-		cmocka_unit_test(test_see),
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_settled), cmocka_unit_test(test_see),
+		cmocka_unit_test(test_parse),	cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_regions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

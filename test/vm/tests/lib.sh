@@ -54,8 +54,8 @@ pending_out=()
 pending_err=()
 journals=/var/lib/pmem-recover
 run_files=/tmp/runs.$$
-# What other scripts saw full is no matter of this one.
-rm -rf "$journals/doubts"
+# What other scripts saw full is no matter of this one, but what it saw before a reset is.
+[ "${PMR_BOOT:-1}" -gt 1 ] || rm -rf "$journals/doubts"
 out=$run_files/0.json
 err=$run_files/0.err
 last=

@@ -79,8 +79,6 @@ again() {
 }
 
 begin() {
-	use_pmem fsdax
-	mount_fs $fs
 	cat /sys/block/pmem0/size >$journals/size
 	make_file f 1000000
 	cp $backup/f $journals/f
@@ -94,8 +92,27 @@ begin() {
 	poison_file f $((page + 3 * 4096)) 8
 }
 
+# A list that is full for a while, and seen so.
+fill() {
+	local n begin
+	make_file g 2048000
+	begin=$(file_sector g 0)
+	for ((n = 0; n < 500; n++)); do
+		echo "$((begin + 8 * n)) 1"
+	done >/tmp/list
+	inject /tmp/list
+	recover health
+	until clean; do clear_all; done
+	rm $mnt/g
+	recover health
+	status_is 8 "a list that was full"
+}
+
 case $PMR_BOOT in
 1)
+	use_pmem fsdax
+	mount_fs $fs
+	fill
 	begin
 	take_pages
 	echo lost >/tmp/of-this-boot
@@ -104,6 +121,9 @@ case $PMR_BOOT in
 2)
 	again
 	check "/tmp was of the other boot" [ ! -e /tmp/of-this-boot ]
+	recover health
+	check "a list that was full: health, exit status 12 ($status)" [ "$status" = 12 ]
+	report "a list that was full is in doubt after a reboot" '.devices[0].badblocks | .trust == "incomplete" and .reason == "was-full" and .count > 0 and .count < 100'
 	check "page 0 was cleared and not written" page_is 0 cleared
 	check "pages 1 to 3 are bad still" eval 'page_is 1 EIO && page_is 2 EIO && page_is 3 EIO'
 	check "their sectors are listed" eval 'listed "$((sector + 10)) 2" && listed "$((sector + 19)) 1" && listed "$((sector + 24)) 8"'

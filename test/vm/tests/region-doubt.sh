@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# region-doubt.sh: the list of a region without a namespace that was full is in doubt in later runs, until a scrub.
+#
+# needs: module
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/vm/tests/lib.sh
+. "$here/lib.sh"
+# shellcheck source=/dev/null
+. /run/guest/job
+
+scrub=/sys/bus/nd/devices/ndbus0/nfit/scrub
+
+# shellcheck disable=SC2317 # called by check
+reload() {
+	ndctl disable-region all
+	ndctl disable-dimm all
+	rmmod pmr_test && insmod "${job_test_module:?}" "$@"
+	rm -f /run/pmem-mode
+} >/dev/null 2>&1
+
+rm -rf "${journals:?}"/*
+check "a region without a namespace" reload dimms=1 labels=1
+for ((n = 0; n < 600; n++)); do
+	echo "$((2048 + 24 * n)) 1"
+done >/tmp/list
+check "poison" "$TREE" inject /tmp/list $pmr_parameters/inject 0
+recover health
+status_is 12 "full"
+report "full: its list is incomplete" '.devices == [] and (.regions[0].badblocks | .trust == "incomplete" and .count > 400)'
+# Whoever takes the place writes over it.
+check "a raw namespace" ndctl create-namespace -r region0 -s 32M -m raw
+PMEM=/dev/pmem0
+until clean; do dd if=/dev/zero of=$PMEM bs=1M count=16 oflag=direct status=none; done
+recover health
+status_is 8 "empty"
+report "empty: it is in doubt" '.regions[0].badblocks | .trust == "incomplete" and .reason == "was-full" and .count == 0'
+report "empty: the namespace, which begins anew, is not" '.devices[0].badblocks.complete'
+says "empty: it is said" 'region0: its list of badblocks may not have all of them'
+recover list
+status_is 8 "empty: list"
+recover scan $PMEM
+status_is 0 "empty: what is in the namespace its own list tells"
+echo 1 >$scrub
+until grep -qx 1 $scrub; do sleep 0.1; done
+recover health
+status_is 4 "after a scrub"
+report "after a scrub: no doubt, and what the kernel had dropped" '(.regions[0].badblocks | .complete and .count == 88) and .devices[0].badblocks.count == 88'
+rm -rf "${journals:?}"/*
+check "as it was" reload
+finish
