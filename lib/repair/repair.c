@@ -98,8 +98,18 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 	return ret;
 }
 
+/* The kernel clears what its list has. */
+static bool is_in_no_list(const struct pmr_file *file, const struct pmr_loss *loss)
+{
+	const struct pmr_device *device = file->filesystem->device;
+
+	return pmr_device_is_listed(device) && !device->from_file &&
+	       pmr_ranges_overlap(&device->reading.found, loss->device_offset, loss->length) &&
+	       pmr_reading_explains(device, loss->device_offset, loss->length);
+}
+
 /* what to do about bytes that were written and are not repaired */
-static const char *help(const char *reason)
+static const char *help(const struct pmr_file *file, const struct pmr_loss *loss)
 {
 	static const struct {
 		const char *reason, *text;
@@ -113,24 +123,30 @@ static const char *help(const char *reason)
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (!strcmp(texts[i].reason, reason))
+		if (!strcmp(texts[i].reason, loss->reason))
 			return texts[i].text;
+	if (is_in_no_list(file, loss))
+		return "it is in no list of the kernel's, which clears nothing else: have it found, by 'pmem-recover scan --scrub' or, "
+		       "where the bus has no scrub, by a reboot, and repair again; if it is in no list then, restore the file to "
+		       "other blocks from the backup";
 	return "if a machine check took its page offline, reboot and repair again; else the device cannot clear it, so "
 	       "restore the file to other blocks from the backup";
 }
 
 void pmr_repair_say_failures(struct pmr_ctx *ctx, const struct pmr_file *file)
 {
-	for (size_t i = 0; i < file->n_losses; i++)
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; i < file->n_losses; i++) {
+		loss = &file->losses[i];
 		/* of what was punched it was said where its bytes are */
-		if (file->losses[i].state == PMR_FAILED &&
-		    (!file->losses[i].method || strcmp(file->losses[i].method, "punch"))) {
-			pmr_say(ctx, PMR_ERROR, "not-repaired", file->path,
-				"byte %llu was written but is not repaired (%s): %s",
-				(unsigned long long)file->losses[i].offset, file->losses[i].reason,
-				help(file->losses[i].reason));
-			return;
-		}
+		if (loss->state != PMR_FAILED || (loss->method && !strcmp(loss->method, "punch")))
+			continue;
+		pmr_say(ctx, PMR_ERROR, "not-repaired", file->path,
+			"byte %llu was written but is not repaired (%s): %s",
+			(unsigned long long)loss->offset, loss->reason, help(file, loss));
+		return;
+	}
 }
 
 static int open_sources(struct repair *r, const struct pmr_file_plan *plan,

@@ -41,6 +41,19 @@ recover scan --read $mnt
 is_told latent
 lost "latent: exactly that is lost" '[[4608, 1024, null], [51200, 512, null]]'
 check "latent: it is in no list of the kernel's" clean
+# An interrupt ends the reading, and what was found by then has its file.
+next_run
+last="scan --read --read-rate=32M, interrupted"
+"$PMEM_RECOVER" scan --read --read-rate=32M $mnt >"$out" 2>"$err" </dev/null &
+while kill -0 $! 2>/dev/null && read -r _ bytes <"/proc/$!/io" && [ "$bytes" -lt $(((begin + 4096) * 512)) ]; do
+	sleep 0.05
+done
+kill -TERM $!
+wait $!
+status=$?
+status_is 12 "latent: interrupted"
+lost "latent: interrupted: the file is told" '[[4608, 1024, null], [51200, 512, null]]'
+report "latent: interrupted: not all was read" ".devices[0].read | (.complete | not) and .bytes < $size"
 recover scan --read $mnt/f
 report "latent: of the file alone its extents are read" '.devices[0].read | .complete and .bytes < 200000 and .found_by_reading == 1536'
 cp "$out" /tmp/scan.json
@@ -55,6 +68,7 @@ report "latent: it loses that and no more" '.summary.lost_bytes == 1536'
 repair --read --from-backup=$backup $mnt/f
 status_is 4 "latent: a repair"
 report "latent: is of no avail, and says so" '.summary.repaired_bytes == 0'
+says "latent: and what would be" "in no list of the kernel's.*scan --scrub.*repair again"
 module_set scrub 1
 repair --from-backup=$backup $mnt/f
 status_is 1 "latent: after a scrub it is repaired"
