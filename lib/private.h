@@ -133,6 +133,21 @@ int pmr_read_text(const char *path, size_t limit, char **text, size_t *length);
 /** pmr_read_boot_id() - what tells this boot from all others; free() it, NULL where it cannot be read */
 char *pmr_read_boot_id(void);
 
+/* ---- sysfs.c; each leaves its result alone on failure */
+
+/** pmr_sysfs_line() - the first line of an attribute, free() it. Return: 0; -ENOENT: there is none; another errno. */
+int pmr_sysfs_line(const char *directory, const char *name, char **line);
+/** pmr_sysfs_number() - decimal, or hexadecimal after 0x: sysfs has both. Return: 0; -EINVAL: none; another errno. */
+int pmr_sysfs_number(const char *directory, const char *name, uint64_t *number);
+/** pmr_sysfs_devno() - the number of the device that a directory is of. Return: 0; -EINVAL; another errno. */
+int pmr_sysfs_devno(const char *directory, dev_t *devno);
+
+/** pmr_min64() - the smaller of two */
+static inline uint64_t pmr_min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /** pmr_is_same_time() - to the nanosecond */
 static inline bool pmr_is_same_time(const struct timespec *a, const struct timespec *b)
 {

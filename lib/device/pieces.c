@@ -6,11 +6,6 @@
 #include "private.h"
 #include "topology.h"
 
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 uint64_t pmr_piece_stripe_length(const struct pmr_piece *piece)
 {
 	return piece->length / piece->n_stripes;
@@ -46,7 +41,7 @@ bool pmr_pieces_down(const struct pmr_device *device, uint64_t offset, uint64_t 
 	if (!piece->chunk) {
 		*lower = piece->stripes[0].lower;
 		*lower_offset = piece->stripes[0].offset + into;
-		*length = min64(*length, piece->length - into);
+		*length = pmr_min64(*length, piece->length - into);
 		return true;
 	}
 	chunk = into / piece->chunk;
@@ -54,7 +49,7 @@ bool pmr_pieces_down(const struct pmr_device *device, uint64_t offset, uint64_t 
 	*lower = piece->stripes[chunk % piece->n_stripes].lower;
 	*lower_offset = piece->stripes[chunk % piece->n_stripes].offset +
 			chunk / piece->n_stripes * piece->chunk + within;
-	*length = min64(*length, piece->chunk - within);
+	*length = pmr_min64(*length, piece->chunk - within);
 	return true;
 }
 
@@ -70,7 +65,7 @@ static int add_up(const struct pmr_piece *piece, size_t turn, const struct pmr_r
 	for (; at < end && !err; at = next) {
 		uint64_t chunk = at / piece->chunk, within = at % piece->chunk;
 
-		next = min64(end, at + piece->chunk - within);
+		next = pmr_min64(end, at + piece->chunk - within);
 		err = pmr_ranges_add(
 			up,
 			piece->offset + (chunk * piece->n_stripes + turn) * piece->chunk + within,

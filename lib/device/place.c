@@ -17,16 +17,11 @@
 
 static dev_t read_devno(int directory, const char *name)
 {
-	unsigned int major_number, minor_number;
-	char path[512], *text = NULL;
+	char path[512];
 	dev_t devno = 0;
-	size_t length;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s/dev", directory, name);
-	if (!pmr_read_text(path, 64, &text, &length) &&
-	    sscanf(text, "%u:%u", &major_number, &minor_number) == 2)
-		devno = makedev(major_number, minor_number);
-	free(text);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", directory, name);
+	pmr_sysfs_devno(path, &devno);
 	return devno;
 }
 

@@ -15,40 +15,6 @@
 /* Of the devices below a stack as many are named as a person reads. */
 #define NAMED_BELOW 4
 
-/* One line of sysfs without its newline; -ENOENT where the kernel has no such attribute. */
-static int read_line(const char *directory, const char *name, char **line)
-{
-	char *path, *text;
-	size_t length;
-	int err;
-
-	if (asprintf(&path, "%s/%s", directory, name) < 0)
-		return -ENOMEM;
-	err = pmr_read_text(path, 65536, &text, &length);
-	free(path);
-	if (err)
-		return err;
-	text[strcspn(text, "\n")] = '\0';
-	*line = text;
-	return 0;
-}
-
-static int read_number(const char *directory, const char *name, uint64_t *number)
-{
-	char *line, *end;
-	int err;
-
-	err = read_line(directory, name, &line);
-	if (err)
-		return err;
-	errno = 0;
-	*number = strtoull(line, &end, 10);
-	if (errno || end == line || *end)
-		err = -EPROTO;
-	free(line);
-	return err;
-}
-
 static bool has_entry(const char *directory, const char *name)
 {
 	char *path;
@@ -61,28 +27,12 @@ static bool has_entry(const char *directory, const char *name)
 	return found;
 }
 
-static dev_t parse_devno(const char *text)
+/* 0 where there is none */
+static dev_t get_devno(const char *directory)
 {
-	unsigned long high, low;
-	char *end;
+	dev_t devno = 0;
 
-	high = strtoul(text, &end, 10);
-	if (end == text || *end != ':')
-		return 0;
-	text = end + 1;
-	low = strtoul(text, &end, 10);
-	return end == text || *end ? 0 : makedev(high, low);
-}
-
-static dev_t read_devno(const char *directory)
-{
-	dev_t devno;
-	char *line;
-
-	if (read_line(directory, "dev", &line))
-		return 0;
-	devno = parse_devno(line);
-	free(line);
+	pmr_sysfs_devno(directory, &devno);
 	return devno;
 }
 
@@ -139,39 +89,39 @@ static int fill_block(char *directory, struct pmr_block *block)
 	uint64_t number, sectors;
 	int err;
 
-	block->devno = read_devno(directory);
+	block->devno = get_devno(directory);
 	block->name = to_name(directory);
 	if (!block->name)
 		return -ENOMEM;
-	err = read_number(directory, "size", &sectors);
+	err = pmr_sysfs_number(directory, "size", &sectors);
 	if (err)
 		return err;
 	if (__builtin_mul_overflow(sectors, PMR_SECTOR, &block->size))
 		return -EOVERFLOW;
-	block->read_only = read_number(directory, "ro", &number) == 0 && number;
+	block->read_only = pmr_sysfs_number(directory, "ro", &number) == 0 && number;
 	block->held = is_held(directory);
 
 	if (has_entry(directory, "partition")) {
-		err = read_number(directory, "start", &sectors);
+		err = pmr_sysfs_number(directory, "start", &sectors);
 		if (err)
 			return err;
 		if (__builtin_mul_overflow(sectors, PMR_SECTOR, &block->start))
 			return -EOVERFLOW;
 		*strrchr(directory, '/') = '\0';
 	}
-	block->disk = read_devno(directory);
+	block->disk = get_devno(directory);
 	block->disk_name = to_name(directory);
 	if (!block->disk_name)
 		return -ENOMEM;
-	err = read_number(directory, "size", &sectors);
+	err = pmr_sysfs_number(directory, "size", &sectors);
 	if (err)
 		return err;
 	if (__builtin_mul_overflow(sectors, PMR_SECTOR, &block->disk_size))
 		return -EOVERFLOW;
 	block->logical_block = PMR_SECTOR;
-	if (read_number(directory, "queue/logical_block_size", &number) == 0)
+	if (pmr_sysfs_number(directory, "queue/logical_block_size", &number) == 0)
 		block->logical_block = number;
-	block->dax = read_number(directory, "queue/dax", &number) == 0 && number;
+	block->dax = pmr_sysfs_number(directory, "queue/dax", &number) == 0 && number;
 	return 0;
 }
 
@@ -211,7 +161,7 @@ dev_t pmr_block_devno(const char *name)
 
 	if (!directory)
 		return 0;
-	devno = read_devno(directory);
+	devno = get_devno(directory);
 	free(directory);
 	return devno;
 }
@@ -234,7 +184,7 @@ static int visit_partition(const char *disk, const char *entry,
 	if (asprintf(&directory, "%s/%s", disk, entry) < 0)
 		return -ENOMEM;
 	if (has_entry(directory, "partition"))
-		devno = read_devno(directory);
+		devno = get_devno(directory);
 	free(directory);
 	if (!devno)
 		return 0;

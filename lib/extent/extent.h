@@ -4,6 +4,7 @@
  *
  *   extent.c     FIEMAP
  *   file.c       a file, opened with care -> losses, taken with the list widened to whole pages
+ *   failure.c    why a file could not be opened or listed
  *   intersect.c  pure: bad blocks x extents -> losses; what is really lost of the pages around
  */
 #ifndef PMR_EXTENT_H
@@ -104,5 +105,29 @@ int pmr_file_list(const struct pmr_ctx *ctx, int fd, const struct pmr_filesystem
 
 /** pmr_untrusted_name() - a word for people for the first of such flags */
 const char *pmr_untrusted_name(uint32_t flags);
+
+/* ---- failure.c */
+
+/**
+ * struct pmr_failure - what is said of an errno
+ * @error: negative
+ * @code, @text: as in struct pmr_message; static storage
+ */
+struct pmr_failure {
+	int error;
+	const char *code;
+	const char *text;
+};
+
+/**
+ * pmr_failure_say() - say why something failed
+ * @table: what is said of errors, @n of them
+ * @code, @what: of those that are not in it, with strerror(3)
+ */
+void pmr_failure_say(struct pmr_ctx *ctx, const char *object, const struct pmr_failure *table,
+		     size_t n, const char *code, const char *what, int error);
+
+/** pmr_listing_say() - say why the extents of a file could not be listed */
+void pmr_listing_say(struct pmr_ctx *ctx, const char *object, int error);
 
 #endif

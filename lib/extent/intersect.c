@@ -13,11 +13,6 @@ static uint64_t max64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /*
  * The last range that begins at or before @offset, or the first range. Almost every extent misses almost every range,
  * in no order a branch predictor could learn: the loop has no branch on data.
@@ -62,7 +57,7 @@ static int add_overlap(const struct pmr_extent *extent, uint64_t from, uint64_t 
 	uint64_t inside;
 	int ret;
 
-	inside = loss.offset < size ? min64(size - loss.offset, loss.length) : 0;
+	inside = loss.offset < size ? pmr_min64(size - loss.offset, loss.length) : 0;
 	if (inside) {
 		struct pmr_loss head = loss;
 
@@ -104,7 +99,7 @@ int pmr_intersect(const struct pmr_ranges *bad, const struct pmr_extent *extent,
 		if (range_end <= extent->physical)
 			continue;
 		ret = add_overlap(extent, max64(range->offset, extent->physical),
-				  min64(range_end, end), size, start, losses);
+				  pmr_min64(range_end, end), size, start, losses);
 		if (ret)
 			return ret;
 	}
@@ -186,7 +181,7 @@ static uint64_t page_of(uint64_t offset)
 uint8_t pmr_page_mask(uint64_t page, const struct pmr_range *range)
 {
 	uint64_t from = max64(range->offset, page);
-	uint64_t to = min64(range->offset + range->length, page + PMR_PAGE);
+	uint64_t to = pmr_min64(range->offset + range->length, page + PMR_PAGE);
 	unsigned int first, end;
 
 	if (from >= to)
@@ -415,7 +410,7 @@ int pmr_refine(const struct pmr_pages *pages, const struct pmr_loss *wide,
 
 	while (position < end) {
 		const struct pmr_page *page = i < pages->n ? &pages->v[i] : NULL;
-		uint64_t whole_until = page ? min64(page->offset, end) : end;
+		uint64_t whole_until = page ? pmr_min64(page->offset, end) : end;
 
 		/* What is in no page listed in part is in pages listed whole. */
 		if (position < whole_until) {
@@ -428,7 +423,7 @@ int pmr_refine(const struct pmr_pages *pages, const struct pmr_loss *wide,
 		for (sector = 0; sector < PMR_PAGE_SECTORS; sector++) {
 			uint64_t from =
 				max64(position, page->offset + (uint64_t)sector * PMR_SECTOR);
-			uint64_t to = min64(end, page->offset + (sector + 1ull) * PMR_SECTOR);
+			uint64_t to = pmr_min64(end, page->offset + (sector + 1ull) * PMR_SECTOR);
 			const char *reason;
 
 			if (from >= to || !sector_is_lost(page, sector, written, &reason))
@@ -437,7 +432,7 @@ int pmr_refine(const struct pmr_pages *pages, const struct pmr_loss *wide,
 			if (ret)
 				return ret;
 		}
-		position = min64(page->offset + PMR_PAGE, end);
+		position = pmr_min64(page->offset + PMR_PAGE, end);
 		i++;
 	}
 	return 0;

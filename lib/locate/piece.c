@@ -6,11 +6,6 @@
 #include "locate.h"
 #include "device/topology.h"
 
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 struct pmr_place pmr_place_part(const struct pmr_place *place, uint64_t skip, uint64_t length)
 {
 	struct pmr_place part = *place;
@@ -92,7 +87,7 @@ static void lay(const struct pmr_device *device, uint64_t offset, uint64_t *leng
 		const struct pmr_dax_range *range = pmr_dax_lies(&device->own->dax, offset);
 		uint64_t skip = offset - range->offset;
 
-		*length = min64(*length, range->length - skip);
+		*length = pmr_min64(*length, range->length - skip);
 		place->address = range->address + skip;
 		place->region_offset = region_offset(device, place->address);
 	} else if (pmr_device_below(device, offset, length, &lower, &below)) {
@@ -138,7 +133,7 @@ static void place_in_ranges(struct pmr_place *place)
 	if (range) {
 		place->base = PMR_BASE_DEVICE;
 		place->offset = range->offset + (place->address - range->address);
-		until = min64(until, range->address + range->length);
+		until = pmr_min64(until, range->address + range->length);
 	}
 	place->length = until - place->address;
 }
@@ -155,7 +150,7 @@ static void place_in_btt(struct pmr_place *place)
 	/* where no block is bad this may be any block all the same */
 	if (place->part == PMR_PART_BTT_DATA)
 		place->owner = PMR_OWNER_UNKNOWN;
-	place->length = min64(place->length, until - place->offset);
+	place->length = pmr_min64(place->length, until - place->offset);
 }
 
 /* @place: of a namespace, and behind nothing but it; cut to what one part of the namespace has. */
@@ -176,7 +171,7 @@ static void place_in_namespace(struct pmr_place *place)
 	}
 	place->owner = PMR_OWNER_NAMESPACE;
 	place->part = pmr_namespace_part(device, place->offset, &until);
-	place->length = min64(place->length, until - place->offset);
+	place->length = pmr_min64(place->length, until - place->offset);
 	if (!place->part) {
 		place->base = PMR_BASE_DEVICE;
 		place->owner = PMR_OWNER_UNKNOWN;

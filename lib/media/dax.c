@@ -3,66 +3,13 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "private.h"
 #include "device/topology.h"
-
-#define ATTRIBUTE_LIMIT 4096
-
-static int read_attribute(const char *directory, const char *name, char **text)
-{
-	size_t length;
-	char *path;
-	int err;
-
-	if (asprintf(&path, "%s/%s", directory, name) < 0)
-		return -ENOMEM;
-	err = pmr_read_text(path, ATTRIBUTE_LIMIT, text, &length);
-	free(path);
-	if (!err)
-		(*text)[strcspn(*text, "\n")] = '\0';
-	return err;
-}
-
-/* Decimal, or with 0x: sysfs has both. */
-static int read_number(const char *directory, const char *name, uint64_t *number)
-{
-	char *text = NULL, *end;
-	int err;
-
-	err = read_attribute(directory, name, &text);
-	if (err)
-		return err;
-	errno = 0;
-	*number = strtoull(text, &end, 0);
-	if (errno || end == text || *end)
-		err = -EINVAL;
-	free(text);
-	return err;
-}
-
-static int read_devno(const char *directory, dev_t *devno)
-{
-	unsigned int major_number, minor_number;
-	char *text = NULL;
-	int err;
-
-	err = read_attribute(directory, "dev", &text);
-	if (err)
-		return err;
-	if (sscanf(text, "%u:%u", &major_number, &minor_number) == 2)
-		*devno = makedev(major_number, minor_number);
-	else
-		err = -EINVAL;
-	free(text);
-	return err;
-}
 
 static int read_range(const char *directory, const char *name, uint64_t page,
 		      struct pmr_dax_range *range)
@@ -73,11 +20,11 @@ static int read_range(const char *directory, const char *name, uint64_t page,
 
 	if (asprintf(&path, "%s/%s", directory, name) < 0)
 		return -ENOMEM;
-	err = read_number(path, "start", &start);
+	err = pmr_sysfs_number(path, "start", &start);
 	if (!err)
-		err = read_number(path, "end", &end);
+		err = pmr_sysfs_number(path, "end", &end);
 	if (!err)
-		err = read_number(path, "page_offset", &pages);
+		err = pmr_sysfs_number(path, "page_offset", &pages);
 	free(path);
 	/* the end is the last byte */
 	if (!err && (end < start || end == UINT64_MAX ||
@@ -154,21 +101,21 @@ int pmr_dax_read(const char *directory, struct pmr_devdax *dax)
 	struct pmr_devdax made = { 0 };
 	int err;
 
-	err = read_number(directory, "size", &made.size);
+	err = pmr_sysfs_number(directory, "size", &made.size);
 	if (!err)
-		err = read_devno(directory, &made.devno);
+		err = pmr_sysfs_devno(directory, &made.devno);
 	if (!err)
 		err = read_ranges(directory, &made);
 	if (err) {
 		pmr_dax_release(&made);
 		return err;
 	}
-	if (read_number(directory, "align", &made.align))
+	if (pmr_sysfs_number(directory, "align", &made.align))
 		made.align = 0;
 	if (!pmr_dax_settle(&made))
 		made.n = 0;
 	/* of the namespace that it is made of */
-	if (read_attribute(directory, "../uuid", &made.uuid))
+	if (pmr_sysfs_line(directory, "../uuid", &made.uuid))
 		made.uuid = NULL;
 	*dax = made;
 	return 0;

@@ -37,7 +37,7 @@ static bool is_left(const struct pmr_file *file, const struct pmr_step *step)
 	return true;
 }
 
-static bool is_chunk_left(const struct pmr_chunk *chunk)
+bool pmr_chunk_is_left(const struct pmr_chunk *chunk)
 {
 	const struct pmr_loss *loss;
 
@@ -119,7 +119,7 @@ static int note(struct batch *b, size_t from, size_t to, enum pmr_mark mark,
 
 static bool is_wanted(const struct pmr_chunk *chunk)
 {
-	return !is_chunk_left(chunk);
+	return !pmr_chunk_is_left(chunk);
 }
 
 /* What an earlier run may have begun stays so. */
@@ -156,7 +156,7 @@ static int look(struct batch *b, size_t from)
 	if (!of_file)
 		of_file = pmr_claim_check(b->claim);
 	for (size_t i = from; i < b->n; i++) {
-		if (is_chunk_left(&b->chunks[i]))
+		if (pmr_chunk_is_left(&b->chunks[i]))
 			continue;
 		/* of what is looked at again, as there was no time for it, only the last look counts */
 		b->chunks[i].failing.n = 0;
@@ -198,7 +198,7 @@ static int write_chunks(struct batch *b, size_t from, size_t *reached)
 	}
 	for (*reached = from; !ret && *reached < b->n; ++*reached) {
 		chunk = &b->chunks[*reached];
-		if (is_chunk_left(chunk))
+		if (pmr_chunk_is_left(chunk))
 			continue;
 		if (*reached > from && now() > until)
 			break;

@@ -78,17 +78,6 @@ static void tell(struct pmr_frozen *frozen, const struct pmr_chunk *chunk,
 
 /* ---- what came of it */
 
-static bool is_left(const struct pmr_chunk *chunk)
-{
-	for (size_t i = 0; i < chunk->step.n_losses; i++) {
-		const struct pmr_loss *loss = pmr_chunk_loss(chunk, i, 0, chunk->length);
-
-		if (loss && loss->state != PMR_SKIPPED)
-			return false;
-	}
-	return true;
-}
-
 static const char *explain(const char *reason)
 {
 	static const struct {
@@ -128,7 +117,7 @@ static const char *explain(const char *reason)
 
 static void leave(struct pmr_writer *writer, const struct pmr_chunk *chunk, const char *reason)
 {
-	if (is_left(chunk))
+	if (pmr_chunk_is_left(chunk))
 		return;
 	pmr_say(writer->ctx, PMR_WARNING, reason, chunk->plan->file->path,
 		"is left at byte %llu: %s", (unsigned long long)chunk->step.offset,
@@ -272,7 +261,7 @@ static int conclude_all(struct pmr_writer *writer, struct pmr_chunk *chunks, siz
 
 		/* one that was told has its outcome, also where a loss that it shares with another one was left with that */
 		if (told == frozen->n || frozen->chunks[told].index != *done) {
-			if (!is_left(chunk))
+			if (!pmr_chunk_is_left(chunk))
 				ret = conclude_follower(writer, chunk);
 			continue;
 		}
@@ -291,7 +280,7 @@ static int write_all(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t
 
 	frozen->claim = claim;
 	for (size_t i = 0; i < n; i++)
-		if (!is_left(&chunks[i]) && !chunks[i].step.follows)
+		if (!pmr_chunk_is_left(&chunks[i]) && !chunks[i].step.follows)
 			tell(frozen, &chunks[i], chunks, n);
 	if (frozen->n && !claim->in_use && pmr_lease_is_wanted(claim->fd))
 		return leave_all(writer, chunks, n, "in-use");

@@ -673,6 +673,9 @@ int pmr_batch_run(struct pmr_writer *writer, const struct pmr_compose *compose,
 /** pmr_chunk_loss() - loss @i of a chunk's where it touches [at, at + length) of the chunk, else NULL */
 struct pmr_loss *pmr_chunk_loss(const struct pmr_chunk *chunk, size_t i, size_t at, size_t length);
 
+/** pmr_chunk_is_left() - whether nothing of a chunk is to be written any more */
+bool pmr_chunk_is_left(const struct pmr_chunk *chunk);
+
 /**
  * pmr_write_look() - look once more, right before a write: may the chunk be written?
  * @chunk: gets @listed, from the device's list as it is, @before and @failing: its losses must all fail to be read now,

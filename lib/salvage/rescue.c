@@ -8,11 +8,6 @@
 
 #include "salvage.h"
 
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t page_of(uint64_t offset)
 {
 	return offset - offset % PMR_PAGE;
@@ -93,7 +88,7 @@ static int note(struct pmr_rescue *r, uint64_t offset, uint64_t length, enum pmr
 
 		if (known && !is_lost(known))
 			continue;
-		from = known ? min64(known->offset, end) : end;
+		from = known ? pmr_min64(known->offset, end) : end;
 		if (from < position)
 			from = position;
 		if (from > position && between->length) {
@@ -107,7 +102,7 @@ static int note(struct pmr_rescue *r, uint64_t offset, uint64_t length, enum pmr
 		position = from;
 		if (ret || from == end)
 			break;
-		to = min64(known->offset + known->length, end);
+		to = pmr_min64(known->offset + known->length, end);
 		part = *known;
 		part.offset = from;
 		part.length = to - from;
@@ -128,7 +123,7 @@ static int fill(struct pmr_rescue *r, uint64_t offset, uint64_t length)
 		return 0;
 	memset(r->own.spare, r->fill, PMR_PAGE);
 	for (; length && !ret; length -= n, offset += n) {
-		n = (size_t)min64(length, PMR_PAGE);
+		n = (size_t)pmr_min64(length, PMR_PAGE);
 		ret = r->io->write(r->data, offset, r->own.spare, n);
 	}
 	return ret;
@@ -187,10 +182,10 @@ static int copy_clean(struct pmr_rescue *r, uint64_t position, uint64_t end)
 
 	while (position < end) {
 		from = page_of(position);
-		want = (size_t)min64(page_end(end) - from, r->own.chunk);
+		want = (size_t)pmr_min64(page_end(end) - from, r->own.chunk);
 		r->own.buffer = r->io->buffer(r->data);
 		error = r->io->read(r->data, from, r->own.buffer, want, &got);
-		until = min64(from + got, end);
+		until = pmr_min64(from + got, end);
 		if (until > position) {
 			r->own.good = from;
 			ret = pmr_rescue_take(r, position, r->own.buffer + (position - from),
@@ -199,17 +194,17 @@ static int copy_clean(struct pmr_rescue *r, uint64_t position, uint64_t end)
 				return ret;
 			position = until;
 		}
-		r->own.chunk = (size_t)min64(r->own.chunk * 4ull, PMR_RESCUE_CHUNK);
+		r->own.chunk = (size_t)pmr_min64(r->own.chunk * 4ull, PMR_RESCUE_CHUNK);
 		if (error && !pmr_media_is_error(error))
 			return error;
 		if (error && position < end) {
-			until = min64(page_of(position) + PMR_PAGE, end);
+			until = pmr_min64(page_of(position) + PMR_PAGE, end);
 			ret = pmr_rescue_sectors(r, position, until - position, error);
 			if (ret)
 				return ret;
 			position = until;
 			r->own.chunk = PMR_PAGE;
-		} else if (!error && from + got < min64(from + want, end)) {
+		} else if (!error && from + got < pmr_min64(from + want, end)) {
 			return -ESTALE; /* it has become shorter */
 		}
 		ret = r->io->tick(r->data);
@@ -237,10 +232,10 @@ static enum kind cut(const struct pmr_rescue *r, uint64_t position, uint64_t *en
 			continue;
 		range = &lists[k]->v[i];
 		if (range->offset <= position) {
-			*end = min64(*end, range->offset + range->length);
+			*end = pmr_min64(*end, range->offset + range->length);
 			return kinds[k];
 		}
-		*end = min64(*end, range->offset);
+		*end = pmr_min64(*end, range->offset);
 	}
 	return KIND_CLEAN;
 }
@@ -256,7 +251,7 @@ static uint64_t reached(const struct pmr_rescue *r, uint64_t position, uint64_t 
 		if (last && last->offset + last->length > position)
 			position = last->offset + last->length;
 	}
-	return min64(position, end);
+	return pmr_min64(position, end);
 }
 
 /* A part of the file that is all data. What stops the work keeps it from the rest, but the rest is still counted. */
@@ -378,7 +373,7 @@ static int learn_loss(struct pmr_rescue *r, const struct pmr_loss *loss)
 
 	if (loss->state == PMR_UNWRITTEN || loss->unwritten || from >= r->size)
 		return 0;
-	end = min64(end, page_end(r->size));
+	end = pmr_min64(end, page_end(r->size));
 	ret = pmr_ranges_add(&r->pages, from, page_end(end) - from);
 	if (!ret && loss->state != PMR_PAST_EOF)
 		ret = pmr_ranges_add(&r->avoid, loss->device_offset, loss->length);
@@ -407,7 +402,7 @@ static int save_cached(struct pmr_rescue *r, uint64_t position, uint64_t end)
 	int ret = 0;
 
 	for (; position < end && !ret; position += n) {
-		n = min64(page_of(position) + PMR_PAGE, end) - position;
+		n = pmr_min64(page_of(position) + PMR_PAGE, end) - position;
 		r->own.buffer = r->io->buffer(r->data);
 		if (r->io->cached(r->data, position, r->own.buffer, (size_t)n) != 1)
 			continue;
@@ -428,7 +423,7 @@ int pmr_rescue_cached(struct pmr_rescue *r)
 	ret = pmr_ranges_subtract(&wanted, &r->pages, &r->have);
 	for (size_t i = 0; i < wanted.n && !ret; i++)
 		ret = save_cached(r, wanted.v[i].offset,
-				  min64(wanted.v[i].offset + wanted.v[i].length, r->size));
+				  pmr_min64(wanted.v[i].offset + wanted.v[i].length, r->size));
 	for (size_t i = 0; i < r->saved.n && !ret; i++)
 		ret = pmr_ranges_add(&r->have, r->saved.v[i].offset, r->saved.v[i].length);
 	pmr_ranges_normalize(&r->have);

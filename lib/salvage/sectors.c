@@ -6,11 +6,6 @@
 
 #include "salvage.h"
 
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t page_of(uint64_t offset)
 {
 	return offset - offset % PMR_PAGE;
@@ -104,7 +99,7 @@ static int sort_out(struct pmr_rescue *r, const struct pmr_extent *part, uint64_
 	int ret = 0;
 
 	for (size_t i = 0; !ret && position < end; i++) {
-		to = i < unreadable->n ? min64(unreadable->v[i].offset, end) : end;
+		to = i < unreadable->n ? pmr_min64(unreadable->v[i].offset, end) : end;
 		if (to > position) {
 			ret = pmr_rescue_take(r, part->offset + (position - device_offset),
 					      r->own.buffer + (position - from), to - position);
@@ -112,7 +107,7 @@ static int sort_out(struct pmr_rescue *r, const struct pmr_extent *part, uint64_
 		}
 		if (ret || position == end)
 			break;
-		to = min64(unreadable->v[i].offset + unreadable->v[i].length, end);
+		to = pmr_min64(unreadable->v[i].offset + unreadable->v[i].length, end);
 		if (to <= position)
 			continue;
 		ret = pmr_rescue_lose(r, part->offset + (position - device_offset), to - position,
@@ -225,7 +220,7 @@ int pmr_rescue_sectors(struct pmr_rescue *r, uint64_t offset, uint64_t length, i
 	if (r->unplaced)
 		return lose_unplaced(r, &unplaced, error, r->unplaced);
 	for (; length && !ret; length -= n, offset += n) {
-		n = min64(length, PMR_RESCUE_CHUNK);
+		n = pmr_min64(length, PMR_RESCUE_CHUNK);
 		ret = rescue_window(r, offset, n, error);
 		if (!ret)
 			ret = r->io->tick(r->data);

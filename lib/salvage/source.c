@@ -15,11 +15,7 @@
 #include "device/topology.h"
 #include "uapi.h"
 
-static const struct failure {
-	int error;
-	const char *code;
-	const char *text;
-} open_failures[] = {
+static const struct pmr_failure open_failures[] = {
 	{ -ENOENT, "no-target", "is no file" },
 	{ -ENOTDIR, "no-target", "is no file" },
 	{ -EINVAL, "not-a-file", "is not a regular file: only files are salvaged, one at a time" },
@@ -29,30 +25,23 @@ static const struct failure {
 	{ -EIO, "shut-down",
 	  "cannot be opened (Input/output error): the filesystem has probably shut down, see the kernel log; unmount, "
 	  "repair and mount it, then try again" },
-}, list_failures[] = {
-	{ -EOPNOTSUPP, "no-extents", "its filesystem does not tell where files lie (no FIEMAP)" },
-	{ -ENOTTY, "no-extents", "its filesystem does not tell where files lie (no FIEMAP)" },
-	{ -EIO, "no-extents",
-	  "its extents cannot be listed (Input/output error): the filesystem has shut down, or its own metadata lies on "
-	  "poison; see the kernel log" },
 };
 
-static int fail(const struct pmr_source *s, const struct failure *table, size_t n, const char *code,
-		const char *what, int error)
+static int fail_open(const struct pmr_source *s, const char *code, const char *what, int error)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (table[i].error == error) {
-			pmr_say(s->ctx, PMR_ERROR, table[i].code, s->path, "%s", table[i].text);
-			return error;
-		}
-	}
 	if (error != -ENOMEM)
-		pmr_say(s->ctx, PMR_ERROR, code, s->path, "%s: %s", what, strerror(-error));
+		pmr_failure_say(s->ctx, s->path, open_failures,
+				sizeof(open_failures) / sizeof(open_failures[0]), code, what,
+				error);
 	return error;
 }
 
-#define FAIL(s, table, code, what, error) \
-	fail(s, table, sizeof(table) / sizeof((table)[0]), code, what, error)
+static int fail_list(const struct pmr_source *s, int error)
+{
+	if (error != -ENOMEM)
+		pmr_listing_say(s->ctx, s->path, error);
+	return error;
+}
 
 static uint64_t mix(uint64_t hash, uint64_t value)
 {
@@ -132,9 +121,9 @@ static int open_file(struct pmr_source *s, struct pmr_topology *topology)
 
 	s->fd = pmr_open_by_path(s->path, O_RDONLY);
 	if (s->fd < 0)
-		return FAIL(s, open_failures, "cannot-open", "cannot be opened", s->fd);
+		return fail_open(s, "cannot-open", "cannot be opened", s->fd);
 	if (fstat(s->fd, &s->st))
-		return FAIL(s, open_failures, "cannot-stat", "cannot be looked at", -errno);
+		return fail_open(s, "cannot-stat", "cannot be looked at", -errno);
 	ret = resolve(s, topology);
 	if (ret)
 		return ret;
@@ -155,10 +144,10 @@ static int open_file(struct pmr_source *s, struct pmr_topology *topology)
 	s->unplaced = find_unplaced(s);
 	ret = take_listing(s, &s->listing);
 	if (ret)
-		return FAIL(s, list_failures, "no-extents", "its extents cannot be listed", ret);
+		return fail_list(s, ret);
 	/* listing it had delayed data written */
 	if (fstat(s->fd, &s->st))
-		return FAIL(s, open_failures, "cannot-stat", "cannot be looked at", -errno);
+		return fail_open(s, "cannot-stat", "cannot be looked at", -errno);
 	return 0;
 }
 

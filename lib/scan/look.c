@@ -123,41 +123,15 @@ static int add_failed(struct pmr_scanner *scanner, struct pmr_view *view, int fd
 	return 0;
 }
 
-static const struct failure {
-	int error;
-	const char *code;
-	const char *text;
-} open_failures[] = {
+static const struct pmr_failure open_failures[] = {
 	{ -EACCES, "permission", "may not be opened: root, or CAP_DAC_READ_SEARCH, is needed" },
 	{ -EPERM, "permission", "may not be opened: root, or CAP_DAC_READ_SEARCH, is needed" },
-	{ -EAGAIN, "in-use", "is leased by another program and was not looked at: stop that program, or scan again later" },
+	{ -EAGAIN, "in-use",
+	  "is leased by another program and was not looked at: stop that program, or scan again later" },
 	{ -EIO, "shut-down",
 	  "cannot be opened (Input/output error): the filesystem has probably shut down, see the kernel log; unmount, "
 	  "repair and mount it, then scan again" },
-}, list_failures[] = {
-	{ -EOPNOTSUPP, "no-extents", "its filesystem does not tell where files lie (no FIEMAP)" },
-	{ -ENOTTY, "no-extents", "its filesystem does not tell where files lie (no FIEMAP)" },
-	{ -EIO, "no-extents",
-	  "its extents cannot be listed (Input/output error): the filesystem has shut down, or its own metadata lies on "
-	  "poison; see the kernel log" },
-	{ -ERANGE, "no-extents", "has an extent past the end of its device: the device was mistaken for another" },
-	{ -EPROTO, "no-extents", "its extents were listed in no order that makes sense" },
-	{ -EOVERFLOW, "no-extents", "has an extent at an impossible place" },
 };
-
-static void say_failure(struct pmr_scanner *scanner, const char *path, int error,
-			const struct failure *table, size_t n, const char *code, const char *what)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (table[i].error == error) {
-			pmr_say(scanner->ctx, PMR_ERROR, table[i].code, path, "%s", table[i].text);
-			return;
-		}
-	}
-	pmr_say(scanner->ctx, PMR_ERROR, code, path, "%s: %s", what, strerror(-error));
-}
 
 static int fail_open(struct pmr_scanner *scanner, struct pmr_view *view, const char *path,
 		     const struct stat *st, int error)
@@ -167,9 +141,9 @@ static int fail_open(struct pmr_scanner *scanner, struct pmr_view *view, const c
 		return 0;
 	if (error == -ENOMEM)
 		return error;
-	say_failure(scanner, path, error, open_failures,
-		    sizeof(open_failures) / sizeof(open_failures[0]), "cannot-open",
-		    "cannot be opened");
+	pmr_failure_say(scanner->ctx, path, open_failures,
+			sizeof(open_failures) / sizeof(open_failures[0]), "cannot-open",
+			"cannot be opened", error);
 	return add_failed(scanner, view, -1, path, st, error);
 }
 
@@ -178,9 +152,7 @@ static int fail_list(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
 {
 	if (error == -ENOMEM || error == -ECANCELED)
 		return error;
-	say_failure(scanner, path, error, list_failures,
-		    sizeof(list_failures) / sizeof(list_failures[0]), "no-extents",
-		    "its extents cannot be listed");
+	pmr_listing_say(scanner->ctx, path, error);
 	return add_failed(scanner, view, fd, path, st, error);
 }
 
