@@ -141,7 +141,7 @@ enum pmr_lookup_by {
 /** pmr_set_lookup() - how owners are found; both ways give the same answer, at different costs */
 void pmr_set_lookup(struct pmr_ctx *ctx, enum pmr_lookup_by lookup);
 
-/** pmr_set_threads() - how many threads may look for owners; 0 for one for each processor (the default) */
+/** pmr_set_threads() - how many threads may look for owners, at most 64; 0 for one for each processor (the default) */
 void pmr_set_threads(struct pmr_ctx *ctx, unsigned int threads);
 
 /**
@@ -324,7 +324,8 @@ void pmr_badblocks_file_release(struct pmr_badblocks_file *file);
  * pmr_badblocks_load() - read and parse a --badblocks file
  * @path: the file, "-" for standard input
  *
- * Says through the context what is wrong, with the line number. Return: 0 or a negative errno.
+ * Return: 0; as pmr_badblocks_parse(), with the number of the line, or the errno of reading it; all but -ENOMEM said through
+ * the context.
  */
 int pmr_badblocks_load(struct pmr_ctx *ctx, const char *path, struct pmr_badblocks_file *file);
 
@@ -679,7 +680,7 @@ struct pmr_topology {
 
 /**
  * pmr_topology_new() - look at every bus, region and namespace, and read their badblocks lists
- * @flags: 0 or PMR_TOPOLOGY_FILESYSTEMS
+ * @flags: PMR_TOPOLOGY_FILESYSTEMS and PMR_TOPOLOGY_DIMMS, or'ed; 0 for neither
  * @topology: result; release with pmr_topology_free(). Machines without PMEM give empty arrays.
  *
  * Opens no file or directory of any filesystem but sysfs, /dev and /proc. What could not be read is unknown in
@@ -692,7 +693,7 @@ int pmr_topology_new(struct pmr_ctx *ctx, unsigned int flags, struct pmr_topolog
 /** pmr_topology_free() - release; takes NULL */
 void pmr_topology_free(struct pmr_topology *topology);
 
-/** pmr_region_has_strays() - whether it has badblocks of which it is not known whether they are in a namespace; likewise */
+/** pmr_region_has_strays() - whether it has badblocks of which it is not known whether they are in a namespace; with PMR_TOPOLOGY_DIMMS */
 bool pmr_region_has_strays(const struct pmr_region *region);
 
 /** pmr_region_is_told() - whether all badblocks of a region that are in no namespace are known; with PMR_TOPOLOGY_DIMMS */
@@ -984,7 +985,7 @@ struct pmr_scan {
  * pmr_scan_new() - find what poison took from the targets
  * @topology: made with PMR_TOPOLOGY_FILESYSTEMS
  * @targets: files, directories, mountpoints, block devices, device-dax or namespace names
- * @n_targets: 0 for every mounted filesystem on PMEM
+ * @n_targets: 0 for every mounted filesystem on PMEM, and every device-dax
  * @badblocks: a --badblocks file for the one device all targets lie on, or NULL
  * @badblocks_path: its name for messages and the report
  * @scan: result; release with pmr_scan_free()
@@ -1054,9 +1055,10 @@ struct pmr_map {
  * @path: a regular file
  * @offset: first byte
  * @length: bytes; UINT64_MAX for all that follows
- * @map: result; release with pmr_map_free()
+ * @map: result; release with pmr_map_free() before the topology
  *
- * Return: 0; a negative errno, said through the context.
+ * Reads nothing of the file. Return: 0 (look at @complete); -EINVAL: no regular file; -EOPNOTSUPP: its filesystem, or what is
+ * below, is not understood, or tells of no extents; another errno of opening it; all said through the context; -ENOMEM.
  */
 int pmr_map_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char *path,
 		uint64_t offset, uint64_t length, struct pmr_map **map);
@@ -1339,7 +1341,11 @@ struct pmr_doubts;
  */
 int pmr_doubts_new(struct pmr_ctx *ctx, const struct pmr_topology *topology, const char *directory,
 		   struct pmr_doubts **doubts);
-/** pmr_doubts_update() - the same once more, with the lists as they were read last: at the end, or after a scrub */
+/**
+ * pmr_doubts_update() - the same once more, with the lists as they were read last: at the end, or after a scrub
+ *
+ * Return: as pmr_doubts_new().
+ */
 int pmr_doubts_update(struct pmr_doubts *doubts);
 /** pmr_doubts_free() - release; takes NULL */
 void pmr_doubts_free(struct pmr_doubts *doubts);
@@ -1611,8 +1617,8 @@ void pmr_plan_free(struct pmr_plan *plan);
  * then step by step: looks again, writes, reads back through the file and the device, compares, reads the list
  * again. The outcome of every range is its loss's state.
  *
- * Return: 0 when every step was tried (look at the losses); a negative errno when no step was (no lock, no journal),
- * said through the context.
+ * Return: 0 when every step was tried (look at the losses); when none was: -EBUSY: another run is at work on a device, or a
+ * journal of the same files is unfinished; another errno of locks or journal; all said through the context; -ENOMEM.
  */
 int pmr_repair_run(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		   const struct pmr_repair_options *options);
@@ -1778,6 +1784,7 @@ struct pmr_journals {
 /**
  * pmr_journals_new() - read the journals of a directory
  * @directory: NULL for PMR_STATE_DIRECTORY; one that does not exist has no journals
+ * @flags: 0 or PMR_JOURNALS_ALL
  * @journals: result; release with pmr_journals_free()
  *
  * Bytes are checked, not kept. What cannot be opened is an entry that is PMR_JOURNAL_DAMAGED with "cannot-open".
@@ -1816,6 +1823,7 @@ int pmr_journal_set_aside(struct pmr_ctx *ctx, struct pmr_journal_entry *entry);
 /**
  * pmr_journals_prune() - remove journals that are done or set aside and older than so many days
  * @directory: NULL for PMR_STATE_DIRECTORY
+ * @days: 0 for all of them; PMR_KEEP_FOREVER for none
  *
  * Return: 0; a negative errno, said through the context as a warning.
  */
