@@ -289,10 +289,12 @@ static int start(struct cli *cli, const volatile sig_atomic_t *cancel)
 
 static int run_parsed(struct cli *cli, const volatile sig_atomic_t *cancel)
 {
+	char text[64];
 	int rc;
 
 	if (cli->options.n_args < cli->command->min_args) {
-		cli_usage(cli, cli->command->name, "an argument is missing");
+		snprintf(text, sizeof(text), "needs %s", cli->command->args);
+		cli_usage(cli, cli->command->name, text);
 		return STATUS_USAGE;
 	}
 	if (cli->options.n_args > cli->command->max_args) {

@@ -18,7 +18,7 @@ static int check_options(struct cli *cli)
 	const struct options *options = &cli->options;
 
 	if (!options->n_args && !options->ranges)
-		return cli_usage(cli, "repair", "an argument is missing");
+		return cli_usage(cli, "repair", "needs a TARGET, --ranges or --resume");
 	if (options->ranges && options->badblocks && !strcmp(options->ranges, "-") &&
 	    !strcmp(options->badblocks, "-"))
 		return cli_usage(cli, "--ranges", "standard input is the list of --badblocks");

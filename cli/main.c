@@ -12,6 +12,9 @@
 #include "cli.h"
 #include "text.h"
 
+/* As many letters tell any two commands apart. */
+#define ALIKE 3
+
 static volatile sig_atomic_t cancelled;
 
 static const struct command commands[] = {
@@ -124,6 +127,16 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* What was meant by a name that no command has: the one that begins alike. */
+static const struct command *guess_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (!strncmp(commands[i].name, name, ALIKE))
+			return &commands[i];
+	}
+	return NULL;
+}
+
 static void print_help(FILE *out)
 {
 	fputs("Usage: pmem-recover COMMAND [OPTION...] [ARGUMENT...]\n"
@@ -156,6 +169,17 @@ static int usage_error(const char *object, const char *text)
 	return STATUS_USAGE;
 }
 
+static int command_error(const char *name)
+{
+	const struct command *meant = guess_command(name);
+	char text[64];
+
+	if (!meant)
+		return usage_error(name, "no such command");
+	snprintf(text, sizeof(text), "no such command (is it '%s'?)", meant->name);
+	return usage_error(name, text);
+}
+
 static int run_help(int argc, char **argv)
 {
 	static char option[] = "--help";
@@ -167,7 +191,7 @@ static int run_help(int argc, char **argv)
 	if (argc == 1) {
 		command = find_command(argv[0]);
 		if (!command)
-			return usage_error(argv[0], "no such command");
+			return command_error(argv[0]);
 		return cli_run(command, 1, help, &cancelled);
 	}
 	print_help(stdout);
@@ -260,5 +284,8 @@ int main(int argc, char **argv)
 		return run_version();
 	if (!strcmp(argv[1], "--list-cmds"))
 		return run_list_cmds();
-	return usage_error(argv[1], argv[1][0] == '-' ? "no such option" : "no such command");
+	if (argv[1][0] == '-')
+		return usage_error(
+			argv[1], "no such option here (those of a command stand behind its name)");
+	return command_error(argv[1]);
 }

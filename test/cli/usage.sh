@@ -15,6 +15,14 @@ refused() {
 }
 
 refused frobnicate frobnicate
+says 'no such command, see'
+refused scann scann
+says "(is it 'scan'?)"
+refused recover help recover
+refused heal help heal
+says "(is it 'health'?)"
+refused -u -u scan
+says 'behind its name'
 refused --frobnicate --frobnicate
 refused -x -x
 refused frobnicate help frobnicate
@@ -31,12 +39,16 @@ refused some health some
 refused --badblocks=x list --badblocks=x
 refused --yes scan --yes
 refused map map
+says 'needs FILE'
+refused salvage salvage
+says 'needs FILE -o OUT'
+refused repair repair --zero-fill
+says 'needs a TARGET'
 refused three map one 2 three
 # what a number is, is a unit test's matter
 for range in 1+0 1+ +1 -1 1x 18446744073709551616; do
 	refused "$range" map -- one "$range"
 done
-refused repair repair --zero-fill
 refused repair repair target
 refused --zero-fill repair --zero-fill --from-backup=a b
 refused --backup-root repair --zero-fill --backup-root=a b
