@@ -1686,6 +1686,20 @@ struct pmr_journal_around {
 };
 
 /**
+ * struct pmr_journal_below - where a part of a volume lay on what is below it
+ * @offset: of the volume
+ * @length: bytes
+ * @device: what is below, of several volumes the last: the UUID of its namespace, or its name where it has none
+ * @device_offset: there
+ */
+struct pmr_journal_below {
+	uint64_t offset;
+	uint64_t length;
+	char *device;
+	uint64_t device_offset;
+};
+
+/**
  * struct pmr_journal_file - a file of a journal
  * @path: as the repair had it, made absolute; any bytes but NUL
  * @filesystem_type, @filesystem_uuid, @device, @namespace_uuid: where it lay; NULL where that was not known
@@ -1702,6 +1716,8 @@ struct pmr_journal_around {
  * @n_losses: how many
  * @around: of a device-dax, sectors around what was to be written, by offset
  * @n_around: how many
+ * @below: of a file on a volume, what its steps lay on
+ * @n_below: how many
  * @pieces: what was to be written, in file order; those of all files come in the order of their records
  * @n_pieces: how many
  * @outcome: every one of its steps has come to its end
@@ -1728,6 +1744,8 @@ struct pmr_journal_file {
 	size_t n_losses;
 	struct pmr_journal_around *around;
 	size_t n_around;
+	struct pmr_journal_below *below;
+	size_t n_below;
 	struct pmr_journal_piece *pieces;
 	size_t n_pieces;
 	bool outcome;

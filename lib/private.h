@@ -272,6 +272,12 @@ static inline const char *pmr_device_lasting_name(const struct pmr_device *devic
 	return device->volume ? device->volume : device->name;
 }
 
+/** pmr_device_identity() - what it is known by wherever it is found again: the UUID of its namespace, or else its lasting name */
+static inline const char *pmr_device_identity(const struct pmr_device *device)
+{
+	return device->ns_uuid ? device->ns_uuid : pmr_device_lasting_name(device);
+}
+
 /** pmr_topology_compose() - make the lists of mapped devices anew where those below were judged again. Return: 0, -ENOMEM. */
 int pmr_topology_compose(const struct pmr_topology *topology);
 

@@ -237,6 +237,31 @@ static int take_capability(struct json_object *object, struct pmr_journal_file *
 	return 0;
 }
 
+static int take_below(struct json_object *object, struct pmr_journal_file *file)
+{
+	struct json_object *list = pmr_document_member(object, "below", json_type_array), *one;
+	size_t n = list ? json_object_array_length(list) : 0;
+	struct pmr_journal_below *below;
+	int ret = 0;
+
+	if (!n)
+		return 0;
+	file->below = calloc(n, sizeof(*file->below));
+	if (!file->below)
+		return -ENOMEM;
+	for (size_t i = 0; !ret && i < n; i++) {
+		one = json_object_array_get_idx(list, i);
+		below = &file->below[file->n_below++];
+		if (!json_object_is_type(one, json_type_object) ||
+		    !parse_range(one, &below->offset, &below->length, &below->device_offset))
+			return -EBADMSG;
+		ret = take_text(one, "device", &below->device);
+		if (!ret && !below->device)
+			ret = -EBADMSG;
+	}
+	return ret;
+}
+
 int pmr_journal_parse_file(struct json_object *object, struct pmr_journal_file *file,
 			   struct pmr_step **steps, size_t *n_steps)
 {
@@ -262,6 +287,8 @@ int pmr_journal_parse_file(struct json_object *object, struct pmr_journal_file *
 		ret = take_text(object, "device", &file->device);
 	if (!ret)
 		ret = take_text(object, "namespace_uuid", &file->namespace_uuid);
+	if (!ret)
+		ret = take_below(object, file);
 	if (!ret)
 		ret = take_capability(object, file);
 	if (!ret)

@@ -408,6 +408,9 @@ void pmr_journal_file_release(struct pmr_journal_file *file)
 	free(file->capability);
 	free(file->losses);
 	free(file->around);
+	for (size_t i = 0; i < file->n_below; i++)
+		free(file->below[i].device);
+	free(file->below);
 	free(file->pieces);
 	*file = (struct pmr_journal_file){ 0 };
 }

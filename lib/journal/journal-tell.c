@@ -87,6 +87,34 @@ static struct json_object *steps_to_json(const struct pmr_file_plan *plan)
 	return list;
 }
 
+/* Where the steps lie below a volume, each part that lies together. */
+static struct json_object *below_to_json(const struct pmr_file_plan *plan)
+{
+	struct json_object *list = json_object_new_array(), *one;
+	const struct pmr_device *device = plan->file->filesystem->device;
+	struct pmr_device *lower;
+	uint64_t place, length;
+
+	for (size_t i = 0; list && i < plan->n_steps; i++) {
+		uint64_t at = plan->steps[i].device_offset, end = at + plan->steps[i].length;
+
+		for (; at < end; at += length) {
+			length = end - at;
+			one = json_object_new_object();
+			if (!one || !pmr_device_below(device, at, &length, &lower, &place)) {
+				json_object_put(one);
+				break;
+			}
+			add(one, "offset", json_object_new_uint64(at));
+			add(one, "length", json_object_new_uint64(length));
+			add(one, "device", new_text(pmr_device_identity(lower)));
+			add(one, "device_offset", json_object_new_uint64(place));
+			json_object_array_add(list, one);
+		}
+	}
+	return list;
+}
+
 /* A pair for each sector. */
 static struct json_object *around_to_json(const struct pmr_claim *claim)
 {
@@ -155,6 +183,8 @@ struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
 	add(object, "namespace_uuid", new_text(fs->device->ns_uuid));
 	add(object, "losses", losses_to_json(plan->file));
 	add(object, "steps", steps_to_json(plan));
+	if (fs->device->n_pieces)
+		add(object, "below", below_to_json(plan));
 	if (plan->file->whole_device)
 		add(object, "around", around_to_json(claim));
 	return object;

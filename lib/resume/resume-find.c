@@ -68,7 +68,40 @@ static struct pmr_filesystem *find_by_directory(const struct pmr_resume_subject 
 	return found;
 }
 
+/* Whether what was to be written lies on what it lay on, below a volume; none of what is above tells. */
+static bool is_below_same(const struct pmr_resume_subject *s)
+{
+	const struct pmr_journal_file *was = s->was;
+	struct pmr_device *lower;
+	uint64_t done, length, place;
+
+	for (size_t i = 0; i < was->n_below && !was->outcome; i++) {
+		const struct pmr_journal_below *below = &was->below[i];
+
+		for (done = 0; done < below->length; done += length) {
+			length = below->length - done;
+			if (!pmr_device_below(s->filesystem->device, below->offset + done, &length,
+					      &lower, &place) ||
+			    place != below->device_offset + done ||
+			    strcmp(below->device, pmr_device_identity(lower)) != 0)
+				return false;
+		}
+	}
+	return true;
+}
+
 /* ---- itself */
+
+static void say_remapped(struct pmr_resume_subject *s)
+{
+	s->of->is_missing = true;
+	s->unknown = "remapped";
+	pmr_say(s->resume->ctx, PMR_ERROR, s->unknown, s->was->path,
+		"lies elsewhere below its volume than when its repair was interrupted: nothing of it is written, and the journal "
+		"stays as it is; give %s the table that it had and resume again, or have its bytes by 'pmem-recover journal "
+		"--export=DIR %s', compare the file with a backup, and set the journal aside",
+		s->filesystem->device->path, s->resume->entry->path);
+}
 
 static void say_missing(const struct pmr_resume_subject *s)
 {
@@ -154,6 +187,10 @@ void pmr_resume_find_file(struct pmr_resume_subject *s)
 	error = s->fd < 0 ? s->fd : fstat(s->fd, &s->st) ? -errno : 0;
 	if (!error) {
 		s->filesystem = find_by_number(s, s->st.st_dev);
+		if (s->filesystem && !is_below_same(s)) {
+			say_remapped(s);
+			return;
+		}
 		if (s->filesystem) {
 			identify(s);
 			return;

@@ -16,6 +16,7 @@
 #include <utime.h>
 #include <cmocka.h>
 
+#include "core/document.h"
 #include "journal/journal.h"
 
 #define PIECES 3
@@ -378,6 +379,66 @@ static void test_around(void **state)
 	pmr_nofault_release();
 }
 
+/* What the steps of a file on a volume lie on, told and read back: a piece of it, and two chunks of a stripe. */
+static void test_below(void **state)
+{
+	static char name_a[] = "pmem0", name_b[] = "pmem1",
+		    uuid[] = "11111111-2222-3333-4444-555555555555";
+	struct pmr_device a = { .name = name_a, .ns_uuid = uuid }, b = { .name = name_b };
+	struct pmr_stripe first = { .lower = &b, .offset = 65536 };
+	struct pmr_stripe second[] = { { .lower = &a, .offset = 4096 }, { .lower = &b } };
+	struct pmr_piece pieces[] = {
+		{ .length = 8192, .stripes = &first, .n_stripes = 1 },
+		{ .offset = 8192,
+		  .length = 16384,
+		  .chunk = 4096,
+		  .stripes = second,
+		  .n_stripes = 2 },
+	};
+	struct pmr_device volume = { .mode = PMR_MODE_MAPPED, .pieces = pieces, .n_pieces = 2 };
+	struct pmr_filesystem filesystem = { .device = &volume };
+	struct pmr_step steps[] = {
+		{ .length = 4096, .device_offset = 4096, .method = PMR_METHOD_WRITE },
+		{ .offset = 4096,
+		  .length = 8192,
+		  .device_offset = 8192 + 4096,
+		  .method = PMR_METHOD_WRITE },
+	};
+	struct pmr_file file = { .size = 65536, .filesystem = &filesystem };
+	struct pmr_file_plan plan = { .file = &file, .steps = steps, .n_steps = 2 };
+	struct pmr_claim claim = { .fd = -1, .file = &file };
+	static const struct {
+		uint64_t offset, length, device_offset;
+		const char *device;
+	} wanted[] = {
+		{ 4096, 4096, 65536 + 4096, "pmem1" },
+		{ 12288, 4096, 0, "pmem1" },
+		{ 16384, 4096, 8192, "11111111-2222-3333-4444-555555555555" },
+	};
+	struct pmr_journal_file read = { 0 };
+	struct pmr_step *read_steps = NULL;
+	struct json_object *object = pmr_journal_tell_file(&plan, &claim), *list;
+	size_t n_steps;
+
+	(void)state;
+	assert_int_equal(pmr_journal_parse_file(object, &read, &read_steps, &n_steps), 0);
+	assert_int_equal(read.n_below, sizeof(wanted) / sizeof(wanted[0]));
+	for (size_t i = 0; i < read.n_below; i++) {
+		assert_int_equal(read.below[i].offset, wanted[i].offset);
+		assert_int_equal(read.below[i].length, wanted[i].length);
+		assert_int_equal(read.below[i].device_offset, wanted[i].device_offset);
+		assert_string_equal(read.below[i].device, wanted[i].device);
+	}
+	free(read_steps);
+	pmr_journal_file_release(&read);
+	/* nothing of it is left out */
+	list = pmr_document_member(object, "below", json_type_array);
+	json_object_object_del(json_object_array_get_idx(list, 1), "device");
+	assert_int_equal(pmr_journal_parse_file(object, &read, &read_steps, &n_steps), -EBADMSG);
+	pmr_journal_file_release(&read);
+	json_object_put(object);
+}
+
 /* What no journal says. */
 static void test_around_malformed(void **state)
 {
@@ -423,6 +484,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_directory, setup, teardown),
 		cmocka_unit_test(test_around),
+		cmocka_unit_test(test_below),
 		cmocka_unit_test(test_around_malformed),
 	};
 
