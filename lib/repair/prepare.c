@@ -27,28 +27,6 @@ static bool is_whole(const struct pmr_scan *scan)
 	return scan->n_devices == 1 && pmr_device_is_dax(scan->devices[0]);
 }
 
-/* A journal is of files or of device-dax: one of both could not be resumed, and that of files has to be. */
-static int check_mixed(struct pmr_ctx *ctx, const struct pmr_scan *scan)
-{
-	const struct pmr_file *whole = NULL, *file = NULL;
-
-	for (size_t i = 0; i < scan->n_files; i++) {
-		if (!scan->files[i]->n_losses)
-			continue;
-		if (scan->files[i]->whole_device)
-			whole = scan->files[i];
-		else
-			file = scan->files[i];
-	}
-	if (!whole || !file)
-		return 0;
-	pmr_say(ctx, PMR_ERROR, "device-dax", whole->path,
-		"is device-dax, and is not repaired together with files, such as %s, whose repair could be resumed: repair it "
-		"by itself",
-		file->path);
-	return -EINVAL;
-}
-
 static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan,
 			 const char *const *targets, size_t n_targets,
 			 const struct pmr_repair_options *options)
@@ -63,8 +41,6 @@ static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan,
 				"is no loop device: a list is not to be trusted where a read can tell");
 			return -EINVAL;
 		}
-	if (check_mixed(ctx, scan))
-		return -EINVAL;
 	if (!options->backup)
 		return 0;
 	if (stat(options->backup, &st) < 0) {

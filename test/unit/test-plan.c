@@ -603,28 +603,6 @@ static void test_owners(void **state)
 	pmr_unref(ctx);
 }
 
-/* A journal of both could not be resumed. */
-static void test_mixed(void **state)
-{
-	struct pmr_loss loss = { .length = 512, .state = PMR_UNWRITTEN };
-	struct pmr_file whole = { .path = (char[]){ "dax" }, .whole_device = true, .n_losses = 1 },
-			file = { .path = (char[]){ "file" } };
-	struct pmr_file *files[] = { &whole, &file };
-	struct pmr_scan scan = { .files = files, .n_files = 2 };
-	const struct pmr_repair_options options = { .zero_fill = true };
-	struct pmr_plan *plan = NULL;
-	struct pmr_ctx *ctx;
-
-	(void)state;
-	whole.losses = file.losses = &loss;
-	assert_int_equal(pmr_new(&ctx), 0);
-	assert_int_equal(pmr_plan_new(ctx, &scan, NULL, 0, &options, &plan), 0);
-	pmr_plan_free(plan);
-	file.n_losses = 1;
-	assert_int_equal(pmr_plan_new(ctx, &scan, NULL, 0, &options, &plan), -EINVAL);
-	pmr_unref(ctx);
-}
-
 /* ---- a device-dax: losses widened to what its bus clears, by where they lie in physical memory */
 
 static void test_whole(void **state)
@@ -760,11 +738,15 @@ static void test_whole_offlined(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mixed),	       cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_whole_offlined), cmocka_unit_test(test_methods),
-		cmocka_unit_test(test_rows),	       cmocka_unit_test(test_offlined_without_dax),
-		cmocka_unit_test(test_split_tail),     cmocka_unit_test(test_random),
-		cmocka_unit_test(test_device),	       cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_whole_offlined),
+		cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_offlined_without_dax),
+		cmocka_unit_test(test_split_tail),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_device),
+		cmocka_unit_test(test_owners),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

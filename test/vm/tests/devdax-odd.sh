@@ -22,6 +22,16 @@ holds() { cmp <("$TREE" load "$DAX") $whole; }
 
 all_are() { report "$1" "(.files[0].ranges | length) > 0 and all(.files[0].ranges[]; $2)"; }
 
+# cleared N: until the bus is at the N-th clear since it had $count
+cleared() {
+	local n
+	for ((n = 0; n < 200; n++)); do
+		[ "$(module_get clear_count)" -lt $((count + $1)) ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
 rm -rf "${journals:?}"/*
 module_again size=$((16 << 20)) || exit 99
 check "there is a device" dax_setup --align=4096
@@ -71,10 +81,7 @@ hurt '500 1' '5000 1' '9000 1' '9100 1'
 module_set clear_delay_ms 1000
 count=$(module_get clear_count)
 "$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
-for ((n = 0; n < 200; n++)); do
-	[ "$(module_get clear_count)" = "$count" ] || break
-	sleep 0.1
-done
+cleared 1
 ndctl disable-namespace namespace0.0 >/dev/null 2>&1
 wait
 module_set clear_delay_ms 0
@@ -84,6 +91,47 @@ recover repair --yes --journal=$journals --resume
 status_is 1 "enabled again: it is finished"
 check "enabled again: every byte" holds
 
+# Another namespace in its place is none of the journal's.
+hurt '500 1'
+module_set clear_delay_ms 1000
+count=$(module_get clear_count)
+"$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
+cleared 1
+kill -KILL %?repair
+wait
+module_set clear_delay_ms 0
+check "another namespace" dax_setup --align=4096
+"$TREE" load "$DAX" >$run_files/before
+recover repair --yes --journal=$journals --resume
+status_is 8 "another namespace: its journal waits for the other"
+says "another namespace: its journal waits for the other" 'is not there in devdax mode'
+check "another namespace: nothing was written" cmp <("$TREE" load "$DAX") $run_files/before
+rm -f $journals/*.journal
+
+# A file and a device-dax in one repair, and in one journal.
+module_again size=$((64 << 20)) regions=2 || exit 99
+ndctl create-namespace -f -e namespace0.0 -m fsdax --map=dev >/dev/null && ndctl create-namespace -f -e namespace1.0 -m devdax >/dev/null
+PMEM=/dev/pmem0 DAX=/dev/dax1.0
+mount_fs ext4
+make_file f 40000
+poison_file f 8192
+dax_offset=$(((32 << 20) + $(cat /sys/bus/dax/devices/dax1.0/resource) - $(cat /sys/bus/nd/devices/region1/resource)))
+hurt '700 1'
+module_set clear_delay_ms 1000
+count=$(module_get clear_count)
+"$PMEM_RECOVER" repair --yes --journal=$journals --zero-fill $mnt "$DAX" >/dev/null 2>&1 &
+cleared 2
+kill -KILL %?repair
+wait
+module_set clear_delay_ms 0
+recover repair --yes --journal=$journals --resume
+status_is 4 "a file and a device"
+report "a file and a device: both have zeros" '([.files[].path] | sort) == ["/dev/dax1.0", "/mnt/f"] and all(.files[].ranges[]; .state == "zeroed")'
+check "a file and a device: the file's" cmp -n 512 -i 8192:0 $mnt/f /dev/zero
+check "a file and a device: the device's" cmp -n 512 -i $((700 * 512)):0 <("$TREE" load "$DAX") /dev/zero
+check "a file and a device: the journal is done" [ -z "$(find $journals -name '*.journal')" ]
+umount $mnt
+
 module_again || exit 99
-rm -f /run/pmem-mode $journals/*
+rm -rf /run/pmem-mode "${journals:?}"/*
 finish

@@ -257,5 +257,5 @@ all_are "a list from a file" '.state == "skipped" and .reason == "trust-badblock
 check "a list from a file: nothing was written" holds $whole
 
 module_again || exit 99
-rm -f /run/pmem-mode $journals/*
+rm -rf /run/pmem-mode "${journals:?}"/*
 finish
