@@ -15,6 +15,8 @@
 #	realtime	an XFS whose files are on the realtime device, on partitions
 #	log		an XFS with its log on another partition, which is poisoned as well
 #	dax		a device-dax: modes-dax.sh
+#	error		a loop device over sectors of dm-error, found by reading or in a list from a file: modes-read.sh
+#	dust		the same over dm-dust's, which a write heals; the project's own kernel has it
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,6 +27,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 # shellcheck source=test/vm/tests/modes-dax.sh
 . "$here/modes-dax.sh"
+# shellcheck source=test/vm/tests/modes-read.sh
+. "$here/modes-read.sh"
 
 rows=${1//,/ }
 from=$2
@@ -270,12 +274,14 @@ check_hits() {
 	local class missing='' counts='' wanted='auto punch'
 	case $row in
 	dax) wanted='across page pages huge' ;;
+	error) wanted='refused' ;;
 	realtime) wanted+=' whole partition' ;;
 	log) wanted+=' in_log' ;;
 	*) wanted+=' ext4 xfs' ;;
 	esac
 	case $row in
 	raw) wanted+=' dax cached' ;;
+	error | dust) wanted+=' read badblocks' ;;
 	stripe) [ $((to - from)) -lt 9 ] || wanted+=' stripe2 stripe3' ;;
 	regions) wanted+=' striped pieces pmem0 pmem1' ;;
 	esac

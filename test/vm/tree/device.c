@@ -213,3 +213,23 @@ int verb_clear(int argc, char **argv)
 	free(sectors);
 	return 0;
 }
+
+int verb_probe(int argc, char **argv)
+{
+	int fd = must_open(argv[0], O_RDONLY | O_DIRECT);
+	unsigned char *buffer = aligned_alloc(BLOCK, BLOCK);
+	struct expect expect;
+	size_t i;
+
+	(void)argc;
+	expect_read(&expect, argv[1]);
+	if (!buffer)
+		die("out of memory");
+	for (i = 0; i < expect.n_bad; i++) {
+		if (pread(fd, buffer, SECTOR, (off_t)(expect.bad[i] * SECTOR)) < 0)
+			printf("%lu 1\n", expect.bad[i]);
+	}
+	free(buffer);
+	close(fd);
+	return 0;
+}

@@ -20,11 +20,13 @@ static const char usage[] =
 	"       tree check-repair BACKUP MNT EXPECT REPORT METHOD CAPABILITY\n"
 	"       tree check-outcome EXPECT REPORT STATE WORD\n"
 	"                                             is all that was lost repaired by method WORD, or left for reason WORD?\n"
+	"       tree check-rest BACKUP EXPECT         is all that was not lost as it was?\n"
 	"       tree partition SEED DEV MIB [START]   write an MBR or GPT with a partition of MIB mebibytes\n"
 	"       tree inject LIST KNOB                 write a list of sectors to a device's badblocks attribute\n"
 	"       tree inject LIST KNOB OFFSET          the same to the test module, for a device at OFFSET of its region\n"
 	"       tree scramble DEV SECTOR COUNT        overwrite sectors: what was there is lost\n"
 	"       tree clear DEV                        write over every listed sector of a device\n"
+	"       tree probe DEV EXPECT                 the bad sectors that cannot be read\n"
 	"       tree bytes SEED COUNT                 that many bytes on standard output\n"
 	"       tree store DAX FILE                   a file's bytes into a device-dax, from its first byte on\n"
 	"       tree load DAX                         the bytes of a device-dax on standard output\n"
@@ -50,6 +52,8 @@ static const struct verb {
 	{ "inject", 2, verb_inject },
 	{ "inject", 3, verb_inject },
 	{ "scramble", 3, verb_scramble },
+	{ "check-rest", 2, verb_check_rest },
+	{ "probe", 2, verb_probe },
 	{ "clear", 1, verb_clear },
 	{ "bytes", 2, verb_bytes },
 	{ "store", 2, verb_store },

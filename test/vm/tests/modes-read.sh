@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# tests/modes-read.sh: modes.sh's rows of devices that have no list: what is bad there is found by reading, or is in a file.
+
+# Where the program's command line needs more than a target: tree salvage runs it by this.
+program_with() {
+	printf '#!/bin/sh\nverb=$1\nshift\nexec %s "$verb" %s "$@"\n' "$PMEM_RECOVER" "$*" >$tmp/program
+	chmod +x $tmp/program
+}
+
+# ---- any storage: a loop device over a mapper, which has the bad sectors, over another loop device
+
+begin_storage() {
+	modprobe -a loop dm_mod 2>/dev/null
+	[ "$row" = error ] || dmsetup targets | grep -q dust
+}
+
+begin_error() { begin_storage; }
+begin_dust() { begin_storage; }
+
+# Reads past the page cache, so that a sector fails by itself.
+setup_storage() {
+	rm -f $tmp/image
+	truncate -s ${mib}M $tmp/image && under=$(losetup -f --show $tmp/image) || return
+	sectors=$((mib * 2048))
+	case $row in
+	error) sound="0 $sectors linear $under 0" ;;
+	dust) sound="0 $sectors dust $under 0 512" ;;
+	esac
+	# No udev here.
+	dmsetup create bad --table "$sound" && dmsetup mknodes && disk=$(losetup -f --show --direct-io=on /dev/mapper/bad) || return
+	target=$disk dax=no
+	make_tree_fs "$1" "$disk" -m reflink=0
+}
+
+# The table of dm-error, from a list: all sectors but these.
+error_table() {
+	awk -v all=$sectors -v below="$under" -v at=0 '
+		/^[0-9]/ {
+			if ($1 > at) print at, $1 - at, "linear", below, at
+			print $1, $2, "error"
+			at = $1 + $2
+		}
+		END { if (at < all) print at, all - at, "linear", below, at }' "$1"
+}
+
+load_table() { dmsetup load bad && dmsetup resume bad; }
+
+# What is in the list fails from now on; the page cache has what the device has no more.
+damage() {
+	local sector count
+	$busybox umount $mnt || return
+	if [ "$row" = error ]; then
+		error_table $tmp/list | load_table || return
+	else
+		while read -r sector count; do
+			for (( ; count; count--)); do
+				dmsetup message bad 0 addbadblock $((sector++)) || return
+			done
+		done < <(grep '^[0-9]' $tmp/list)
+		dmsetup message bad 0 enable || return
+	fi >$tmp/dmsetup
+	$busybox mount "$disk" $mnt
+}
+
+# Where each write fails nothing is repaired, and nothing harmed.
+refuse_storage() {
+	"$PMEM_RECOVER" repair "${how[@]}" --from-backup=$tmp/backup --yes "$target" >$tmp/repair.json 2>$tmp/repair.err
+	$TREE check-outcome $tmp/expect $tmp/repair.json failed read-back-error || { head -n 20 $tmp/repair.err; return 1; }
+	$busybox umount $mnt && echo "$sound" | load_table && $busybox mount "$disk" $mnt || return
+	$TREE check-rest $tmp/backup $tmp/expect
+}
+
+repair_storage() {
+	"$PMEM_RECOVER" repair "${how[@]}" --from-backup=$tmp/backup --yes --method="${method/auto/write}" "$target" \
+		>$tmp/repair.json 2>$tmp/repair.err
+	$TREE probe "$disk" $tmp/expect >$tmp/left || return
+	TREE_LIST=$tmp/left $TREE check-repair $tmp/backup $mnt $tmp/expect $tmp/repair.json "${method/auto/write}" $capability || return
+	[ "${how[0]}" = --read ] || return 0
+	"$PMEM_RECOVER" scan --read "$target" >$tmp/again.json 2>$tmp/again.err
+	status=$?
+	[ $status = 0 ] || { echo "a second scan: exit status $status, not 0"; return 1; }
+	echo "again: status=$status"
+}
+
+seed_storage() {
+	local fs=$1 seed=$2 how=(--read) sound sectors
+	setup_storage "$fs" || { echo "cannot mount"; return 1; }
+	$TREE make "$seed" $mnt $tmp/backup >$tmp/made || return
+	$TREE poison "$seed" $mnt "$disk" 60 $tmp/expect >$tmp/list || { cat $tmp/list; return 1; }
+	damage || { echo "cannot damage it"; return 1; }
+	[ $((seed / 2 % 2)) = 0 ] || how=(--badblocks=$tmp/list)
+	table=${how[0]%%=*}
+	table=${table#--}
+	[ "$row" = dust ] || method=refused
+	count_hits "$fs"
+	"$PMEM_RECOVER" scan "${how[@]}" "$target" >$tmp/scan.json 2>$tmp/scan.err
+	$TREE check-scan $tmp/expect $tmp/scan.json || return
+	program_with "${how[@]}"
+	PMEM_RECOVER=$tmp/program salvage "$seed" || return
+	if [ "$row" = error ]; then refuse_storage; else repair_storage; fi
+}
+
+seed_error() { seed_storage "$@"; }
+seed_dust() { seed_storage "$@"; }
+
+clear_away_storage() {
+	$busybox umount $mnt
+	losetup -d "$disk" || failures=$((failures + 1))
+	remove_volumes bad
+	losetup -d "$under"
+}
+
+clear_away_error() { clear_away_storage; }
+clear_away_dust() { clear_away_storage; }
