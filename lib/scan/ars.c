@@ -14,7 +14,7 @@
 /* Much more than a device with so much poison lives to see; all of it is read where that was asked for (--read). */
 #define MOST_READ (UINT64_C(64) << 20)
 
-/* Each bus is asked once. */
+/* Each bus is asked once, but of regions of which it has nothing to say. */
 struct asker {
 	struct pmr_scanner *scanner;
 	const struct pmr_bus *bus;
@@ -68,7 +68,7 @@ static int ask(struct asker *asker, const struct pmr_device *device)
 	struct pmr_ars_answer answer = { 0 };
 	int ret;
 
-	if (asker->bus == device->region->bus)
+	if (asker->bus == device->region->bus && asker->ars.state != PMR_ARS_NONE)
 		return 0;
 	pmr_ars_release(&asker->ars);
 	ret = pmr_ars_ask(device, &answer);
