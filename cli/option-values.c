@@ -3,78 +3,58 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "option-values.h"
 #include "text.h"
 
-/* Where an option without a value of its own goes. */
-static bool *flag_of(struct options *options, int option)
+/* Where an option goes: without a value of its own, to a bool; a name of a file, to a string. */
+static const struct field {
+	enum option option;
+	size_t offset;
+} flags[] = {
+	{ OPT_HUMAN, offsetof(struct options, human) },
+	{ OPT_QUIET, offsetof(struct options, quiet) },
+	{ OPT_HELP, offsetof(struct options, help) },
+	{ OPT_LIST_OPTS, offsetof(struct options, list_opts) },
+	{ OPT_ZERO_FILL, offsetof(struct options, zero_fill) },
+	{ OPT_FORCE, offsetof(struct options, force) },
+	{ OPT_ACCEPT_OFFLINED, offsetof(struct options, accept_offlined) },
+	{ OPT_TRUST_BADBLOCKS, offsetof(struct options, trust_badblocks) },
+	{ OPT_YES, offsetof(struct options, yes) },
+	{ OPT_DRY_RUN, offsetof(struct options, dry_run) },
+	{ OPT_READ, offsetof(struct options, read) },
+	{ OPT_SCRUB, offsetof(struct options, scrub) },
+	{ OPT_ONLINE, offsetof(struct options, online) },
+	{ OPT_RESUME, offsetof(struct options, resume) },
+	{ OPT_ALL, offsetof(struct options, all) },
+	{ OPT_SET_ASIDE, offsetof(struct options, set_aside) },
+}, strings[] = {
+	{ OPT_BADBLOCKS, offsetof(struct options, badblocks) },
+	{ OPT_FROM_BACKUP, offsetof(struct options, from_backup) },
+	{ OPT_BACKUP_ROOT, offsetof(struct options, backup_root) },
+	{ OPT_JOURNAL, offsetof(struct options, journal) },
+	{ OPT_RANGES, offsetof(struct options, ranges) },
+	{ OPT_OUTPUT, offsetof(struct options, output) },
+	{ OPT_MAPFILE, offsetof(struct options, mapfile) },
+	{ OPT_ACKNOWLEDGE, offsetof(struct options, acknowledge) },
+	{ OPT_EXPORT, offsetof(struct options, export) },
+};
+
+/* NULL where the option is in no such table */
+static void *find_field(struct options *options, int option, const struct field *fields, size_t n)
 {
-	switch (option) {
-	case OPT_HUMAN:
-		return &options->human;
-	case OPT_QUIET:
-		return &options->quiet;
-	case OPT_HELP:
-		return &options->help;
-	case OPT_LIST_OPTS:
-		return &options->list_opts;
-	case OPT_ZERO_FILL:
-		return &options->zero_fill;
-	case OPT_FORCE:
-		return &options->force;
-	case OPT_ACCEPT_OFFLINED:
-		return &options->accept_offlined;
-	case OPT_TRUST_BADBLOCKS:
-		return &options->trust_badblocks;
-	case OPT_YES:
-		return &options->yes;
-	case OPT_DRY_RUN:
-		return &options->dry_run;
-	case OPT_READ:
-		return &options->read;
-	case OPT_SCRUB:
-		return &options->scrub;
-	case OPT_ONLINE:
-		return &options->online;
-	case OPT_RESUME:
-		return &options->resume;
-	case OPT_ALL:
-		return &options->all;
-	case OPT_SET_ASIDE:
-		return &options->set_aside;
-	default:
-		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		if ((int)fields[i].option == option)
+			return (char *)options + fields[i].offset;
 	}
+	return NULL;
 }
 
-static char **string_of(struct options *options, int option)
-{
-	switch (option) {
-	case OPT_BADBLOCKS:
-		return &options->badblocks;
-	case OPT_FROM_BACKUP:
-		return &options->from_backup;
-	case OPT_BACKUP_ROOT:
-		return &options->backup_root;
-	case OPT_JOURNAL:
-		return &options->journal;
-	case OPT_RANGES:
-		return &options->ranges;
-	case OPT_OUTPUT:
-		return &options->output;
-	case OPT_MAPFILE:
-		return &options->mapfile;
-	case OPT_ACKNOWLEDGE:
-		return &options->acknowledge;
-	case OPT_EXPORT:
-		return &options->export;
-	default:
-		return NULL;
-	}
-}
+#define FIND_FIELD(options, option, fields) \
+	find_field(options, option, fields, sizeof(fields) / sizeof((fields)[0]))
 
 void options_complain(const char *name, const char *object, const char *text)
 {
@@ -226,7 +206,7 @@ static const struct value {
 /* @value is ours to keep or to free. */
 static int set_value(const char *name, struct options *options, int option, char *value)
 {
-	char **string = string_of(options, option);
+	char **string = FIND_FIELD(options, option, strings);
 	int rc = 0;
 
 	if (!value)
@@ -253,7 +233,7 @@ static int set_value(const char *name, struct options *options, int option, char
 
 int options_set(const char *name, struct options *options, int option, char *value)
 {
-	bool *flag = flag_of(options, option);
+	bool *flag = FIND_FIELD(options, option, flags);
 
 	if (!flag && option != OPT_VERBOSE)
 		return set_value(name, options, option, value);
