@@ -74,8 +74,9 @@ static int make_text(struct pmr_dm_table *table)
 	return fclose(out) ? -ENOMEM : 0;
 }
 
-static int take_table(struct dm_task *task, struct pmr_dm_table *table)
+static int take_table(struct dm_task *task, void *data)
 {
+	struct pmr_dm_table *table = data;
 	const char *name = dm_task_get_name(task);
 	char *type = NULL, *params = NULL;
 	uint64_t start, length;
@@ -100,9 +101,30 @@ static int take_table(struct dm_task *task, struct pmr_dm_table *table)
 	return err ? err : make_text(table);
 }
 
-static int run(dev_t devno, struct pmr_dm_table *table)
+struct below {
+	dev_t *v;
+	size_t n;
+};
+
+static int take_below(struct dm_task *task, void *data)
 {
-	struct dm_task *task = dm_task_create(DM_DEVICE_TABLE);
+	const struct dm_deps *deps = dm_task_get_deps(task);
+	struct below *below = data;
+
+	if (!deps)
+		return -EIO;
+	below->v = calloc(deps->count + 1, sizeof(*below->v));
+	if (!below->v)
+		return -ENOMEM;
+	below->n = deps->count;
+	for (size_t i = 0; i < below->n; i++)
+		below->v[i] = (dev_t)deps->device[i];
+	return 0;
+}
+
+static int run(int type, dev_t devno, int (*take)(struct dm_task *task, void *data), void *data)
+{
+	struct dm_task *task = dm_task_create(type);
 	int err = -ENOMEM;
 
 	if (!task)
@@ -112,7 +134,7 @@ static int run(dev_t devno, struct pmr_dm_table *table)
 	    dm_task_no_open_count(task)) {
 		errno = 0;
 		if (dm_task_run(task)) {
-			err = take_table(task, table);
+			err = take(task, data);
 		} else {
 			err = -dm_task_get_errno(task);
 			/* what could not be opened was not asked */
@@ -126,9 +148,8 @@ static int run(dev_t devno, struct pmr_dm_table *table)
 	return err;
 }
 
-int pmr_dm_read(dev_t devno, struct pmr_dm_table *table)
+static int ask(int type, dev_t devno, int (*take)(struct dm_task *task, void *data), void *data)
 {
-	struct pmr_dm_table made = { 0 };
 	bool silence;
 	int err;
 
@@ -137,11 +158,19 @@ int pmr_dm_read(dev_t devno, struct pmr_dm_table *table)
 	silence = !dm_log_is_non_default();
 	if (silence)
 		dm_log_with_errno_init(ignore_log);
-	err = run(devno, &made);
+	err = run(type, devno, take, data);
 	dm_lib_release();
 	if (silence)
 		dm_log_with_errno_init(NULL);
 	pthread_mutex_unlock(&one_at_a_time);
+	return err;
+}
+
+int pmr_dm_read(dev_t devno, struct pmr_dm_table *table)
+{
+	struct pmr_dm_table made = { 0 };
+	int err = ask(DM_DEVICE_TABLE, devno, take_table, &made);
+
 	if (err)
 		pmr_dm_release(&made);
 	else
@@ -149,11 +178,29 @@ int pmr_dm_read(dev_t devno, struct pmr_dm_table *table)
 	return err;
 }
 
+int pmr_dm_below(dev_t devno, dev_t **devices, size_t *n)
+{
+	struct below below = { 0 };
+	int err = ask(DM_DEVICE_DEPS, devno, take_below, &below);
+
+	if (err)
+		return err;
+	*devices = below.v;
+	*n = below.n;
+	return 0;
+}
+
 #else
 
 int pmr_dm_read(dev_t devno, struct pmr_dm_table *table)
 {
 	(void)devno, (void)table;
+	return -ENOSYS;
+}
+
+int pmr_dm_below(dev_t devno, dev_t **devices, size_t *n)
+{
+	(void)devno, (void)devices, (void)n;
 	return -ENOSYS;
 }
 

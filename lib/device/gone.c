@@ -38,50 +38,32 @@ bool pmr_is_gone(const char *source, dev_t devno)
 
 /* ---- below a volume */
 
-static dev_t to_devno(const char *word)
+dev_t pmr_gone_among(const dev_t *devices, size_t n)
 {
-	unsigned int high, low;
-	int length = 0;
-
-	if (sscanf(word, "%u:%u%n", &high, &low, &length) != 2 || !length ||
-	    (word[length] && word[length] != ' '))
-		return 0;
-	return makedev(high, low);
+	for (size_t i = 0; i < n; i++) {
+		if (major(devices[i]) == EXTENDED_MAJOR && !is_there(devices[i], ""))
+			return devices[i];
+	}
+	return 0;
 }
 
+/* Whatever its targets are: sysfs has no name any more for what is gone, device mapper has its number. */
 static int look_below(dev_t devno, unsigned int depth, dev_t *gone)
 {
-	struct pmr_dm_table table = { 0 };
+	dev_t *below = NULL;
+	size_t n = 0;
 	int err;
 
 	if (depth >= MAX_DEPTH || !is_there(devno, "/dm"))
 		return 0;
-	err = pmr_dm_read(devno, &table);
-	/* who may not read tables has no volumes in the topology either */
+	err = pmr_dm_below(devno, &below, &n);
+	/* who may not ask has no volumes in the topology either */
 	if (err)
 		return err == -ENOMEM ? err : 0;
-	err = pmr_gone_below(&table, depth + 1, gone);
-	pmr_dm_release(&table);
-	return err;
-}
-
-int pmr_gone_below(const struct pmr_dm_table *table, unsigned int depth, dev_t *gone)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < table->n_targets && !*gone && !err; i++) {
-		const char *word = table->targets[i].params;
-
-		for (; *word && !*gone && !err; word += strspn(word, " ")) {
-			dev_t devno = to_devno(word);
-
-			if (devno && major(devno) == EXTENDED_MAJOR && !is_there(devno, ""))
-				*gone = devno;
-			else if (devno)
-				err = look_below(devno, depth, gone);
-			word += strcspn(word, " ");
-		}
-	}
+	*gone = pmr_gone_among(below, n);
+	for (size_t i = 0; i < n && !*gone && !err; i++)
+		err = look_below(below[i], depth + 1, gone);
+	free(below);
 	return err;
 }
 

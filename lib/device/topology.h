@@ -534,6 +534,13 @@ struct pmr_dm_table {
  * only root may; -ENODEV: there is none; -ENOMEM; other errno.
  */
 int pmr_dm_read(dev_t devno, struct pmr_dm_table *table);
+/**
+ * pmr_dm_below() - the numbers of the devices that the table in use of a device has open, whatever its targets
+ * @devices: result; free() it
+ *
+ * Those that are not there any more are among them. Return: as pmr_dm_read().
+ */
+int pmr_dm_below(dev_t devno, dev_t **devices, size_t *n);
 /** pmr_dm_release() - takes a zeroed one too */
 void pmr_dm_release(struct pmr_dm_table *table);
 
@@ -650,15 +657,8 @@ int pmr_filesystem_refuse(struct pmr_ctx *ctx, struct pmr_topology *topology, de
 
 /** pmr_is_gone() - whether a mount's source is persistent memory whose block device is not there any more */
 bool pmr_is_gone(const char *source, dev_t devno);
-/**
- * pmr_gone_below() - find a device below a volume that is not there any more, and may have been persistent memory
- * @table: the volume's
- * @depth: how many volumes are above it
- * @gone: its number; stays 0 where all are there
- *
- * Asks device mapper about volumes below. Return: 0, -ENOMEM.
- */
-int pmr_gone_below(const struct pmr_dm_table *table, unsigned int depth, dev_t *gone);
+/** pmr_gone_among() - the first that is not there any more, and may have been persistent memory; 0 where none is */
+dev_t pmr_gone_among(const dev_t *devices, size_t n);
 /** pmr_gone_say() - name every mount of that kind, and of volumes on one ("device-gone"). @any: set true where there is one. Return: 0, -ENOMEM. */
 int pmr_gone_say(struct pmr_ctx *ctx, bool *any);
 

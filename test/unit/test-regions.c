@@ -284,31 +284,29 @@ static void test_gone(void **state)
 				 rows[i].is_gone);
 }
 
-static void test_gone_below(void **state)
+static void test_gone_among(void **state)
 {
 	static const struct {
-		const char *type, *params;
-		bool is_gone;
+		unsigned int devices[3][2];
+		int gone; /* -1: none */
 	} rows[] = {
-		{ "linear", "259:1000001 0", true },
-		{ "linear", "8:1000001 0", false },
-		{ "striped", "2 8 8:1000001 0 259:1000001 2048", true },
-		{ "linear", "259:1000001x 0", false },
-		{ "linear", "x259:1000001 0", false },
-		{ "zero", "", false },
+		{ { { 259, 1000001 } }, 0 },
+		{ { { 8, 1000001 }, { 259, 1000001 } }, 1 },
+		{ { { 259, 1000002 }, { 259, 1000001 } }, 0 },
+		{ { { 8, 1000001 }, { 253, 1000001 } }, -1 },
+		{ { { 0, 0 } }, -1 },
 	};
-	struct pmr_dm_target targets[2] = { { .type = (char *)"error", .params = (char *)"" } };
-	struct pmr_dm_table table = { .targets = targets, .n_targets = 2 };
 
 	(void)state;
 	for (size_t i = 0; i < N(rows); i++) {
-		dev_t gone = 0;
+		dev_t devices[3];
 
-		targets[1].type = (char *)rows[i].type;
-		targets[1].params = (char *)rows[i].params;
-		assert_int_equal(pmr_gone_below(&table, 1, &gone), 0);
-		assert_int_equal(gone, rows[i].is_gone ? makedev(259, 1000001) : 0);
+		for (size_t k = 0; k < 3; k++)
+			devices[k] = makedev(rows[i].devices[k][0], rows[i].devices[k][1]);
+		assert_int_equal(pmr_gone_among(devices, 3),
+				 rows[i].gone < 0 ? 0 : devices[rows[i].gone]);
 	}
+	assert_int_equal(pmr_gone_among(NULL, 0), 0);
 }
 
 int main(void)
@@ -317,7 +315,7 @@ int main(void)
 		cmocka_unit_test(test_namespace_part), cmocka_unit_test(test_region_parts),
 		cmocka_unit_test(test_region_told),    cmocka_unit_test(test_metadata),
 		cmocka_unit_test(test_scrubs),	       cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_gone_below),
+		cmocka_unit_test(test_gone_among),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

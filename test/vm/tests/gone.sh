@@ -59,22 +59,30 @@ check "enabled again" eval 'echo "$holder" >$drivers/nd_pmem/bind; mount_dax ext
 recover scan
 report "all as before" '[.files[].ranges[] | [.offset, .length, .state]] == [[49664, 512, "lost"]]'
 
-# Under a volume.
+# Under a volume, whatever its target.
 umount $mnt
 clear_all
 modprobe dm_mod
-dmsetup create volume --table "0 65536 linear $PMEM 0"
-dmsetup mknodes
-mkfs.ext4 -q -F /dev/mapper/volume
-mount /dev/mapper/volume $mnt
-echo "$holder" >$drivers/nd_pmem/unbind
-recover scan
-status_is 8 "disabled under a volume"
-report "the volume's mount is named" '[.messages[] | select(.code == "device-gone") | .object] == ["/mnt"]'
-umount $mnt
-dmsetup remove volume
+modprobe dm_crypt
+modprobe xts
+modprobe aes_generic
+under_volume() {
+	dmsetup create volume --table "0 65536 $1"
+	dmsetup mknodes
+	mkfs.ext4 -q -F /dev/mapper/volume
+	mount /dev/mapper/volume $mnt
+	echo "$holder" >$drivers/nd_pmem/unbind
+	recover scan
+	status_is 8 "disabled under ${1%% *}"
+	report "the mount of ${1%% *} is named" '[.messages[] | select(.code == "device-gone") | .object] == ["/mnt"]'
+	umount $mnt
+	dmsetup remove volume
+}
+under_volume "linear $PMEM 0"
 recover scan
 report "and not any more" '[.messages[].code] | index("device-gone") | not'
+check "enabled" eval 'echo "$holder" >$drivers/nd_pmem/bind'
+under_volume "crypt aes-xts-plain64 $(printf '%064d' 7) 0 $PMEM 0"
 check "enabled, and the volume is not there any more" eval 'echo "$holder" >$drivers/nd_pmem/bind; clear_all; mount_fs ext4; make_file f 100000; poison_file f 50000'
 
 # As good as destroyed: there is no namespace at all.
