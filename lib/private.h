@@ -544,7 +544,7 @@ int pmr_media_open(struct pmr_ctx *ctx, const struct pmr_device *device, struct 
  * pmr_media_open_writable() - the same for reading and writing
  *
  * Return: also -EPERM or -EBUSY (a kernel that lets nobody write to a block device that is mounted, 6.8), -EROFS; of a
- * device-dax -EOPNOTSUPP, where this was built without libpmem.
+ * device-dax -EOPNOTSUPP, where there is no libpmem.
  */
 int pmr_media_open_writable(struct pmr_ctx *ctx, const struct pmr_device *device,
 			    struct pmr_media **media);

@@ -5,17 +5,21 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #ifdef HAVE_LIBPMEM
-#include <libpmem.h>
+#include <dlfcn.h>
 #endif
 
 #include "loads.h"
 
 /* What is mapped at once: a multiple of every alignment there is. Of small pages the tables would fill memory. */
 #define WINDOW ((uint64_t)1 << 30)
+
+/* pmem_persist() */
+typedef void (*persist_fn)(const void *at, size_t length);
 
 struct pmr_loads {
 	int fd;
@@ -25,9 +29,52 @@ struct pmr_loads {
 	char *at; /* of [start, start + length); NULL where nothing is mapped */
 	uint64_t start;
 	uint64_t length;
+	void *library; /* that @persist is of */
+	persist_fn persist; /* NULL where nothing can be stored */
 	struct pmr_ranges
 		failed; /* normal: sectors that stopped a load, and that nothing was stored to since */
 };
+
+#ifdef HAVE_LIBPMEM
+
+/*
+ * Opened by who stores, and not linked: as soon as it is there it walks all of sysfs that is of PMEM, which takes a good part of
+ * the time of a health check. Return: NULL where this machine has none.
+ */
+static void *open_library(persist_fn *persist)
+{
+	void *library = dlopen("libpmem.so.1", RTLD_NOW | RTLD_LOCAL);
+	void *symbol = library ? dlsym(library, "pmem_persist") : NULL;
+
+	if (library && !symbol) {
+		dlclose(library);
+		return NULL;
+	}
+	/* the way that dlsym(3) shows */
+	memcpy(persist, &symbol, sizeof(symbol));
+	return library;
+}
+
+static void close_library(void *library)
+{
+	if (library)
+		dlclose(library);
+}
+
+#else
+
+static void *open_library(persist_fn *persist)
+{
+	(void)persist;
+	return NULL;
+}
+
+static void close_library(void *library)
+{
+	(void)library;
+}
+
+#endif
 
 int pmr_loads_new(int fd, uint64_t size, uint64_t align, bool is_writable, struct pmr_loads **loads)
 {
@@ -43,6 +90,8 @@ int pmr_loads_new(int fd, uint64_t size, uint64_t align, bool is_writable, struc
 	made->protection = is_writable ? PROT_READ | PROT_WRITE : PROT_READ;
 	made->size = size;
 	made->window = align > WINDOW ? align : WINDOW;
+	if (is_writable)
+		made->library = open_library(&made->persist);
 	*loads = made;
 	return 0;
 }
@@ -59,6 +108,7 @@ void pmr_loads_free(struct pmr_loads *loads)
 	if (!loads)
 		return;
 	unmap(loads);
+	close_library(loads->library);
 	pmr_ranges_release(&loads->failed);
 	free(loads);
 }
@@ -143,14 +193,12 @@ int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t le
 
 bool pmr_loads_can_store(void)
 {
-#ifdef HAVE_LIBPMEM
-	return true;
-#else
-	return false;
-#endif
-}
+	persist_fn persist = NULL;
+	void *library = open_library(&persist);
 
-#ifdef HAVE_LIBPMEM
+	close_library(library);
+	return library != NULL;
+}
 
 #define LINE 64 /* of a cache, or a part of one */
 
@@ -199,6 +247,8 @@ int pmr_loads_store(struct pmr_loads *loads, uint64_t offset, const void *from, 
 	char *to;
 	int ret;
 
+	if (!loads->persist)
+		return -EOPNOTSUPP;
 	if (offset > loads->size || length > loads->size - offset)
 		return -EINVAL;
 	for (; done < length; done += part) {
@@ -211,18 +261,8 @@ int pmr_loads_store(struct pmr_loads *loads, uint64_t offset, const void *from, 
 		to = loads->at + (offset + done - loads->start);
 		if (pmr_copy_nofault(to, (const char *)from + done, part) != part)
 			return -EIO;
-		pmem_persist(to, part);
+		loads->persist(to, part);
 		evict(to, part);
 	}
 	return forget(loads, offset, length);
 }
-
-#else
-
-int pmr_loads_store(struct pmr_loads *loads, uint64_t offset, const void *from, size_t length)
-{
-	(void)loads, (void)offset, (void)from, (void)length;
-	return -EOPNOTSUPP;
-}
-
-#endif

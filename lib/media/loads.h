@@ -32,14 +32,14 @@ void pmr_loads_free(struct pmr_loads *loads);
  */
 int pmr_loads_copy(struct pmr_loads *loads, uint64_t offset, void *to, size_t length, size_t *got);
 
-/** pmr_loads_can_store() - whether this was built with what flushes the processor's caches */
+/** pmr_loads_can_store() - whether there is what flushes the processor's caches: this was built for libpmem, and finds it */
 bool pmr_loads_can_store(void);
 
 /**
  * pmr_loads_store() - store bytes there, so that they outlive the power, and what is loaded next is the medium's
  *
- * Return: 0; -EIO: a store failed; -EINVAL: past the end; -ENOMEM; -EOPNOTSUPP: this was built without what flushes the processor's
- * caches, and nothing was stored; the errno of mapping it.
+ * Return: 0; -EIO: a store failed; -EINVAL: past the end; -ENOMEM; -EOPNOTSUPP: see pmr_loads_can_store(),
+ * and nothing was stored; the errno of mapping it.
  */
 int pmr_loads_store(struct pmr_loads *loads, uint64_t offset, const void *from, size_t length);
 

@@ -197,8 +197,8 @@ static int open_media(struct pmr_ctx *ctx, struct pmr_file_plan *plan, struct pm
 	if (ret == -EOPNOTSUPP)
 		return refuse(
 			ctx, plan, "no-libpmem",
-			"is not repaired by this program, which was built without libpmem: what it stored might stay in the "
-			"processor's caches");
+			"is not repaired by this program, which was built without libpmem or does not find it: what it stored might "
+			"stay in the processor's caches");
 	pmr_say(ctx, PMR_ERROR, "device-not-writable", plan->file->path, "cannot be opened: %s",
 		strerror(-ret));
 	plan->refused = "device-not-writable";

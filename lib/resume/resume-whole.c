@@ -79,8 +79,8 @@ const char *pmr_resume_refuse_whole(const struct pmr_resume_subject *s)
 	}
 	if (!pmr_loads_can_store()) {
 		pmr_say(ctx, PMR_ERROR, "no-libpmem", s->was->path,
-			"is not finished by this program, which was built without libpmem: what it stored might stay in the "
-			"processor's caches");
+			"is not finished by this program, which was built without libpmem or does not find it: what it stored might "
+			"stay in the processor's caches");
 		return "no-libpmem";
 	}
 	return NULL;
