@@ -113,3 +113,46 @@ clear_away_storage() {
 
 clear_away_error() { clear_away_storage; }
 clear_away_dust() { clear_away_storage; }
+
+# ---- sector mode: what the BTT wrote where is read from the namespace as it is without one
+
+begin_btt() { rm -f /run/pmem-mode; }
+
+# as_raw NUMBER: 1 to have the namespace without its BTT, 0 to have it back
+as_raw() {
+	ndctl disable-namespace namespace0.0 && echo "$1" >/sys/bus/nd/devices/namespace0.0/force_raw &&
+		ndctl enable-namespace namespace0.0
+} >/dev/null 2>&1
+
+setup_btt() {
+	block=512
+	[ $((seed / 2 % 2)) = 0 ] || block=4096
+	table=block$block
+	disk=/dev/pmem0s target=$mnt dax=no
+	ndctl create-namespace -f -e namespace0.0 -m sector --sector-size=$block >/dev/null && make_tree_fs "$1" $disk -m reflink=0
+}
+
+seed_btt() {
+	local fs=$1 seed=$2 how=(--read) magic serials block
+	setup_btt "$fs" || { echo "cannot mount"; return 1; }
+	$TREE make "$seed" $mnt $tmp/backup >$tmp/made || return
+	read -r magic serials < <($TREE note $mnt)
+	$busybox umount $mnt && as_raw 1 && $TREE tags "$magic" "$serials" /dev/pmem0 >$tmp/tags && as_raw 0 &&
+		$busybox mount $disk $mnt || { echo "cannot find its tags"; return 1; }
+	TREE_TAGS=$tmp/tags $TREE poison "$seed" $mnt $disk 60 $tmp/expect >$tmp/list || { cat $tmp/list; return 1; }
+	echo 1 >/proc/sys/vm/drop_caches
+	$TREE inject $tmp/expect.below $pmr_parameters/inject 0 || return
+	count_hits "$fs"
+	"$PMEM_RECOVER" scan --read "$target" >$tmp/scan.json 2>$tmp/scan.err
+	$TREE check-scan $tmp/expect $tmp/scan.json || return
+	program_with --read
+	PMEM_RECOVER=$tmp/program salvage "$seed" || return
+	repair_storage
+}
+
+clear_away_btt() {
+	$busybox umount $mnt
+	use_pmem raw
+	clear_all
+	rm -f /run/pmem-mode
+}

@@ -15,6 +15,7 @@
 #	realtime	an XFS whose files are on the realtime device, on partitions
 #	log		an XFS with its log on another partition, which is poisoned as well
 #	dax		a device-dax: modes-dax.sh
+#	btt		a namespace in sector mode, of either size of sectors, found by reading: modes-read.sh
 #	error		a loop device over sectors of dm-error, found by reading or in a list from a file: modes-read.sh
 #	dust		the same over dm-dust's, which a write heals; the project's own kernel has it
 set -u
@@ -282,6 +283,7 @@ check_hits() {
 	case $row in
 	raw) wanted+=' dax cached' ;;
 	error | dust) wanted+=' read badblocks' ;;
+	btt) wanted+=' block512 block4096' ;;
 	stripe) [ $((to - from)) -lt 9 ] || wanted+=' stripe2 stripe3' ;;
 	regions) wanted+=' striped pieces pmem0 pmem1' ;;
 	esac

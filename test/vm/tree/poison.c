@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* poison.c: choose the sectors to poison so that every layout is hit, and write down what each takes from whom. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "tree.h"
 
@@ -66,6 +71,8 @@ struct chooser {
 	unsigned int n_bad;
 	unsigned int count[N_HITS];
 	bool reflink;
+	uint64_t *
+		below; /* by serial: where else each lies, NO_SECTOR where that is not one place; or NULL */
 };
 
 /* Whether a sector may be poisoned: a file's, or shown to belong to nobody. Never metadata. */
@@ -76,9 +83,12 @@ static bool is_safe(const struct chooser *chooser, uint64_t sector)
 
 	if (sector >= oracle->n_sectors)
 		return false;
+	serial = oracle->serial_of[sector];
+	if (chooser->below)
+		return chooser->at[sector] && serial != NO_SECTOR &&
+		       chooser->below[serial] < AMBIGUOUS;
 	if (chooser->quiet[sector])
 		return true;
-	serial = oracle->serial_of[sector];
 	return serial != NO_SECTOR && oracle->sector_of[serial] == sector;
 }
 
@@ -298,6 +308,14 @@ static void choose_pages(struct chooser *chooser, unsigned int quota)
 	}
 }
 
+/* Whether a kind of hit is one of this tree. Where no sector lies at its place, those without a tag cannot be found. */
+static bool has_hit(const struct chooser *chooser, enum hit hit)
+{
+	if (chooser->below && (hit == HIT_UNWRITTEN || hit == HIT_PAST_EOF || hit == HIT_FREE))
+		return false;
+	return chooser->reflink || !hits[hit].reflink;
+}
+
 static void choose(struct chooser *chooser, unsigned int wanted)
 {
 	unsigned int tries;
@@ -307,9 +325,11 @@ static void choose(struct chooser *chooser, unsigned int wanted)
 		if (chooser->reflink || !hits[hit].reflink)
 			choose_shown(chooser, hit);
 	}
-	choose_quiet(chooser, false, hits[HIT_UNWRITTEN].quota);
-	choose_quiet(chooser, true, hits[HIT_PAST_EOF].quota);
-	choose_free(chooser, hits[HIT_FREE].quota);
+	if (!chooser->below) {
+		choose_quiet(chooser, false, hits[HIT_UNWRITTEN].quota);
+		choose_quiet(chooser, true, hits[HIT_PAST_EOF].quota);
+		choose_free(chooser, hits[HIT_FREE].quota);
+	}
 	choose_runs(chooser, hits[HIT_RUN].quota);
 	choose_pages(chooser, hits[HIT_PAGE].quota);
 	for (tries = 0; chooser->n_bad < wanted && tries < TRIES; tries++) {
@@ -404,12 +424,12 @@ static void print_list(const struct expect *expect, const struct chooser *choose
 	}
 	printf("# bad=%zu records=%u", expect->n_bad, records);
 	for (hit = 0; hit < N_HITS; hit++) {
-		if (chooser->reflink || !hits[hit].reflink)
+		if (has_hit(chooser, hit))
 			printf(" %s=%u", hits[hit].name, chooser->count[hit]);
 	}
 	printf("\n");
 	for (hit = 0; hit < N_HITS; hit++) {
-		if (!chooser->count[hit] && (chooser->reflink || !hits[hit].reflink))
+		if (!chooser->count[hit] && has_hit(chooser, hit))
 			die("%s: no sector hits \"%s\"", expect_path, hits[hit].name);
 	}
 	/* sysfs shows 4095 bytes, and the kernel keeps 512 records. */
@@ -451,8 +471,61 @@ static void start(struct chooser *chooser, struct oracle *oracle)
 	}
 }
 
+/* Lines "SERIAL SECTOR", see tree tags. */
+static void read_below(struct chooser *chooser, const char *path)
+{
+	uint64_t serial, sector, i;
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		die("%s: cannot open: %s", path, strerror(errno));
+	chooser->below = must_alloc(chooser->oracle->note.serials, sizeof(uint64_t));
+	for (i = 0; i < chooser->oracle->note.serials; i++)
+		chooser->below[i] = NO_SECTOR;
+	while (fscanf(f, "%lu %lu", &serial, &sector) == 2) {
+		if (serial < chooser->oracle->note.serials)
+			chooser->below[serial] = sector;
+	}
+	fclose(f);
+}
+
+/* What was chosen, as sectors below. */
+static void write_below(const struct chooser *chooser, const char *path)
+{
+	FILE *f = fopen(path, "we");
+	uint64_t i;
+
+	for (i = 0; f && i < chooser->oracle->n_sectors; i++) {
+		if (chooser->bad[i])
+			fprintf(f, "%lu 1\n", chooser->below[chooser->oracle->serial_of[i]]);
+	}
+	if (!f || fclose(f))
+		die("%s: cannot write: %s", path, strerror(errno));
+}
+
+/* A device of larger sectors loses whole ones. */
+static void widen(struct chooser *chooser)
+{
+	int fd = must_open(chooser->oracle->device, O_RDONLY), size;
+	uint64_t i, first, n;
+
+	if (ioctl(fd, BLKSSZGET, &size))
+		die("%s: no block device: %s", chooser->oracle->device, strerror(errno));
+	close(fd);
+	n = (unsigned int)size / SECTOR;
+	for (i = 0; i < chooser->oracle->n_sectors; i++) {
+		if (!chooser->bad[i])
+			continue;
+		for (first = i - i % n, i = first; i < first + n; i++)
+			chooser->bad[i] = true;
+		i--;
+	}
+}
+
 int verb_poison(int argc, char **argv)
 {
+	const char *tags = getenv("TREE_TAGS");
+
 	struct chooser chooser = { .prng.state = strtoull(argv[0], NULL, 0) ^ 0x7e57 };
 	struct expect expect = { .mount = argv[1], .device = argv[2] };
 	struct oracle oracle;
@@ -460,7 +533,13 @@ int verb_poison(int argc, char **argv)
 	(void)argc;
 	oracle_learn(&oracle, argv[1], argv[2]);
 	start(&chooser, &oracle);
+	if (tags)
+		read_below(&chooser, tags);
 	choose(&chooser, (unsigned int)strtoul(argv[3], NULL, 0));
+	if (tags) {
+		write_below(&chooser, must_format("%s.below", argv[4]));
+		widen(&chooser);
+	}
 	expect.xfs = oracle.xfs;
 	expect.files = oracle.files;
 	expect.n_files = oracle.n_files;
@@ -468,7 +547,9 @@ int verb_poison(int argc, char **argv)
 	expect_sectors(&chooser, &expect);
 	count_runs(&chooser);
 	expect_write(&expect, argv[4]);
-	scramble(argv[2], expect.bad, expect.n_bad);
+	/* What is written elsewhere each time cannot be overwritten. */
+	if (!tags)
+		scramble(argv[2], expect.bad, expect.n_bad);
 	print_list(&expect, &chooser, argv[4]);
 	return 0;
 }

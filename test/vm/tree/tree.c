@@ -13,6 +13,9 @@
 static const char usage[] =
 	"usage: tree make SEED MNT BACKUP             make a tree, and a copy of it, anew\n"
 	"       tree poison SEED MNT DEV N EXPECT     print the sectors to poison, write down what they take\n"
+	"                                             with TREE_TAGS=FILE only where that has a sector, to EXPECT.below\n"
+	"       tree note MNT                         the number of this tree's tags, and how many there are\n"
+	"       tree tags NUMBER N DEV                where on a device each tag lies that is there once\n"
 	"       tree check-scan EXPECT REPORT         is the scan right?\n"
 	"       tree salvage PROGRAM SEED N BACKUP EXPECT DIR CAPABILITY\n"
 	"                                             salvage N files to DIR; is what came out right?\n"
@@ -52,6 +55,8 @@ static const struct verb {
 	{ "inject", 2, verb_inject },
 	{ "inject", 3, verb_inject },
 	{ "scramble", 3, verb_scramble },
+	{ "note", 1, verb_note },
+	{ "tags", 3, verb_tags },
 	{ "check-rest", 2, verb_check_rest },
 	{ "probe", 2, verb_probe },
 	{ "clear", 1, verb_clear },

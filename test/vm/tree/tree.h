@@ -11,6 +11,7 @@
  * check.c    the report against the expectation
  * salvage.c  files salvaged, and what came out against the expectation
  * after.c    the repaired files and the device against the expectation
+ * tags.c     where tags lie on another device
  * below.c    where a volume lies on what is below it
  * device.c   partition tables, and a clean start
  *
@@ -309,6 +310,8 @@ int verb_poison_dax(int argc, char **argv);
 int verb_check_outcome(int argc, char **argv);
 int verb_check_rest(int argc, char **argv);
 int verb_probe(int argc, char **argv);
+int verb_tags(int argc, char **argv);
+int verb_note(int argc, char **argv);
 int verb_trace(int argc, char **argv);
 int verb_lower(int argc, char **argv);
 
