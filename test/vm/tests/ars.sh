@@ -128,6 +128,14 @@ recover scan --badblocks="/sys/block/${PMEM##*/}/badblocks" $mnt
 report "with a list from a file nobody is asked" "$(codes ars-unconfirmed ==) and .files == []"
 umount $mnt
 
+# ---- sector mode, whose blocks have no fixed place
+
+check "a namespace in sector mode" ndctl create-namespace -f -e namespace0.0 -m sector
+module_set ars $((100 << 20))
+recover scan /dev/pmem0s
+status_is 8 "sector mode"
+report "sector mode: it is not called clean" "$(codes ars-unconfirmed '!=') and .devices[0].metadata_badblocks.reason == \"ars-unconfirmed\""
+
 # ---- a device-dax
 
 check "another bus" reload dimms=1
@@ -138,14 +146,6 @@ module_set ars $((dax_offset + 65536))
 recover scan "$DAX"
 status_is 4 "device-dax"
 report "device-dax: it is read by loads, page by page, and what was cleared is no loss" '[.devices[0].badblocks.ranges[] | [.offset, .length]] == [[8704, 512]] and .complete'
-
-# ---- sector mode, whose blocks have no fixed place
-
-check "a namespace in sector mode" ndctl create-namespace -f -e namespace0.0 -m sector
-module_set ars $((100 << 20))
-recover scan /dev/pmem0s
-status_is 8 "sector mode"
-report "sector mode: it is not called clean" "$(codes ars-unconfirmed '!=') and .devices[0].metadata_badblocks.reason == \"ars-unconfirmed\""
 rm -rf "${journals:?}"/*
 check "as it was" reload
 finish
