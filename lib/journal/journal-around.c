@@ -116,17 +116,40 @@ static size_t first(const struct pmr_journal_file *was, uint64_t offset)
 	return low;
 }
 
+/* Sectors around were taken of whole steps, and none where another step touches. */
+static void find_run(const struct pmr_journal_file *was, const struct pmr_journal_piece *piece,
+		     uint64_t *begin, uint64_t *end)
+{
+	const struct pmr_journal_piece *pieces = was->pieces;
+	size_t low = 0, high = was->n_pieces, mid;
+
+	*begin = piece->offset;
+	*end = piece->offset + piece->length;
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (pieces[mid].offset < piece->offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (size_t i = low; i && pieces[i - 1].offset + pieces[i - 1].length == *begin; i--)
+		*begin = pieces[i - 1].offset;
+	for (size_t i = low + 1; i < was->n_pieces && pieces[i].offset == *end; i++)
+		*end += pieces[i].length;
+}
+
 int pmr_journal_is_around_changed(struct pmr_media *media, const struct pmr_journal_file *was,
 				  const struct pmr_journal_piece *piece,
 				  const struct pmr_ranges *listed, bool *changed)
 {
 	struct pmr_ranges unreadable = { 0 };
 	char bytes[PMR_SECTOR];
-	uint64_t from, to;
+	uint64_t from, to, begin, end;
 	bool found = false;
 	int ret = 0;
 
-	widen(piece->offset, piece->length, was->size, &from, &to);
+	find_run(was, piece, &begin, &end);
+	widen(begin, end - begin, was->size, &from, &to);
 	for (size_t i = first(was, from); !ret && !found && i < was->n_around; i++) {
 		if (was->around[i].offset >= to)
 			break;

@@ -85,8 +85,9 @@ struct pmr_journal_piece *pmr_journal_find_piece(const struct pmr_journal_file *
 /* ---- journal-around.c; its first half is in repair.h */
 
 /**
- * pmr_journal_is_around_changed() - whether sectors around a piece are not what they were
+ * pmr_journal_is_around_changed() - whether sectors around a piece, and those that it touches, are not what they were
  * @listed: what must not be read
+ * @changed: result; false also where none can be compared
  *
  * Return: 0; -ENOMEM; another errno of the device.
  */

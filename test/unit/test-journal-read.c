@@ -303,35 +303,60 @@ static void test_directory(void **state)
 /* What lies around the steps of a device-dax, told and read back; and held against what is there later. */
 static void test_around(void **state)
 {
-	static const uint64_t wanted[] = { 0, 1024, 1536, 2048, 2560, 3072, 3584, 8192 };
+	static const uint64_t end = 16384 + 3 * PMR_CHUNK;
+	static const uint64_t wanted[] = { 0,	       1024,	   1536,       2048,
+					   2560,       3072,	   3584,       8192,
+					   15872,      end + 512,  end + 1024, end + 1536,
+					   end + 2048, end + 2560, end + 3072, end + 3584 };
 	static const struct {
 		uint64_t stored_to;
-		bool changed[2]; /* around each of the steps */
+		bool changed[6]; /* around each of the pieces: the last four touch each other */
 	} rows[] = {
-		{ 0, { true, false } },	    { 600, { false, false } },	{ 2048, { true, false } },
-		{ 3600, { true, true } },   { 5000, { false, false } }, { 8300, { false, true } },
-		{ 9000, { false, false } },
+		{ 0, { true } },
+		{ 600, { false } },
+		{ 2048, { true } },
+		{ 3600, { true, true } },
+		{ 5000, { false } },
+		{ 8300, { false, true } },
+		{ 9000, { false } },
+		{ 16000, { false, false, true, true, true, true } },
+		{ 16384 + PMR_CHUNK, { false } },
+		{ 16384 + 3 * PMR_CHUNK + 600, { false, false, true, true, true, true } },
+		{ 16384 + 3 * PMR_CHUNK + 5000, { false } },
 	};
-	static char sectors[65536];
+	static char sectors[16384 + 4 * PMR_CHUNK];
 	static char path[] = "dax";
 	struct pmr_device device = { .name = "dax0.0", .badblocks.trust = PMR_LIST_COMPLETE };
 	struct pmr_filesystem filesystem = { .device = &device };
 	struct pmr_loss losses[] = { { .offset = 512, .length = 512 },
-				     { .offset = 4096, .length = 4096 } };
+				     { .offset = 4096, .length = 4096 },
+				     { .offset = 16384, .length = 3 * PMR_CHUNK + 512 } };
 	struct pmr_step steps[] = {
 		{ .offset = 512, .length = 512, .device_offset = 512, .method = PMR_METHOD_CLEAR },
 		{ .offset = 4096,
 		  .length = 4096,
 		  .device_offset = 4096,
 		  .method = PMR_METHOD_CLEAR },
+		{ .offset = 16384,
+		  .length = 3 * PMR_CHUNK + 512,
+		  .device_offset = 16384,
+		  .method = PMR_METHOD_CLEAR },
+	};
+	struct pmr_journal_piece pieces[] = {
+		{ .offset = 512, .length = 512 },
+		{ .offset = 4096, .length = 4096 },
+		{ .offset = 16384, .length = PMR_CHUNK },
+		{ .offset = 16384 + PMR_CHUNK, .length = PMR_CHUNK },
+		{ .offset = 16384 + 2 * PMR_CHUNK, .length = PMR_CHUNK },
+		{ .offset = 16384 + 3 * PMR_CHUNK, .length = 512 },
 	};
 	struct pmr_file file = { .path = path,
 				 .size = sizeof(sectors),
 				 .filesystem = &filesystem,
 				 .losses = losses,
-				 .n_losses = 2,
+				 .n_losses = 3,
 				 .whole_device = true };
-	struct pmr_file_plan plan = { .file = &file, .steps = steps, .n_steps = 2 };
+	struct pmr_file_plan plan = { .file = &file, .steps = steps, .n_steps = 3 };
 	struct pmr_claim claim = { .fd = -1, .file = &file };
 	struct pmr_journal_file read = { 0 };
 	struct pmr_media *media = NULL;
@@ -345,7 +370,7 @@ static void test_around(void **state)
 	assert_int_equal(pmr_nofault_init(), 0);
 	assert_int_equal(write(memory, sectors, sizeof(sectors)), sizeof(sectors));
 	assert_int_equal(pmr_media_open_loads(memory, sizeof(sectors), PMR_PAGE, false, &media), 0);
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(pmr_ranges_add(&device.badblocks.ranges, losses[i].offset,
 						losses[i].length),
 				 0);
@@ -354,17 +379,16 @@ static void test_around(void **state)
 	assert_int_equal(pmr_journal_parse_file(object, &read, &read_steps, &n_steps), 0);
 	json_object_put(object);
 	free(read_steps);
-	assert_true(read.whole_device && !read.in_use && n_steps == 2);
+	assert_true(read.whole_device && !read.in_use && n_steps == 3);
 	assert_int_equal(read.n_around, sizeof(wanted) / sizeof(wanted[0]));
 	for (size_t i = 0; i < read.n_around; i++)
 		assert_int_equal(read.around[i].offset, wanted[i]);
+	read.pieces = pieces;
+	read.n_pieces = sizeof(pieces) / sizeof(pieces[0]);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		assert_int_equal(pwrite(memory, "x", 1, (off_t)rows[i].stored_to), 1);
-		for (size_t k = 0; k < 2; k++) {
-			const struct pmr_journal_piece piece = { .offset = steps[k].offset,
-								 .length = steps[k].length };
-
-			assert_int_equal(pmr_journal_is_around_changed(media, &read, &piece,
+		for (size_t k = 0; k < sizeof(pieces) / sizeof(pieces[0]); k++) {
+			assert_int_equal(pmr_journal_is_around_changed(media, &read, &pieces[k],
 								       &device.badblocks.ranges,
 								       &changed),
 					 0);
@@ -372,6 +396,7 @@ static void test_around(void **state)
 		}
 		assert_int_equal(pwrite(memory, "", 1, (off_t)rows[i].stored_to), 1);
 	}
+	read.pieces = NULL;
 	pmr_ranges_release(&device.badblocks.ranges);
 	pmr_journal_file_release(&read);
 	pmr_claim_release(&claim);
