@@ -162,8 +162,9 @@ static enum pmr_verdict judge_whole_begun(const struct pmr_evidence *e, const ch
 {
 	bool is_others = e->in_use || e->change == PMR_CHANGE_OTHERS;
 
+	/* what has gone bad since may have been stored to before that */
 	if (!e->is_file || count(e, PMR_SECTOR_DIFFERENT) ||
-	    (is_others && count(e, PMR_SECTOR_CLEARED)))
+	    (is_others && (count(e, PMR_SECTOR_CLEARED) || e->kept[PMR_SECTOR_UNREADABLE])))
 		return say(PMR_VERDICT_CONFLICT, "changed", reason);
 	return PMR_VERDICT_REDO;
 }

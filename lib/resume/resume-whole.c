@@ -176,7 +176,8 @@ int pmr_resume_examine_whole(const struct pmr_resume_look *look,
 		if (dead && pmr_ranges_overlap(&failing, piece->offset + at, unit))
 			ret = pmr_ranges_add(dead, piece->offset + at, unit);
 	}
-	if (!ret && evidence->lost[PMR_SECTOR_CLEARED] + evidence->kept[PMR_SECTOR_CLEARED]) {
+	if (!ret && evidence->lost[PMR_SECTOR_CLEARED] + evidence->kept[PMR_SECTOR_CLEARED] +
+			    evidence->kept[PMR_SECTOR_UNREADABLE]) {
 		ret = pmr_journal_is_around_changed(look->media, of->was, piece, look->listed,
 						    &is_changed);
 		if (is_changed)
