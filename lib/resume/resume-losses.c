@@ -77,10 +77,10 @@ static int add_loss(struct pmr_resume_subject *s, struct pmr_losses *losses,
 	loss->method = NULL;
 	if (piece < s->was->n_pieces) {
 		loss->source = source_of(s, was);
-		/* what is in no list any more has no poison in the way */
-		loss->vanished =
-			was->vanished || !pmr_ranges_overlap(&device->badblocks.ranges,
-							     loss->device_offset, loss->length);
+		/* what is in no list any more has no poison in the way; of a device-dax it says that zeros are a repair's */
+		if (!s->was->whole_device && !pmr_ranges_overlap(&device->badblocks.ranges,
+								 loss->device_offset, loss->length))
+			loss->vanished = true;
 	} else if (pmr_plan_wants(&(struct pmr_file){ .size = s->was->size }, loss)) {
 		loss->source = NULL;
 		loss->state = PMR_SKIPPED;

@@ -371,11 +371,56 @@ static void test_stored_to(void **state)
 	}
 }
 
+/* Zeros are a repair's where the journal says so from the first on, not where a loss is in no list when it is resumed. */
+static void test_unlisted(void **state)
+{
+	static const struct {
+		const char *what;
+		bool is_whole, vanished, is_listed;
+		bool taken; /* as vanished */
+	} rows[] = {
+		{ "a device-dax", true, false, true, false },
+		{ "a device-dax, in no list", true, false, false, false },
+		{ "a device-dax, its zeros", true, true, false, true },
+		{ "a file", false, false, true, false },
+		{ "a file, in no list", false, false, false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pmr_loss loss = { .offset = 512,
+					 .length = 512,
+					 .device_offset = 512,
+					 .state = PMR_SKIPPED,
+					 .source = "backup",
+					 .vanished = rows[i].vanished };
+		struct pmr_journal_piece piece = { .length = PMR_PAGE };
+		const struct pmr_journal_file was = { .size = SIZE,
+						      .whole_device = rows[i].is_whole,
+						      .losses = &loss,
+						      .n_losses = 1,
+						      .pieces = &piece,
+						      .n_pieces = 1 };
+		struct pmr_resume_subject s = { .was = &was, .filesystem = &filesystem };
+		struct pmr_losses taken = { 0 };
+
+		device.badblocks.ranges.n = 0;
+		if (rows[i].is_listed)
+			assert_int_equal(pmr_ranges_add(&device.badblocks.ranges, 512, 512), 0);
+		assert_int_equal(pmr_resume_take_losses(&s, &taken), 0);
+		assert_int_equal(taken.n, 1);
+		if (taken.v[0].vanished != rows[i].taken)
+			fail_msg("%s", rows[i].what);
+		free(taken.v);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kill_points),
 		cmocka_unit_test(test_stored_to),
+		cmocka_unit_test(test_unlisted),
 	};
 	int ret;
 
