@@ -115,26 +115,20 @@ static const char *check_rest(struct whole *w, const struct part *part)
 	return reason;
 }
 
-/* NULL, or why the part must not be touched. */
-static const char *look(struct whole *w, struct part *part)
+/* Why a device could not be asked. One that is another is none of whose bytes anybody changed. */
+static const char *reason_of(int ret)
+{
+	if (!ret)
+		return NULL;
+	if (ret == -ENOMEM)
+		return "no-memory";
+	return ret == -ENODEV || ret == -ESTALE ? "gone" : "device-error";
+}
+
+static const char *look_at_bytes(struct whole *w, struct part *part)
 {
 	const char *reason;
-	char who[256];
-	int ret;
 
-	if (pmr_is_cancelled(w->writer->ctx))
-		return "interrupted";
-	ret = pmr_dax_check(w->device);
-	if (!ret)
-		ret = pmr_device_refresh(w->writer->ctx, w->device);
-	if (ret)
-		return ret == -ENOMEM ? "no-memory" : ret == -ENODEV ? "gone" : "changed";
-	if (!w->plan->in_use) {
-		/* our own two descriptors of it are not told of */
-		pmr_whole_users(w->device, who, sizeof(who));
-		if (*who)
-			return "in-use";
-	}
 	if (w->writer->look_whole)
 		return w->writer->look_whole(w->writer, w->media, part->piece, &part->dead);
 	reason = check_list(w, part);
@@ -147,6 +141,32 @@ static const char *look(struct whole *w, struct part *part)
 	return reason;
 }
 
+/* NULL, or why the part must not be touched. */
+static const char *look(struct whole *w, struct part *part)
+{
+	const char *reason, *gone;
+	char who[256];
+	int ret;
+
+	if (pmr_is_cancelled(w->writer->ctx))
+		return "interrupted";
+	ret = pmr_dax_check(w->device);
+	if (!ret)
+		ret = pmr_device_refresh(w->writer->ctx, w->device);
+	if (ret)
+		return reason_of(ret);
+	if (!w->plan->in_use) {
+		/* our own two descriptors of it are not told of */
+		pmr_whole_users(w->device, who, sizeof(who));
+		if (*who)
+			return "in-use";
+	}
+	reason = look_at_bytes(w, part);
+	/* of what went away meanwhile nothing could be loaded, which tells nothing of its bytes */
+	gone = reason_of(pmr_dax_check(w->device));
+	return gone ? gone : reason;
+}
+
 static const char *explain(const char *reason)
 {
 	static const struct {
@@ -154,13 +174,13 @@ static const char *explain(const char *reason)
 	} texts[] = {
 		{ "interrupted", "interrupted" },
 		{ "changed",
-		  "the device has become another, or what lies around the loss was stored to: look with 'pmem-recover list', stop "
-		  "who uses it, and repair again" },
+		  "what lies around the loss was stored to: stop who uses it, and repair again" },
 		{ "clear-unit",
 		  "its bus clears more at a time than it did when the repair was planned" },
 		{ "device-error",
-		  "what lies around the loss cannot be loaded: see the kernel log" },
-		{ "gone", "the device is not there any more: enable its namespace, and go on" },
+		  "it or what is listed of it cannot be looked at: see the kernel log" },
+		{ "gone",
+		  "the device is not there any more, or is another: look with 'pmem-recover list', enable its namespace, and go on" },
 		{ "in-use", "another program has it open or mapped: stop it and repair again" },
 		{ "list-unknown", "its list of bad blocks cannot be read any more" },
 		{ "newly-unreadable", "more of it has become bad since the scan; repair again" },
@@ -266,10 +286,15 @@ static void say_failed(struct whole *w, const struct part *part, uint64_t cleare
 static int clear_run(const struct whole *w, bool dead, struct pmr_range *run)
 {
 	uint64_t length, address, wanted = run->length;
+	int ret;
 
 	if (!dead)
 		return 0;
 	run->length = 0;
+	/* what is cleared is an address, whoever has it by now */
+	ret = pmr_dax_check(w->device);
+	if (ret)
+		return ret;
 	address = pmr_device_address(w->device, run->offset, &length);
 	if (address == PMR_NO_ADDRESS || length < wanted)
 		return -ENODEV;

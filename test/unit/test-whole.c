@@ -32,11 +32,13 @@
 /* How a run goes: the call of each kind, from 1 on, that is to be the odd one; 0 for none. */
 struct course {
 	unsigned int mark_fails, read_fails, refresh_fails, used, spoiled;
+	unsigned int gone; /* from that check of the device on */
+	int gone_as;
 	bool found_by_reading; /* what is bad is in no list of the kernel's */
 };
 
 static struct course course;
-static unsigned int marks, reads, refreshes, looks, clears;
+static unsigned int marks, reads, refreshes, looks, clears, checks;
 static struct pmr_device device;
 static struct pmr_media *media;
 static char bytes[SIZE]; /* that are to be there */
@@ -68,7 +70,8 @@ int fake_refresh(struct pmr_ctx *ctx, struct pmr_device *of)
 int fake_dax_check(const struct pmr_device *of)
 {
 	(void)of;
-	return 0;
+	checks++;
+	return course.gone && checks >= course.gone ? course.gone_as : 0;
 }
 
 /* Called at each look: the time to do what others do meanwhile. */
@@ -107,7 +110,7 @@ int fake_open(struct pmr_ctx *ctx, const struct pmr_device *of, struct pmr_media
 /* Sets up the device, all of it as it is to be, and @losses of it bad. */
 static void reset(struct pmr_loss *losses, size_t n)
 {
-	marks = reads = refreshes = looks = clears = 0;
+	marks = reads = refreshes = looks = clears = checks = 0;
 	pmr_ranges_release(&device.badblocks.ranges);
 	pmr_ranges_release(&device.reading.found);
 	device = (struct pmr_device){ .size = SIZE, .badblocks.trust = PMR_LIST_COMPLETE };
@@ -242,6 +245,39 @@ static void test_rest(void **state)
 	}
 }
 
+/* What goes away, or becomes another, right before the look, during it, and after it. Nothing is cleared by its address. */
+static void test_gone(void **state)
+{
+	static const struct {
+		struct course course;
+		enum pmr_state state;
+		const char *reason;
+	} rows[] = {
+		{ { .gone = 1, .gone_as = -ENODEV }, PMR_SKIPPED, "gone" },
+		{ { .gone = 1, .gone_as = -ESTALE }, PMR_SKIPPED, "gone" },
+		{ { .gone = 1, .gone_as = -EIO }, PMR_SKIPPED, "device-error" },
+		{ { .gone = 2, .gone_as = -ENODEV }, PMR_SKIPPED, "gone" },
+		{ { .gone = 2, .gone_as = -ENODEV, .spoiled = 1 }, PMR_SKIPPED, "gone" },
+		{ { .gone = 3, .gone_as = -ESTALE }, PMR_FAILED, "clear-failed" },
+	};
+	bool needs_journal;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pmr_loss loss = { .offset = 512, .length = 512 };
+		struct pmr_step step = { .length = PMR_PAGE };
+
+		course = rows[i].course;
+		reset(&loss, 1);
+		assert_int_equal(run(&loss, 1, &step, &needs_journal), 0);
+		assert_int_equal(clears, 0);
+		if (loss.state != rows[i].state)
+			fail_msg("row %zu: state %d", i, loss.state);
+		assert_string_equal(loss.reason, rows[i].reason);
+		assert_false(needs_journal);
+	}
+}
+
 /* Over zeros that a repair wrote nothing is cleared; where they are zeros no more, nothing is stored. */
 static void test_zeros(void **state)
 {
@@ -292,6 +328,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_rest),
+		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_zeros),
 	};
 	int ret;
