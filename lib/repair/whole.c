@@ -222,14 +222,27 @@ static const char *check_range(struct whole *w, const struct part *part,
 	return pmr_reading_forget(w->device, range->offset, length) ? "unverified" : NULL;
 }
 
-/* NULL, or why what was stored of a part is not repaired; the list is as it was read after the write. */
+/* Whether the device may not hold the bytes, rather than that its list does not say so. */
+static bool is_read_wrong(const char *reason)
+{
+	return reason && (!strcmp(reason, "read-back-error") ||
+			  !strcmp(reason, "read-back-differs") || !strcmp(reason, "unverified"));
+}
+
+/*
+ * NULL, or why what was stored of a part is not repaired; the list is as it was read after the write. What matters most is
+ * whether it holds its bytes.
+ */
 static const char *check_back(struct whole *w, const struct part *part,
 			      const struct pmr_ranges *stored)
 {
-	const char *reason = NULL;
+	const char *reason = NULL, *other;
 
-	for (size_t i = 0; i < stored->n && !reason; i++)
-		reason = check_range(w, part, &stored->v[i]);
+	for (size_t i = 0; i < stored->n && !is_read_wrong(reason); i++) {
+		other = check_range(w, part, &stored->v[i]);
+		if (!reason || is_read_wrong(other))
+			reason = other;
+	}
 	return reason;
 }
 
@@ -251,23 +264,21 @@ static void conclude(const struct whole *w, const struct part *part, const char 
 	}
 }
 
-/* Whether the device does not hold the bytes, rather than that its list does not say so. */
-static bool is_read_wrong(const char *reason)
-{
-	return reason &&
-	       (!strcmp(reason, "read-back-error") || !strcmp(reason, "read-back-differs"));
-}
-
 static void say_failed(struct whole *w, const struct part *part, uint64_t cleared,
 		       const char *reason)
 {
-	unsigned long long at = part->offset;
+	unsigned long long at = part->offset, wanted = pmr_ranges_bytes(&part->dead);
 
-	if (!strcmp(reason, "clear-failed"))
+	if (!strcmp(reason, "clear-failed") && part->step->redo)
 		pmr_say(w->writer->ctx, PMR_ERROR, "clear-failed", w->file->path,
-			"is cleared by its bus for %llu of %zu bytes at %llu, and the rest is as it was, still listed: see the kernel "
+			"is cleared by its bus for %llu of %llu bytes at %llu, and what an earlier run cleared of the rest may be in "
+			"the journal alone, from which 'pmem-recover repair --resume' stores it: see the kernel log",
+			(unsigned long long)cleared, wanted, at);
+	else if (!strcmp(reason, "clear-failed"))
+		pmr_say(w->writer->ctx, PMR_ERROR, "clear-failed", w->file->path,
+			"is cleared by its bus for %llu of %llu bytes at %llu, and the rest is as it was, still listed: see the kernel "
 			"log, save what can be read, and move to other memory",
-			(unsigned long long)cleared, part->length, at);
+			(unsigned long long)cleared, wanted, at);
 	else if (!is_read_wrong(reason))
 		pmr_say(w->writer->ctx, PMR_ERROR, "not-repaired", w->file->path,
 			"holds its bytes again from byte %llu on, but its list does not say so (%s): scan it again, after a reboot "
@@ -321,14 +332,17 @@ static bool next_run(const struct part *part, uint64_t at, uint64_t end, struct 
  * also where not all was: the journal is not the place that a program looks for them.
  *
  * @stored: gains what was cleared, or needed no clear, whatever came of the store
+ * @cleared: result, bytes
  */
-static int write_part(struct whole *w, const struct part *part, struct pmr_ranges *stored)
+static int write_part(struct whole *w, const struct part *part, struct pmr_ranges *stored,
+		      uint64_t *cleared)
 {
 	uint64_t end = part->offset + part->length, next;
 	int ret = 0, error = 0, failed;
 	struct pmr_range run;
 	bool dead;
 
+	*cleared = 0;
 	for (uint64_t at = part->offset; at < end; at = next) {
 		dead = next_run(part, at, end, &run);
 		next = at + run.length;
@@ -338,6 +352,7 @@ static int write_part(struct whole *w, const struct part *part, struct pmr_range
 		failed = clear_run(w, dead, &run);
 		error = error ? error : failed;
 		stored->v[stored->n - 1].length = run.length;
+		*cleared += dead ? run.length : 0;
 		if (!run.length) {
 			stored->n--;
 			continue;
@@ -363,22 +378,26 @@ static int write_and_verify(struct whole *w, const struct part *part, struct pmr
 	/* an earlier run may have cleared it */
 	enum pmr_mark mark = part->step->redo ? PMR_MARK_OPEN : PMR_MARK_NONE;
 	const char *reason;
+	uint64_t cleared;
 	int ret, error;
 
-	error = write_part(w, part, stored);
+	error = write_part(w, part, stored, &cleared);
 	if (stored->n)
 		mark = PMR_MARK_OPEN;
 	ret = pmr_device_refresh(w->writer->ctx, w->device);
-	if (ret)
+	if (ret == -ENOMEM)
 		return ret;
-	reason = check_back(w, part, stored);
-	/* what was cleared and does not hold its bytes has them in the journal alone */
-	w->writer->needs_journal |= is_read_wrong(reason);
+	if (ret && stored->n)
+		reason = "unverified";
+	else
+		reason = check_back(w, part, stored);
 	if (!reason && error)
 		reason = "clear-failed";
+	/* what was cleared, now or by an earlier run, and does not hold its bytes has them in the journal alone */
+	w->writer->needs_journal |= is_read_wrong(reason) || (error && part->step->redo);
 	conclude(w, part, reason);
 	if (reason)
-		say_failed(w, part, pmr_ranges_bytes(stored), reason);
+		say_failed(w, part, cleared, reason);
 	return note(w, part, reason ? mark : PMR_MARK_DONE);
 }
 

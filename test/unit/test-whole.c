@@ -20,9 +20,13 @@
 #define pmr_journal_mark fake_mark
 #define pmr_journal_read fake_journal_read
 #define pmr_media_open_writable fake_open
+#define pmr_media_write_block fake_write
 #define pmr_whole_users fake_users
 /* its parts are to be seen one by one */
 #include "repair/whole.c"
+#undef pmr_media_write_block
+int pmr_media_write_block(struct pmr_media *media, uint64_t offset, const void *buffer,
+			  size_t length);
 
 #include "media/loads.h"
 
@@ -34,11 +38,15 @@ struct course {
 	unsigned int mark_fails, read_fails, refresh_fails, used, spoiled;
 	unsigned int gone; /* from that check of the device on */
 	int gone_as;
+	unsigned int clear_fails, clear_halves, clear_unlists_not, write_spoils;
+	int refresh_fails_as; /* else -ENOMEM */
 	bool found_by_reading; /* what is bad is in no list of the kernel's */
 };
 
 static struct course course;
-static unsigned int marks, reads, refreshes, looks, clears, checks;
+static unsigned int marks, reads, refreshes, looks, clears, checks, writes;
+static bool resumed; /* then what is cleared is what is @dead of it */
+static struct pmr_ranges dead;
 static struct pmr_device device;
 static struct pmr_media *media;
 static char bytes[SIZE]; /* that are to be there */
@@ -64,7 +72,9 @@ int fake_journal_read(struct pmr_journal *journal, uint64_t *position, void *to,
 int fake_refresh(struct pmr_ctx *ctx, struct pmr_device *of)
 {
 	(void)ctx, (void)of;
-	return ++refreshes == course.refresh_fails ? -ENOMEM : 0;
+	if (++refreshes != course.refresh_fails)
+		return 0;
+	return course.refresh_fails_as ? course.refresh_fails_as : -ENOMEM;
 }
 
 int fake_dax_check(const struct pmr_device *of)
@@ -89,15 +99,36 @@ int fake_clear(const struct pmr_device *of, uint64_t address, uint64_t length, u
 
 	(void)of;
 	clears++;
+	*cleared = 0;
+	if (clears == course.clear_fails)
+		return -EIO;
+	if (clears == course.clear_halves)
+		length /= 2;
 	*cleared = length;
-	if (course.found_by_reading)
+	if (course.found_by_reading || clears == course.clear_unlists_not)
 		return 0;
 	assert_int_equal(pmr_ranges_add(&gone, address, length), 0);
 	assert_int_equal(pmr_ranges_subtract(&left, &device.badblocks.ranges, &gone), 0);
 	pmr_ranges_release(&gone);
 	pmr_ranges_release(&device.badblocks.ranges);
 	device.badblocks.ranges = left;
-	return 0;
+	return clears == course.clear_halves ? -EIO : 0;
+}
+
+int fake_write(struct pmr_media *to, uint64_t offset, const void *from, size_t length)
+{
+	int ret = pmr_media_write_block(to, offset, from, length);
+
+	if (++writes == course.write_spoils)
+		assert_int_equal(pwrite(memory, "theirs", 6, (off_t)offset), 6);
+	return ret;
+}
+
+static const char *fake_look(struct pmr_writer *writer, struct pmr_media *of, uint64_t piece,
+			     struct pmr_ranges *found)
+{
+	(void)writer, (void)of, (void)piece;
+	return pmr_ranges_copy(found, &dead) ? "no-memory" : NULL;
 }
 
 int fake_open(struct pmr_ctx *ctx, const struct pmr_device *of, struct pmr_media **opened)
@@ -110,7 +141,7 @@ int fake_open(struct pmr_ctx *ctx, const struct pmr_device *of, struct pmr_media
 /* Sets up the device, all of it as it is to be, and @losses of it bad. */
 static void reset(struct pmr_loss *losses, size_t n)
 {
-	marks = reads = refreshes = looks = clears = checks = 0;
+	marks = reads = refreshes = looks = clears = checks = writes = 0;
 	pmr_ranges_release(&device.badblocks.ranges);
 	pmr_ranges_release(&device.reading.found);
 	device = (struct pmr_device){ .size = SIZE, .badblocks.trust = PMR_LIST_COMPLETE };
@@ -146,6 +177,9 @@ static int run(struct pmr_loss *losses, size_t n, struct pmr_step *step, bool *n
 	struct pmr_writer writer = { 0 };
 	int ret;
 
+	if (resumed)
+		writer.look_whole = fake_look;
+	step->redo = resumed;
 	step->n_losses = (unsigned int)n;
 	step->journal_offset = step->offset;
 	assert_int_equal(pmr_new(&writer.ctx), 0);
@@ -278,6 +312,113 @@ static void test_gone(void **state)
 	}
 }
 
+/* Of two units the first is good by now, or both are bad; when a repair is resumed, and when it is not. */
+static void test_dead(void **state)
+{
+	static const struct {
+		const char *what;
+		struct course course;
+		bool resumed, both;
+		unsigned int clears;
+		const char *reason; /* NULL: repaired */
+		bool needs_journal;
+	} rows[] = {
+		{ "one", { 0 }, true, false, 1, NULL, false },
+		{ "both", { 0 }, true, true, 2, NULL, false },
+		{ "it is not cleared", { .clear_fails = 1 }, true, false, 1, "clear-failed", true },
+		{ "the half is", { .clear_halves = 1 }, true, false, 1, "clear-failed", true },
+		{ "one of both is not", { .clear_fails = 1 }, true, true, 2, "clear-failed", true },
+		{ "it is gone",
+		  { .gone = 3, .gone_as = -ENODEV },
+		  true,
+		  true,
+		  0,
+		  "clear-failed",
+		  true },
+		{ "it is listed still",
+		  { .clear_unlists_not = 1 },
+		  true,
+		  false,
+		  1,
+		  "still-listed",
+		  false },
+		{ "one is listed still, and the other spoiled",
+		  { .clear_unlists_not = 1, .write_spoils = 3 },
+		  true,
+		  true,
+		  2,
+		  "read-back-differs",
+		  true },
+		{ "the list cannot be read again",
+		  { .refresh_fails = 2, .refresh_fails_as = -EIO },
+		  true,
+		  true,
+		  2,
+		  "unverified",
+		  true },
+		{ "nor the first time",
+		  { .refresh_fails = 2, .refresh_fails_as = -EIO },
+		  false,
+		  true,
+		  1,
+		  "unverified",
+		  true },
+		{ "not cleared the first time",
+		  { .clear_fails = 1 },
+		  false,
+		  true,
+		  1,
+		  "clear-failed",
+		  false },
+		{ "the half the first time",
+		  { .clear_halves = 1 },
+		  false,
+		  true,
+		  1,
+		  "clear-failed",
+		  false },
+		{ "not cleared, and the list cannot be read",
+		  { .clear_fails = 1, .refresh_fails = 2, .refresh_fails_as = -EIO },
+		  false,
+		  true,
+		  1,
+		  "clear-failed",
+		  false },
+	};
+	bool needs_journal;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pmr_loss losses[] = {
+			{ .offset = 512, .length = 512 },
+			{ .offset = 2 * PMR_PAGE, .length = 512 },
+		};
+		struct pmr_step step = { .length = 3 * PMR_PAGE };
+
+		course = rows[i].course;
+		resumed = rows[i].resumed;
+		reset(losses, 2);
+		dead.n = 0;
+		if (rows[i].both)
+			assert_int_equal(pmr_ranges_add(&dead, 0, PMR_PAGE), 0);
+		assert_int_equal(pmr_ranges_add(&dead, 2 * PMR_PAGE, PMR_PAGE), 0);
+		if (!rows[i].both)
+			device.badblocks.ranges.v[0] =
+				device.badblocks.ranges.v[--device.badblocks.ranges.n];
+		assert_int_equal(run(losses, 2, &step, &needs_journal), 0);
+		if (clears != rows[i].clears || needs_journal != rows[i].needs_journal)
+			fail_msg("%s: %u clears, journal %d", rows[i].what, clears, needs_journal);
+		for (size_t k = 0; k < 2; k++) {
+			if (losses[k].state != (rows[i].reason ? PMR_FAILED : PMR_REPAIRED))
+				fail_msg("%s: state %d", rows[i].what, losses[k].state);
+			if (rows[i].reason && strcmp(losses[k].reason, rows[i].reason) != 0)
+				fail_msg("%s: %s", rows[i].what, losses[k].reason);
+		}
+	}
+	resumed = false;
+	pmr_ranges_release(&dead);
+}
+
 /* Over zeros that a repair wrote nothing is cleared; where they are zeros no more, nothing is stored. */
 static void test_zeros(void **state)
 {
@@ -326,9 +467,8 @@ static void test_zeros(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_rest),
-		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_parts), cmocka_unit_test(test_rest),
+		cmocka_unit_test(test_gone),  cmocka_unit_test(test_dead),
 		cmocka_unit_test(test_zeros),
 	};
 	int ret;
