@@ -68,6 +68,17 @@ static void fail_step(struct pmr_file *file, const struct pmr_step *step, const 
 	}
 }
 
+/* What lies around the steps cannot be looked at: nothing was begun, and it says nothing of other devices. */
+static int leave_steps(struct repair *r, struct pmr_file_plan *plan, int error)
+{
+	pmr_say(r->ctx, PMR_ERROR, "device-error", plan->file->path,
+		"is left as it is: what lies around the losses cannot be loaded: %s",
+		strerror(-error));
+	for (size_t i = 0; i < plan->n_steps; i++)
+		pmr_plan_leave(plan->file, &plan->steps[i], plan->steps[i].offset, "device-error");
+	return 0;
+}
+
 /* all bytes of a file are in the journal and synced, then its steps are carried out */
 static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 			struct pmr_claim *claim, struct pmr_file_plan *plan)
@@ -76,6 +87,8 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 
 	if (plan->file->whole_device)
 		ret = pmr_journal_look_around(compose->media, plan, claim);
+	if (ret && ret != -ENOMEM)
+		return leave_steps(r, plan, ret);
 	if (!ret)
 		ret = pmr_journal_file(r->journal, plan, claim, &r->writer.index);
 	for (size_t i = 0; !ret && i < plan->n_steps; i++)

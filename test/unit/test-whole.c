@@ -17,12 +17,14 @@
 #define pmr_clear fake_clear
 #define pmr_dax_check fake_dax_check
 #define pmr_device_refresh fake_refresh
+#define pmr_journal_look_around fake_look_around
 #define pmr_journal_mark fake_mark
 #define pmr_journal_read fake_journal_read
 #define pmr_media_open_writable fake_open
 #define pmr_media_write_block fake_write
 #define pmr_whole_users fake_users
 /* its parts are to be seen one by one */
+#include "repair/repair.c"
 #include "repair/whole.c"
 #undef pmr_media_write_block
 int pmr_media_write_block(struct pmr_media *media, uint64_t offset, const void *buffer,
@@ -67,6 +69,15 @@ int fake_journal_read(struct pmr_journal *journal, uint64_t *position, void *to,
 	memcpy(to, bytes + *position, length);
 	*position += length;
 	return 0;
+}
+
+static int around_fails;
+
+int fake_look_around(struct pmr_media *of, const struct pmr_file_plan *plan,
+		     struct pmr_claim *claim)
+{
+	(void)of, (void)plan, (void)claim;
+	return around_fails;
 }
 
 int fake_refresh(struct pmr_ctx *ctx, struct pmr_device *of)
@@ -464,12 +475,47 @@ static void test_zeros(void **state)
 	}
 }
 
+/* Nothing was begun, and other devices may still be repaired. */
+static void test_around_fails(void **state)
+{
+	static const struct {
+		int fails, ret;
+		enum pmr_state state;
+	} rows[] = {
+		{ -EIO, 0, PMR_SKIPPED },
+		{ -ENODEV, 0, PMR_SKIPPED },
+		{ -ENOMEM, -ENOMEM, PMR_LOST },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pmr_loss loss = { .offset = 512, .length = 512, .state = PMR_LOST };
+		struct pmr_step step = { .length = PMR_PAGE, .n_losses = 1 };
+		struct pmr_file file = { .path = (char[]){ "dax" },
+					 .losses = &loss,
+					 .n_losses = 1,
+					 .whole_device = true };
+		struct pmr_file_plan plan = { .file = &file, .steps = &step, .n_steps = 1 };
+		struct pmr_claim claim = { .fd = -1, .file = &file };
+		struct pmr_compose compose = { &claim, NULL, NULL };
+		struct repair r = { 0 };
+
+		assert_int_equal(pmr_new(&r.ctx), 0);
+		around_fails = rows[i].fails;
+		assert_int_equal(repair_steps(&r, &compose, &claim, &plan), rows[i].ret);
+		assert_int_equal(loss.state, rows[i].state);
+		if (loss.state == PMR_SKIPPED)
+			assert_string_equal(loss.reason, "device-error");
+		pmr_unref(r.ctx);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parts), cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_gone),  cmocka_unit_test(test_dead),
-		cmocka_unit_test(test_zeros),
+		cmocka_unit_test(test_zeros), cmocka_unit_test(test_around_fails),
 	};
 	int ret;
 
