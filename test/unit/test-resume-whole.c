@@ -371,6 +371,61 @@ static void test_stored_to(void **state)
 	}
 }
 
+/* A bus that clears otherwise than it did, or not at all any more: only where something has to be cleared. */
+static void test_clear_unit(void **state)
+{
+	static const struct {
+		uint64_t unit;
+		bool is_bad;
+		const char *reason;
+	} rows[] = {
+		{ PMR_SECTOR, true, NULL },	      { PMR_PAGE, true, NULL },
+		{ 2 * PMR_PAGE, true, "clear-unit" }, { 0, true, "no-clear-error" },
+		{ 2 * PMR_PAGE, false, NULL },	      { 0, false, NULL },
+	};
+
+	(void)state;
+	unit = PMR_PAGE;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pmr_journal_piece piece = { .length = PMR_PAGE,
+						   .position = 1,
+						   .mark = PMR_MARK_OPEN };
+		const struct pmr_journal_file was = { .size = SIZE,
+						      .whole_device = true,
+						      .losses = losses,
+						      .n_losses = LOSSES,
+						      .pieces = &piece,
+						      .n_pieces = 1 };
+		const struct pmr_journal_entry entry = { .same_boot = true };
+		const struct pmr_resume_file of = { .was = &was,
+						    .is_there = true,
+						    .is_same = true,
+						    .size = SIZE,
+						    .unit = rows[i].unit };
+		struct pmr_resume r = { .entry = &entry, .actual = malloc(PMR_CHUNK) };
+		struct pmr_resume_look look = { .resume = &r,
+						.filesystem = &filesystem,
+						.of = &of };
+		struct pmr_writer writer = { .bytes = bytes, .look_data = &look };
+		struct pmr_ranges dead = { 0 };
+		struct pmr_media *media;
+		const char *reason;
+
+		reset();
+		world->bad[1] = rows[i].is_bad;
+		assert_int_equal(fake_refresh(NULL, &device), 0);
+		assert_int_equal(fake_open(NULL, &device, &media), 0);
+		reason = look_again(&writer, media, 1, &dead);
+		if ((reason || rows[i].reason) &&
+		    (!reason || !rows[i].reason || strcmp(reason, rows[i].reason) != 0))
+			fail_msg("row %zu: %s", i, reason ? reason : "none");
+		assert_int_equal(dead.n, rows[i].is_bad);
+		pmr_ranges_release(&dead);
+		pmr_media_close(media);
+		free(r.actual);
+	}
+}
+
 /* Zeros are a repair's where the journal says so from the first on, not where a loss is in no list when it is resumed. */
 static void test_unlisted(void **state)
 {
@@ -420,6 +475,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kill_points),
 		cmocka_unit_test(test_stored_to),
+		cmocka_unit_test(test_clear_unit),
 		cmocka_unit_test(test_unlisted),
 	};
 	int ret;
