@@ -149,8 +149,10 @@ static enum pmr_verdict judge_whole_begun_not(const struct pmr_evidence *e, cons
 		return say(PMR_VERDICT_SKIPPED, "changed", reason);
 	if (is_equal(e))
 		return say(PMR_VERDICT_SETTLED, "already-equal", reason);
-	if (e->kept[PMR_SECTOR_DIFFERENT] || e->kept[PMR_SECTOR_UNREADABLE])
+	if (e->kept[PMR_SECTOR_DIFFERENT])
 		return say(PMR_VERDICT_SKIPPED, "changed", reason);
+	if (e->kept[PMR_SECTOR_UNREADABLE])
+		return say(PMR_VERDICT_SKIPPED, "newly-unreadable", reason);
 	if (!e->lost[PMR_SECTOR_DIFFERENT])
 		return PMR_VERDICT_REDO;
 	/* a boot may forget poison, and nothing tells whether what can be read instead is somebody's */

@@ -166,8 +166,8 @@ static int settle(struct work *w)
 
 static bool is_end(const char *reason)
 {
-	static const char *const words[] = { "changed", "moved", "shared", "readable",
-					     "not-journalled" };
+	static const char *const words[] = { "changed",	 "moved",	   "shared",
+					     "readable", "not-journalled", "newly-unreadable" };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (reason && !strcmp(words[i], reason))

@@ -223,6 +223,10 @@ static const struct {
 	{ "whole, more of the unit is bad",
 	  { NONE, WHOLE, OFFLINED },
 	  PMR_VERDICT_SKIPPED,
+	  "newly-unreadable" },
+	{ "whole, more of the unit is bad, and stored to",
+	  { NONE, WHOLE, .lost = { 0, 0, 2 }, .kept = { 4, 1, 1 } },
+	  PMR_VERDICT_SKIPPED,
 	  "changed" },
 	{ "whole, another device", { NONE, .whole = true, LOST }, PMR_VERDICT_SKIPPED, "changed" },
 
