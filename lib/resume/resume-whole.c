@@ -88,13 +88,21 @@ const char *pmr_resume_refuse_whole(const struct pmr_resume_subject *s)
 
 /* ---- what is found of a piece */
 
+/* the one that a sector is in, or NULL */
 static const struct pmr_loss *lost_at(const struct pmr_journal_file *was, uint64_t offset)
 {
-	for (size_t i = 0; i < was->n_losses; i++)
-		if (was->losses[i].offset < offset + PMR_SECTOR &&
-		    was->losses[i].offset + was->losses[i].length > offset)
-			return &was->losses[i];
-	return NULL;
+	size_t low = 0, high = was->n_losses, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (was->losses[mid].offset + was->losses[mid].length <= offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < was->n_losses && was->losses[low].offset < offset + PMR_SECTOR
+		       ? &was->losses[low]
+		       : NULL;
 }
 
 static bool is_zero(const char *bytes)
