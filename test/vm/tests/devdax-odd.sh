@@ -81,10 +81,13 @@ hurt '500 1' '5000 1' '9000 1' '9100 1'
 module_set clear_delay_ms 1000
 count=$(module_get clear_count)
 "$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
+pid=$!
 cleared 1
 ndctl disable-namespace namespace0.0 >/dev/null 2>&1
-wait
+wait $pid
+ended=$?
 module_set clear_delay_ms 0
+check "disabled: no signal ends it" [ $ended -lt 128 ]
 check "disabled: the journal waits" [ "$(find $journals -name '*.journal' | wc -l)" = 1 ]
 ndctl enable-namespace namespace0.0 >/dev/null 2>&1
 recover repair --yes --journal=$journals --resume
