@@ -371,6 +371,60 @@ static void test_stored_to(void **state)
 	}
 }
 
+/* What was good of a unit has gone bad since: that it was not stored to before that, only what lies around can tell. */
+static void test_gone_bad(void **state)
+{
+	static const struct {
+		bool is_bad, is_stored_to;
+		enum pmr_verdict verdict;
+	} rows[] = {
+		{ false, false, PMR_VERDICT_REDO },
+		/* it was not cleared, and what was stored around it is not touched */
+		{ false, true, PMR_VERDICT_REDO },
+		{ true, false, PMR_VERDICT_REDO },
+		{ true, true, PMR_VERDICT_CONFLICT },
+	};
+	const char *reason;
+
+	(void)state;
+	unit = PMR_PAGE;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct pmr_journal_piece piece = { .length = PMR_PAGE,
+							 .mark = PMR_MARK_OPEN };
+		struct pmr_journal_around around = { .offset = PMR_PAGE };
+		const struct pmr_journal_file was = { .size = SIZE,
+						      .whole_device = true,
+						      .losses = losses,
+						      .n_losses = LOSSES,
+						      .around = &around,
+						      .n_around = 1 };
+		const struct pmr_journal_entry entry = { .same_boot = true };
+		const struct pmr_resume_file of = {
+			.was = &was, .is_there = true, .is_same = true, .size = SIZE, .unit = unit
+		};
+		struct pmr_resume r = { .entry = &entry, .actual = malloc(PMR_CHUNK) };
+		struct pmr_resume_look look = { .resume = &r,
+						.filesystem = &filesystem,
+						.of = &of,
+						.listed = &device.badblocks.ranges };
+		struct pmr_evidence evidence;
+
+		reset();
+		around.crc = pmr_record_crc(bytes + PMR_PAGE, PMR_SECTOR);
+		world->bad[3] = rows[i].is_bad;
+		if (rows[i].is_stored_to)
+			assert_int_equal(pwrite(memory, "theirs", 6, PMR_PAGE), 6);
+		assert_int_equal(fake_refresh(NULL, &device), 0);
+		assert_int_equal(fake_open(NULL, &device, &look.media), 0);
+		assert_int_equal(pmr_resume_examine_whole(&look, &piece, bytes, &evidence, NULL),
+				 0);
+		if (pmr_judge(&evidence, &reason) != rows[i].verdict)
+			fail_msg("row %zu", i);
+		pmr_media_close(look.media);
+		free(r.actual);
+	}
+}
+
 /* A bus that clears otherwise than it did, or not at all any more: only where something has to be cleared. */
 static void test_clear_unit(void **state)
 {
@@ -473,9 +527,8 @@ static void test_unlisted(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kill_points),
-		cmocka_unit_test(test_stored_to),
-		cmocka_unit_test(test_clear_unit),
+		cmocka_unit_test(test_kill_points), cmocka_unit_test(test_stored_to),
+		cmocka_unit_test(test_gone_bad),    cmocka_unit_test(test_clear_unit),
 		cmocka_unit_test(test_unlisted),
 	};
 	int ret;
