@@ -55,9 +55,18 @@ static bool is_from(const struct pmr_loss *loss, const char *source)
 	return loss->source && !strcmp(loss->source, source);
 }
 
-static bool is_zeroed(const struct pmr_loss *loss)
+/* Of a device-dax what was cleared is stored, also where another part of the loss was left: those zeros are in no list. */
+static bool is_stored_in_part(const struct pmr_file *file, const struct pmr_loss *loss)
 {
-	return loss->state == PMR_ZEROED || (may_be_written(loss) && is_from(loss, "zero"));
+	return file->whole_device && loss->method &&
+	       (loss->state == PMR_FAILED || loss->state == PMR_SKIPPED);
+}
+
+static bool is_zeroed(const struct pmr_file *file, const struct pmr_loss *loss)
+{
+	if (loss->state == PMR_ZEROED)
+		return true;
+	return is_from(loss, "zero") && (may_be_written(loss) || is_stored_in_part(file, loss));
 }
 
 static int collect(struct change *change)
@@ -74,7 +83,7 @@ static int collect(struct change *change)
 			continue;
 		if (length > file->size - loss->offset)
 			length = file->size - loss->offset;
-		if (is_zeroed(loss))
+		if (is_zeroed(file, loss))
 			ret = pmr_ranges_add(&change->zeroed, loss->offset, length);
 		else if (loss->state == PMR_REPAIRED && is_from(loss, "backup"))
 			ret = pmr_ranges_add(&change->restored, loss->offset, length);
@@ -276,7 +285,7 @@ static int apply(struct pmr_zeros_list *list, const struct change *change)
 	entry->zeros.file.size = file->size;
 	entry->zeros.file.change_time = file->change_time;
 	for (size_t i = 0; i < file->n_losses && !ret; i++)
-		if (is_zeroed(&file->losses[i]) && file->losses[i].offset < file->size)
+		if (is_zeroed(file, &file->losses[i]) && file->losses[i].offset < file->size)
 			ret = add_loss(file, &file->losses[i], &entry->zeros);
 	return ret;
 }

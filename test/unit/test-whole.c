@@ -263,6 +263,8 @@ static void test_parts(void **state)
 			if (rows[i].reasons[k])
 				assert_string_equal(losses[k].reason, rows[i].reasons[k]);
 		}
+		/* what was stored in part says how, whatever became of the rest: zeros are remembered by that */
+		assert_string_equal(losses[1].method, "clear");
 		assert_false(needs_journal);
 		/* what reading found and is repaired is bad no more */
 		if (!rows[i].ret && clears == PARTS)

@@ -280,6 +280,7 @@ struct loss {
 	uint64_t offset, length;
 	enum pmr_state state;
 	const char *source, *reason;
+	bool unwritten;
 };
 
 /* One repair of the file; its change time goes from @from to @to. */
@@ -290,13 +291,14 @@ static void repair(struct world *world, time_t from, time_t to, const struct los
 	memset(world->losses, 0, sizeof(world->losses));
 	world->file.n_losses = 0;
 	for (size_t i = 0; i < MAX && losses[i].length; i++, world->file.n_losses++)
-		world->losses[i] = (struct pmr_loss){ .offset = losses[i].offset,
-						      .length = losses[i].length,
-						      .device_offset = 65536 + losses[i].offset,
-						      .state = losses[i].state,
-						      .source = losses[i].source,
-						      .reason = losses[i].reason,
-						      .method = "write" };
+		world->losses[i] =
+			(struct pmr_loss){ .offset = losses[i].offset,
+					   .length = losses[i].length,
+					   .device_offset = 65536 + losses[i].offset,
+					   .state = losses[i].state,
+					   .source = losses[i].source,
+					   .reason = losses[i].reason,
+					   .method = losses[i].unwritten ? NULL : "write" };
 	world->file.change_time.tv_sec = from;
 	before = pmr_zeros_before(&world->plan);
 	assert_non_null(before);
@@ -309,6 +311,7 @@ static void repair(struct world *world, time_t from, time_t to, const struct los
 /* All that is told, as "id+length ..." */
 static void check_told(struct world *world, const char *wanted)
 {
+	bool whole = world->file.whole_device;
 	const struct pmr_zeroed *zeroed;
 	struct pmr_zeroes *zeroes;
 	char told[512] = "";
@@ -321,21 +324,22 @@ static void check_told(struct world *world, const char *wanted)
 		sprintf(told + strlen(told), "%s%s+%u", i ? " " : "", zeroed[i].id,
 			(unsigned int)zeroed[i].length);
 		assert_string_equal(zeroed[i].path, "/not/there");
-		assert_string_equal(zeroed[i].filesystem_uuid, UUID);
-		assert_int_equal(zeroed[i].inode, 12);
+		if (!whole)
+			assert_string_equal(zeroed[i].filesystem_uuid, UUID);
+		assert_int_equal(zeroed[i].inode, whole ? 0 : 12);
 		assert_true(zeroed[i].zeroed_at > 1700000000);
 	}
 	assert_string_equal(told, wanted);
 	pmr_zeroes_free(zeroes);
 }
 
-#define ZEROED(offset, length)                           \
-	{                                                \
-		offset, length, PMR_ZEROED, "zero", NULL \
+#define ZEROED(offset, length)                                  \
+	{                                                       \
+		offset, length, PMR_ZEROED, "zero", NULL, false \
 	}
-#define RESTORED(offset, length)                             \
-	{                                                    \
-		offset, length, PMR_REPAIRED, "backup", NULL \
+#define RESTORED(offset, length)                                    \
+	{                                                           \
+		offset, length, PMR_REPAIRED, "backup", NULL, false \
 	}
 #define LOSSES(...) ((const struct loss[MAX]){ __VA_ARGS__ })
 
@@ -366,9 +370,9 @@ static void test_account(void **state)
 
 	/* zeros from elsewhere are none, and neither is what failed and is listed still */
 	repair(world, 3, 4,
-	       LOSSES({ 512, 512, PMR_REPAIRED, "page-cache", NULL },
-		      { 2048, 512, PMR_FAILED, "zero", "still-listed" },
-		      { 3072, 512, PMR_FAILED, "zero", "sync" }));
+	       LOSSES({ 512, 512, PMR_REPAIRED, "page-cache", NULL, false },
+		      { 2048, 512, PMR_FAILED, "zero", "still-listed", false },
+		      { 3072, 512, PMR_FAILED, "zero", "sync", false }));
 	check_told(
 		world,
 		"5d7a5ebb-12@512+512 5d7a5ebb-12@3072+512 5d7a5ebb-12@4096+512 5d7a5ebb-12@7680+320");
@@ -403,6 +407,31 @@ static void test_other_files(void **state)
 	repair(world, 2, 3, LOSSES(RESTORED(512, 512)));
 	world->filesystem.uuid = (char *)"5d7a5ebb-0000-0000-0000-000000000000";
 	repair(world, 3, 4, LOSSES(RESTORED(1024, 512)));
+	check_told(world, "");
+}
+
+/* Of a device-dax all that was stored counts, also of a loss whose rest was left. */
+static void test_whole_account(void **state)
+{
+	struct world *world = *state;
+
+	world->file.whole_device = true;
+	world->file.inode = world->file.generation = 0;
+	world->filesystem.uuid = NULL;
+	repair(world, 1, 1,
+	       LOSSES({ 0, 512, PMR_FAILED, "zero", "clear-failed", false },
+		      { 1024, 512, PMR_SKIPPED, "zero", "in-use", false },
+		      { 2048, 512, PMR_SKIPPED, "zero", "in-use", true },
+		      { 3072, 512, PMR_FAILED, "backup", "clear-failed", false }));
+	check_told(world, "pmr_test-0@0+512 pmr_test-0@1024+512");
+	/* another namespace's is another device */
+	world->device.ns_uuid = (char *)"fedcba98-89ab-cdef-0123-456789abcdef";
+	repair(world, 1, 1, LOSSES(RESTORED(0, 512)));
+	check_told(world, "pmr_test-0@0+512 pmr_test-0@1024+512");
+	world->device.ns_uuid = (char *)"01234567-89ab-cdef-0123-456789abcdef";
+	repair(world, 1, 1, LOSSES(RESTORED(0, 512)));
+	check_told(world, "pmr_test-0@1024+512");
+	repair(world, 1, 1, LOSSES(RESTORED(1024, 512)));
 	check_told(world, "");
 }
 
@@ -530,6 +559,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_account, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whole_account, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_acknowledge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_directory, setup, teardown),

@@ -91,6 +91,19 @@ repair --from-backup=$whole "$DAX"
 status_is 1 "then the rest"
 check "then the rest: every byte" holds $whole
 
+# Zeros in the half that was cleared are in no list.
+module_set clear_mode partial
+hurt '200 2'
+repair --zero-fill "$DAX"
+status_is 4 "zeros in the half"
+module_set clear_mode ok
+recover scan "$DAX"
+status_is 4 "zeros in the half: a scan knows"
+report "zeros in the half: a scan knows" '[.zeroed[] | [.offset, .file]] == [[102400, "same"]]'
+repair --from-backup=$whole "$DAX"
+status_is 1 "zeros in the half: restored"
+check "zeros in the half: restored, every byte" holds $whole
+
 # ended SIGNAL LINE...: the repair of these sectors, ended in the middle of its first clear
 ended() {
 	local signal=$1 count n repair
