@@ -53,18 +53,29 @@ static int add_record(struct pmr_ranges *records, const struct pmr_range *record
 	return pmr_ranges_add(records, from, end - from) == -ENOMEM ? -ENOMEM : 0;
 }
 
+/* Where an answer was cut on its way, what is behind that is told of and was never filled in. */
+static size_t count_records(const struct pmr_ars_answer *answer)
+{
+	size_t n = answer->n_records;
+
+	while (n && !answer->records[n - 1].offset && !answer->records[n - 1].length)
+		n--;
+	return n;
+}
+
 int pmr_ars_judge(const struct pmr_ars_answer *answer, struct pmr_ars *ars)
 {
 	struct pmr_ars made = { .error = answer->error, .status = answer->status };
+	size_t n = count_records(answer);
 	int ret = 0;
 
 	made.state = answer->error ? judge_error(answer->error) : judge_status(answer);
 	if (made.state == PMR_ARS_FAILED && !made.error)
 		made.error = -EIO;
 	if (made.state == PMR_ARS_CUT || made.state == PMR_ARS_WHOLE) {
-		if (answer->told > answer->n_records)
-			made.odd = answer->told - answer->n_records;
-		for (size_t i = 0; i < answer->n_records && ret >= 0; i++) {
+		if (n < answer->told)
+			made.state = PMR_ARS_CUT;
+		for (size_t i = 0; i < n && ret >= 0; i++) {
 			ret = add_record(&made.records, &answer->records[i]);
 			made.odd += ret > 0;
 		}

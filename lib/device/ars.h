@@ -33,7 +33,7 @@ enum pmr_ars_state {
 	PMR_ARS_REFUSED, /* only root may ask */
 	PMR_ARS_RUNNING, /* a scrub is at work: what it finds the kernel will list */
 	PMR_ARS_FAILED, /* it could not be asked, see @error and @status */
-	PMR_ARS_CUT, /* there is more than was found */
+	PMR_ARS_CUT, /* there is more than was found, or than came */
 	PMR_ARS_WHOLE,
 };
 
@@ -43,7 +43,7 @@ enum pmr_ars_state {
  * @error: of PMR_ARS_FAILED: as struct pmr_ars_answer's; -EIO where firmware answered with an error
  * @status: likewise
  * @records: normal; physical addresses, whole sectors
- * @odd: how many records are none: without a length, past the end of all addresses, or not there
+ * @odd: how many records are none: without a length, or past the end of all addresses
  */
 struct pmr_ars {
 	enum pmr_ars_state state;

@@ -54,8 +54,7 @@ static void say_answer(struct pmr_ctx *ctx, const struct pmr_bus *bus, const str
 		say_failed(ctx, bus, ars);
 	else if (ars->state == PMR_ARS_CUT)
 		pmr_say(ctx, PMR_WARNING, "ars-cut", bus->name,
-			"its last scrub ended early, as it found more than it can tell: there may be more poison; scrub it "
-			"again (scan --scrub)");
+			"its last scrub found more than it told of: there may be more poison; scrub it again (scan --scrub)");
 	if (ars->odd)
 		pmr_say(ctx, PMR_WARNING, "ars-malformed", bus->name,
 			"of the records of its last scrub %" PRIu64

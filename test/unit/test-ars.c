@@ -84,29 +84,47 @@ static void test_records(void **state)
 		struct pmr_range made[MOST];
 		size_t n_made;
 		uint64_t odd;
+		bool is_cut;
 	} rows[] = {
 		{ 0 },
-		{ 1, { { 512, 512 } }, 1, { { 512, 512 } }, 1, 0 },
+		{ 1, { { 512, 512 } }, 1, { { 512, 512 } }, 1, 0, false },
 		/* whole sectors */
-		{ 1, { { 1000, 64 } }, 1, { { 512, 1024 } }, 1, 0 },
-		{ 1, { { 1023, 1 } }, 1, { { 512, 512 } }, 1, 0 },
-		{ 1, { { 1024, 1 } }, 1, { { 1024, 512 } }, 1, 0 },
+		{ 1, { { 1000, 64 } }, 1, { { 512, 1024 } }, 1, 0, false },
+		{ 1, { { 1023, 1 } }, 1, { { 512, 512 } }, 1, 0, false },
+		{ 1, { { 1024, 1 } }, 1, { { 1024, 512 } }, 1, 0, false },
 		/* unsorted, overlapping, twice, side by side */
-		{ 2, { { 8192, 512 }, { 0, 512 } }, 2, { { 0, 512 }, { 8192, 512 } }, 2, 0 },
-		{ 3, { { 512, 1024 }, { 1024, 1024 }, { 512, 1024 } }, 3, { { 512, 1536 } }, 1, 0 },
-		{ 2, { { 512, 64 }, { 1024, 64 } }, 2, { { 512, 1024 } }, 1, 0 },
+		{ 2, { { 8192, 512 }, { 0, 512 } }, 2, { { 0, 512 }, { 8192, 512 } }, 2, 0, false },
+		{ 3,
+		  { { 512, 1024 }, { 1024, 1024 }, { 512, 1024 } },
+		  3,
+		  { { 512, 1536 } },
+		  1,
+		  0,
+		  false },
+		{ 2, { { 512, 64 }, { 1024, 64 } }, 2, { { 512, 1024 } }, 1, 0, false },
 		/* no length */
-		{ 2, { { 512, 0 }, { 4096, 512 } }, 2, { { 4096, 512 } }, 1, 1 },
+		{ 2, { { 512, 0 }, { 4096, 512 } }, 2, { { 4096, 512 } }, 1, 1, false },
 		/* past the end of all addresses */
-		{ 1, { { UINT64_MAX - 511, 1024 } }, 1, { { 0 } }, 0, 1 },
-		{ 1, { { 512, UINT64_MAX } }, 1, { { 0 } }, 0, 1 },
-		{ 1, { { UINT64_MAX - 1, 1 } }, 1, { { 0 } }, 0, 1 },
-		{ 1, { { UINT64_MAX, UINT64_MAX } }, 1, { { 0 } }, 0, 1 },
+		{ 1, { { UINT64_MAX - 511, 1024 } }, 1, { { 0 } }, 0, 1, false },
+		{ 1, { { 512, UINT64_MAX } }, 1, { { 0 } }, 0, 1, false },
+		{ 1, { { UINT64_MAX - 1, 1 } }, 1, { { 0 } }, 0, 1, false },
+		{ 1, { { UINT64_MAX, UINT64_MAX } }, 1, { { 0 } }, 0, 1, false },
 		/* one less, rounded up, is the last that there can be */
-		{ 1, { { UINT64_MAX - 1023, 512 } }, 1, { { UINT64_MAX - 1023, 512 } }, 1, 0 },
+		{ 1,
+		  { { UINT64_MAX - 1023, 512 } },
+		  1,
+		  { { UINT64_MAX - 1023, 512 } },
+		  1,
+		  0,
+		  false },
 		/* more are told of than are there */
-		{ 5, { { 512, 512 } }, 1, { { 512, 512 } }, 1, 4 },
-		{ UINT64_MAX, { { 512, 0 } }, 0, { { 0 } }, 0, UINT64_MAX },
+		{ 5, { { 512, 512 } }, 1, { { 512, 512 } }, 1, 0, true },
+		{ UINT64_MAX, { { 512, 0 } }, 0, { { 0 } }, 0, 0, true },
+		{ 3, { { 512, 512 }, { 1024, 0 } }, 2, { { 512, 512 } }, 1, 1, true },
+		/* the last of them never came */
+		{ 3, { { 512, 512 }, { 0 }, { 0 } }, 3, { { 512, 512 } }, 1, 0, true },
+		{ 1, { { 0 } }, 1, { { 0 } }, 0, 0, true },
+		{ 2, { { 0 }, { 512, 512 } }, 2, { { 512, 512 } }, 1, 1, false },
 	};
 
 	(void)state;
@@ -119,7 +137,7 @@ static void test_records(void **state)
 		struct pmr_ars ars = { 0 };
 
 		assert_int_equal(pmr_ars_judge(&answer, &ars), 0);
-		assert_int_equal(ars.state, PMR_ARS_WHOLE);
+		assert_int_equal(ars.state, rows[i].is_cut ? PMR_ARS_CUT : PMR_ARS_WHOLE);
 		if (ars.odd != rows[i].odd || ars.records.n != rows[i].n_made ||
 		    (ars.records.n && memcmp(ars.records.v, rows[i].made,
 					     ars.records.n * sizeof(*ars.records.v)) != 0))
