@@ -277,11 +277,12 @@ static int look_at(struct asker *asker, struct pmr_device *device)
 	return ret;
 }
 
+/* A volume whose list is a file's needs nobody else's. */
 static bool is_on(const struct pmr_device *device, const struct pmr_device *lower)
 {
 	bool is = device == lower;
 
-	for (size_t i = 0; i < device->n_lowers && !is; i++)
+	for (size_t i = 0; i < device->n_lowers && !is && !device->from_file; i++)
 		is = is_on(device->lowers[i], lower);
 	return is;
 }

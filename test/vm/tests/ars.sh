@@ -87,6 +87,9 @@ dmsetup create volume --table "0 $(blockdev --getsz "$PMEM") linear $PMEM 0" && 
 recover scan /dev/mapper/volume
 status_is 8 "volume: what is on it is not mounted"
 report "volume: its list has it" "[.devices[] | select(.volume == \"volume\") | .badblocks.ranges[].offset] == [$((hole * 512))]"
+: >/tmp/none
+recover scan --badblocks=/tmp/none /dev/mapper/volume
+report "volume: with a list from a file nobody is asked" "$(codes found-by-ars ==) and $(codes ars-unconfirmed ==)"
 dmsetup remove volume
 mount_dax ext4 "$PMEM" $mnt
 
