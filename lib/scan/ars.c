@@ -137,23 +137,26 @@ static int read_places(struct asker *asker, struct pmr_device *device, struct pm
 {
 	struct pmr_ranges todo = { 0 };
 	uint64_t bytes = 0;
-	int ret = 0;
+	int ret = 0, no;
 
 	for (size_t i = 0; i < places->n && !ret; i++) {
 		ret = leave_known(device, &places->v[i], &todo);
 		if (ret || !todo.n)
 			continue;
-		bytes += pmr_ranges_bytes(&todo);
-		if (!*why && bytes > MOST_READ)
-			*why = -EFBIG;
-		if (!*why && pmr_is_cancelled(asker->scanner->ctx))
-			*why = -ECANCELED;
-		if (!*why)
-			ret = read_place(asker, device, media, &todo, why);
-		if (!ret && *why)
+		no = *why == -EFBIG ? 0 : *why;
+		if (!no && pmr_is_cancelled(asker->scanner->ctx))
+			no = -ECANCELED;
+		/* what is too much says nothing of smaller ones behind it */
+		if (!no && pmr_ranges_bytes(&todo) > MOST_READ - bytes)
+			no = -EFBIG;
+		bytes += no ? 0 : pmr_ranges_bytes(&todo);
+		if (!no)
+			ret = read_place(asker, device, media, &todo, &no);
+		if (!ret && no)
 			ret = leave_known(device, &places->v[i], &todo);
-		for (size_t j = 0; *why && j < todo.n && !ret; j++)
+		for (size_t j = 0; no && j < todo.n && !ret; j++)
 			ret = pmr_ranges_add(left, todo.v[j].offset, todo.v[j].length);
+		*why = no ? no : *why;
 	}
 	pmr_ranges_normalize(left);
 	pmr_ranges_release(&todo);
