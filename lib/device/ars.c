@@ -89,6 +89,7 @@ static int ask_status(struct ndctl_cmd *capability, struct pmr_ars_answer *answe
 		answer->error = -EPROTO;
 		return 0;
 	}
+	answer->is_of_bus = true;
 	ret = ndctl_cmd_submit(status);
 	if (ret < 0)
 		answer->error = ret;

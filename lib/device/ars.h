@@ -13,6 +13,7 @@
  * struct pmr_ars_answer - what came of asking; zero-initialise, free() @records
  * @error: negative errno of asking: -EOPNOTSUPP: its bus has no such command; or 0
  * @status: the command's, as ACPI has it: below an error, above how far the scrub is
+ * @is_of_bus: all regions of the bus would be answered so: it is not that it knows nothing of this one
  * @is_cut: the scrub ended early, since it found more than there is room for
  * @told: how many records there are said to be
  * @records: physical addresses and lengths, as they came
@@ -21,6 +22,7 @@
 struct pmr_ars_answer {
 	int error;
 	uint32_t status;
+	bool is_of_bus;
 	bool is_cut;
 	uint64_t told;
 	struct pmr_range *records;

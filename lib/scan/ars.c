@@ -14,11 +14,13 @@
 /* Much more than a device with so much poison lives to see; all of it is read where that was asked for (--read). */
 #define MOST_READ (UINT64_C(64) << 20)
 
-/* Each bus is asked once, but of regions of which it has nothing to say. */
+/* Each bus is asked once; where it has nothing to say of a region, it is asked of the next. */
 struct asker {
 	struct pmr_scanner *scanner;
 	const struct pmr_bus *bus;
 	struct pmr_ars ars;
+	bool is_of_bus; /* the answer */
+	bool told; /* why there is none of this bus */
 	bool changed; /* lists that a volume's are made of */
 };
 
@@ -67,7 +69,9 @@ static int ask(struct asker *asker, const struct pmr_device *device)
 	struct pmr_ars_answer answer = { 0 };
 	int ret;
 
-	if (asker->bus == device->region->bus && asker->ars.state != PMR_ARS_NONE)
+	if (asker->bus != device->region->bus)
+		asker->told = asker->is_of_bus = false;
+	if (asker->is_of_bus)
 		return 0;
 	pmr_ars_release(&asker->ars);
 	ret = pmr_ars_ask(device, &answer);
@@ -77,7 +81,10 @@ static int ask(struct asker *asker, const struct pmr_device *device)
 	if (ret)
 		return ret;
 	asker->bus = device->region->bus;
-	say_answer(asker->scanner->ctx, asker->bus, &asker->ars);
+	asker->is_of_bus = answer.is_of_bus;
+	if (asker->is_of_bus || !asker->told)
+		say_answer(asker->scanner->ctx, asker->bus, &asker->ars);
+	asker->told |= asker->ars.state != PMR_ARS_NONE;
 	return 0;
 }
 
