@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c, lists.c, scrub.c, clear.c and
- * dimm.c know libndctl and libdaxctl, stack.c the block devices of sysfs, volume.c, compose.c, pieces.c and dm.c what device
- * mapper makes of them, filesystem.c libblkid and libmount, badblocks.c the lists.
+ * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c, lists.c, scrub.c, clear.c, ars.c
+ * and dimm.c know libndctl and libdaxctl, stack.c the block devices of sysfs, volume.c, compose.c, pieces.c and dm.c what device
+ * mapper makes of them, probe.c libblkid, mounts.c libmount, and badblocks.c the lists.
  */
 #ifndef PMR_TOPOLOGY_H
 #define PMR_TOPOLOGY_H
