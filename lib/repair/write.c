@@ -71,8 +71,12 @@ static bool is_grown(const struct pmr_claim *claim, uint64_t size)
 	return size > claim->file->size && size < whole && !pmr_lease_is_lost(claim->fd);
 }
 
-/* The last page of a file is written whole and the file then cut to its size again. */
-static int restore_size(const struct pmr_claim *claim)
+/*
+ * The last page of a file is written whole and the file then cut to its size again.
+ *
+ * Return: 1 if it was cut, 0 if there was nothing to cut, or a negative errno.
+ */
+static int cut_back(const struct pmr_claim *claim)
 {
 	struct stat st;
 	int ret;
@@ -90,10 +94,17 @@ static int restore_size(const struct pmr_claim *claim)
 	do
 		ret = ftruncate(claim->fd, (off_t)claim->file->size);
 	while (ret < 0 && errno == EINTR);
-	if (ret < 0)
-		return -errno;
+	return ret < 0 ? -errno : 1;
+}
+
+static int restore_size(const struct pmr_claim *claim)
+{
+	int ret = cut_back(claim);
+
 	/* before the journal says that all is done: a power cut must not bring the longer file back */
-	return fsync(claim->fd) < 0 ? -errno : 0;
+	if (ret > 0)
+		ret = fsync(claim->fd) < 0 ? -errno : 0;
+	return ret;
 }
 
 int pmr_write_settle(struct pmr_writer *writer, struct pmr_claim *claim)
@@ -384,10 +395,16 @@ int pmr_write_verify(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t
 
 	if (!was_written(chunks, n))
 		return 0;
-	/* the write clears when it is written back, and that is where it fails */
-	if (!file->dax && fsync(chunks->claim->fd) < 0)
-		pmr_say(writer->ctx, PMR_WARNING, "write-error", file->path, "writing back: %s",
-			strerror(errno));
+	/*
+	 * The write clears when it is written back, and that is where it fails. The file is cut before: a page that the cache
+	 * has is not read for that, and one that could not be written back cannot be read. What fails is told of below.
+	 */
+	if (!file->dax) {
+		(void)cut_back(chunks->claim);
+		if (fsync(chunks->claim->fd) < 0)
+			pmr_say(writer->ctx, PMR_WARNING, "write-error", file->path,
+				"writing back: %s", strerror(errno));
+	}
 	size_error = pmr_write_settle(writer, chunks->claim);
 	ret = pmr_device_refresh(writer->ctx, file->filesystem->device);
 	for (size_t i = 0; !ret && i < n; i++) {

@@ -74,40 +74,6 @@ static const char *reason_of(const struct wanted *wanted, const struct outcome *
 	return shared ? "shared" : outcome->reason;
 }
 
-bool expect_grown(const struct expect *expect, uint32_t file)
-{
-	uint64_t size = expect->files[file].size;
-	size_t i;
-
-	for (i = 0; size % BLOCK && i < expect->n_lost; i++) {
-		if (expect->lost[i].file == file && expect->lost[i].offset / BLOCK == size / BLOCK)
-			return true;
-	}
-	for (i = 0; size % BLOCK && i < expect->n_quiet; i++) {
-		if (expect->quiet[i].file == file && expect->quiet[i].tail)
-			return true;
-	}
-	return false;
-}
-
-/*
- * A last page that is partly filled is written whole. Where it cannot be read afterwards either, the kernel does not cut the
- * file back to its size, and that is said of what was written with it.
- */
-static bool is_reason(const struct expect *expect, const struct wanted *wanted,
-		      const struct outcome *outcome, const char *reason)
-{
-	bool last = wanted->offset / BLOCK == expect->files[wanted->file].size / BLOCK;
-
-	if (strcmp(outcome->reason, "read-back-error") == 0 && expect_grown(expect, wanted->file)) {
-		if (strcmp(reason, "size") == 0)
-			return true;
-		if (last)
-			return false;
-	}
-	return strcmp(reason, reason_of(wanted, outcome)) == 0;
-}
-
 static void compare_one(const struct expect *expect, const struct wanted *wanted,
 			const struct told *told, const struct outcome *outcome,
 			unsigned int *faults)
@@ -125,7 +91,7 @@ static void compare_one(const struct expect *expect, const struct wanted *wanted
 	if (strcmp(told->state, state) != 0)
 		fault(faults, "%s: at %lu the report says \"%s\" \"%s\", not \"%s\"", file->path,
 		      wanted->offset, told->state, told->reason, state);
-	else if (left && !is_reason(expect, wanted, outcome, told->reason))
+	else if (left && strcmp(told->reason, reason_of(wanted, outcome)) != 0)
 		fault(faults, "%s: at %lu %s because of \"%s\", not \"%s\"", file->path,
 		      wanted->offset, state, told->reason, reason_of(wanted, outcome));
 	else if (repaired && wanted->lost && strcmp(told->source, "backup") != 0)
