@@ -266,8 +266,9 @@ static int read_device(struct pmr_scanner *scanner, struct pmr_device *device, u
 		device->reading.complete =
 			all && (!device->reading.asked || device->reading.complete);
 		device->reading.asked = true;
-		if (todo.n)
-			ret = sweep(scanner, device, &todo, rate);
+		/* of an empty file there is nothing to read, and all of it is known then */
+		ret = todo.n ? sweep(scanner, device, &todo, rate)
+			     : pmr_reading_add(device, &todo, &todo);
 	}
 	if (!device->reading.complete)
 		scanner->scan->complete = false;

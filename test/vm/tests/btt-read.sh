@@ -66,6 +66,7 @@ make_blocks() {
 	make_file a 600000
 	make_file b 200100
 	make_file c 20000
+	: >$mnt/empty
 	choose_poison | sort -nu >/tmp/injected
 	while read -r sector; do module_set inject $((sector * 512)),512; done </tmp/injected
 	echo 3 >/proc/sys/vm/drop_caches
@@ -100,6 +101,9 @@ check_blocks() {
 	status_is 4 "$what: salvage --read"
 	differing /tmp/copy $backup/a >/tmp/differing
 	check "$what: the copy has every byte but these" cmp /tmp/differing /tmp/failing.a
+	recover salvage --read $mnt/empty -o /tmp/empty
+	status_is 0 "$what: of an empty file there is nothing to read"
+	rm -f /tmp/empty
 
 	recover health
 	status_is 12 "$what: health"

@@ -97,7 +97,11 @@ seed_storage() {
 	"$PMEM_RECOVER" scan "${how[@]}" "$target" >$tmp/scan.json 2>$tmp/scan.err
 	$TREE check-scan $tmp/expect $tmp/scan.json || return
 	program_with "${how[@]}"
-	PMEM_RECOVER=$tmp/program salvage "$seed" || return
+	if [ "${how[0]}" = --read ]; then
+		TREE_READS=yes PMEM_RECOVER=$tmp/program salvage "$seed" || return
+	else
+		PMEM_RECOVER=$tmp/program salvage "$seed" || return
+	fi
 	if [ "$row" = error ]; then refuse_storage; else repair_storage; fi
 }
 
@@ -146,7 +150,7 @@ seed_btt() {
 	"$PMEM_RECOVER" scan --read "$target" >$tmp/scan.json 2>$tmp/scan.err
 	$TREE check-scan $tmp/expect $tmp/scan.json || return
 	program_with --read
-	PMEM_RECOVER=$tmp/program salvage "$seed" || return
+	TREE_READS=yes PMEM_RECOVER=$tmp/program salvage "$seed" || return
 	repair_storage
 }
 
