@@ -219,14 +219,21 @@ int verb_probe(int argc, char **argv)
 	int fd = must_open(argv[0], O_RDONLY | O_DIRECT);
 	unsigned char *buffer = aligned_alloc(BLOCK, BLOCK);
 	struct expect expect;
+	int block = 0;
 	size_t i;
 
 	(void)argc;
 	expect_read(&expect, argv[1]);
 	if (!buffer)
 		die("out of memory");
+	/* fewer bytes are an error of another kind */
+	if (ioctl(fd, BLKSSZGET, &block) || block < (int)SECTOR || block > (int)BLOCK)
+		die("%s: what is its sector?", argv[0]);
 	for (i = 0; i < expect.n_bad; i++) {
-		if (pread(fd, buffer, SECTOR, (off_t)(expect.bad[i] * SECTOR)) < 0)
+		uint64_t offset = expect.bad[i] * SECTOR;
+
+		if (pread(fd, buffer, (size_t)block, (off_t)(offset - offset % (uint64_t)block)) <
+		    0)
 			printf("%lu 1\n", expect.bad[i]);
 	}
 	free(buffer);
