@@ -188,12 +188,14 @@ bool pmr_badblocks_shows_all(const struct pmr_badblocks *list);
  * @region: its region's was, where that tells something of it
  * @list_has_room: as it was read last its own was complete
  * @has_room: all of them were
+ * @is_region: it has no list but its region's
  */
 struct pmr_list_doubt {
 	bool list;
 	bool region;
 	bool list_has_room;
 	bool has_room;
+	bool is_region;
 };
 
 /** pmr_device_get_doubt() - how a namespace's lists were seen; only of a namespace's device */

@@ -21,6 +21,7 @@ void pmr_device_get_doubt(const struct pmr_device *device, struct pmr_list_doubt
 				     pmr_badblocks_is_short(device->region->badblocks.reason)),
 		.list_has_room = !own->latest,
 		.has_room = !own->latest && (!region || !device->region->own->latest),
+		.is_region = !own->attribute,
 	};
 }
 

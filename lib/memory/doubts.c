@@ -188,7 +188,8 @@ static int update(struct pmr_doubts *doubts, struct entry *entry)
 		return settle(doubts, entry);
 	had = pmr_doubt_is(doubt);
 	changed = (lists.list && !doubt->list) || (lists.region && !doubt->region);
-	doubt->list |= lists.list;
+	/* what was in doubt of its region's list before it was made is so of one that has no other */
+	doubt->list |= lists.list || (lists.region && !doubt->region && lists.is_region);
 	doubt->region |= lists.region;
 	if (doubt->list && is_read(entry, &lists)) {
 		doubt->list = false;

@@ -296,6 +296,77 @@ static void test_runs(void **state)
 			    "record-limit");
 }
 
+/* A run in which all lists are empty, and the region's was full before: with a list of its own, or without; then, if @settle, all is read. */
+static const char *run_in_doubt(const char *directory, bool has_list, bool settle)
+{
+	struct pmr_device_private own = { .attribute = has_list ? (char *)"its own" : NULL };
+	struct pmr_region_private region_own = { .was_full = true };
+	struct pmr_bus bus = { 0 };
+	struct pmr_region region = {
+		.name = (char *)"region7",
+		.bus = &bus,
+		.badblocks = { .trust = PMR_LIST_INCOMPLETE, .reason = "was-full" },
+		.own = &region_own,
+	};
+	struct pmr_device device = {
+		.name = (char *)"dax7.0",
+		.ns_name = (char *)"namespace7.0",
+		.ns_uuid = (char *)UUID,
+		.enabled = true,
+		.region = &region,
+		.size = 65536,
+		.data_offset = 4096,
+		.badblocks = { .trust = PMR_LIST_COMPLETE },
+		.metadata_badblocks = { .trust = PMR_LIST_COMPLETE },
+		.own = &own,
+	};
+	struct pmr_device *devices[] = { &device };
+	struct pmr_topology topology = { .devices = devices, .n_devices = 1 };
+	const struct pmr_range all = { 0, 65536 };
+	struct pmr_doubts *doubts = NULL;
+	struct pmr_ctx *ctx;
+
+	assert_int_equal(pmr_new(&ctx), 0);
+	assert_int_equal(pmr_doubts_new(ctx, &topology, directory, &doubts), 0);
+	if (settle)
+		assert_int_equal(
+			pmr_reading_add(&device,
+					&(struct pmr_ranges){ (struct pmr_range *)&all, 1, 1 },
+					&(struct pmr_ranges){ 0 }),
+			0);
+	assert_int_equal(pmr_doubts_update(doubts), 0);
+	assert_string_equal(device.metadata_badblocks.reason, "was-full");
+	pmr_doubts_free(doubts);
+	pmr_ranges_release(&device.reading.done);
+	free(device.badblocks.source);
+	pmr_unref(ctx);
+	return device.badblocks.reason;
+}
+
+/* What was made in a region whose list is in doubt, and has no other. */
+static void test_no_list(void **state)
+{
+	char top[] = "/tmp/test-doubt.XXXXXX", directory[64], command[128];
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	snprintf(directory, sizeof(directory), "%s/state", top);
+	assert_null(run_in_doubt(directory, true, false));
+	snprintf(command, sizeof(command), "rm -rf '%s'/state", top);
+	assert_int_equal(system(command), 0);
+	assert_string_equal(run_in_doubt(directory, false, false), "was-full");
+	assert_string_equal(run_in_doubt(directory, false, false), "was-full");
+	/* who has read all of it knows, and is asked no more: its info block and page map nobody can read */
+	assert_null(run_in_doubt(directory, false, true));
+	assert_null(run_in_doubt(directory, false, false));
+	/* also where nothing can be kept */
+	snprintf(command, sizeof(command), "rm -rf '%s'", top);
+	assert_int_equal(system(command), 0);
+	snprintf(directory, sizeof(directory), "%s/no/such", top);
+	assert_string_equal(run_in_doubt(directory, false, false), "was-full");
+	assert_null(run_in_doubt(directory, false, true));
+}
+
 /* A run that reads the list of a region without a namespace, which is as @latest says. What the list is in the end. */
 static const char *region_run(const char *directory, const char *latest, uint64_t resource,
 			      const char *says)
@@ -363,7 +434,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_settled), cmocka_unit_test(test_see),
 		cmocka_unit_test(test_parse),	cmocka_unit_test(test_runs),
-		cmocka_unit_test(test_regions),
+		cmocka_unit_test(test_no_list), cmocka_unit_test(test_regions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

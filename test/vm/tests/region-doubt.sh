@@ -45,6 +45,10 @@ recover list
 status_is 8 "empty: list"
 recover scan $PMEM
 status_is 0 "empty: what is in the namespace its own list tells"
+check "a device-dax" ndctl create-namespace -r region0 -s 32M -m devdax
+recover scan /dev/dax*
+status_is 8 "a device-dax has no list but the region's"
+report "a device-dax has no list but the region's" '.devices[0].badblocks | .trust == "incomplete" and .reason == "was-full" and .count == 0'
 echo 1 >$scrub
 until grep -qx 1 $scrub; do sleep 0.1; done
 recover health
