@@ -36,6 +36,17 @@ pmem-recover-journal.service 15
 pmem-recover-scan.service 25
 UNITS
 
+# No more devices than these, and no fewer: what it may not open it cannot tell of.
+while read -r unit devices; do
+	allowed=$(sed -n 's/^DeviceAllow=//p' "$units/$unit" | sort | paste -sd,)
+	[ "$allowed" = "$devices" ] || complain "$unit may open $allowed"
+	[ -z "$devices" ] || grep -qx DevicePolicy=closed "$units/$unit" || complain "$unit may open all devices"
+done <<'UNITS'
+pmem-recover-health.service char-dimmctl rw,char-ndctl rw
+pmem-recover-journal.service
+pmem-recover-scan.service /dev/mapper/control rw,block-blkext r,block-device-mapper r,char-dax r,char-ndctl rw
+UNITS
+
 for unit in "$units"/*.service; do
 	read -ra command < <(sed -n 's/^ExecStart=pmem-recover //p' "$unit")
 	[ -n "${command-}" ] && "$program" "${command[@]}" --help >"$work/help" 2>&1 && [ -s "$work/help" ] ||

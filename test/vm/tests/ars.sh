@@ -144,6 +144,7 @@ report "sector mode: it is not called clean" "$(codes ars-unconfirmed '!=') and 
 
 check "another bus" reload dimms=1
 check "a device-dax" dax_setup --align=4096
+check "a device-dax: the unit of scans names what it is" grep -q ' dax$' /proc/devices
 module_set latent $((dax_offset + 8192 + 512))
 module_set ars $((dax_offset + 8192 + 512))
 module_set ars $((dax_offset + 65536))
