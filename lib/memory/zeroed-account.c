@@ -319,18 +319,22 @@ static int keep(const char *directory, const struct change *changes, size_t n, b
 static void say_not_kept(struct pmr_ctx *ctx, const char *directory, const struct change *changes,
 			 size_t n, int error)
 {
+	const char *how;
 	bool any = false;
 
 	for (size_t i = 0; i < n; i++) {
 		if (!changes[i].zeroed.n)
 			continue;
 		any = true;
+		/* by a report nobody can tell whether the bytes of a device-dax are somebody's by now */
+		how = changes[i].file->whole_device
+			      ? "write these bytes yourself, from an image"
+			      : "'repair --ranges=REPORT --from-backup=PATH' restores them";
 		pmr_say(ctx, PMR_WARNING, "zeroed-not-kept", changes[i].file->path,
 			"%" PRIu64 " bytes are zeros now, the first at byte %" PRIu64
-			", and that could not be noted in %s: %s; keep this report, which alone says where: "
-			"'repair --ranges=REPORT --from-backup=PATH' restores them",
+			", and that could not be noted in %s: %s; keep this report, which alone says where: %s",
 			pmr_ranges_bytes(&changes[i].zeroed), changes[i].zeroed.v[0].offset,
-			directory, strerror(-error));
+			directory, strerror(-error), how);
 	}
 	if (!any)
 		pmr_say(ctx, PMR_WARNING, "zeroed-not-kept", directory,
