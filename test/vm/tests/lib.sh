@@ -116,9 +116,15 @@ show_report() {
 	jq -c '.devices[]?, .messages[]?, (.files[]? | {path, error, complete, ranges})' "$out" 2>&1 | head -n 20 | cut -c1-600 | sed 's/^/    /'
 }
 
+# status_in REPORT: sets inside, the exit status that the report tells of.
+status_in() {
+	inside=none
+	[[ $(<"$1") =~ \"exit_status\":\ *([0-9]+) ]] && inside=${BASH_REMATCH[1]}
+}
+
 status_is() {
-	local inside=none
-	[[ $(<"$out") =~ \"exit_status\":\ *([0-9]+) ]] && inside=${BASH_REMATCH[1]}
+	local inside
+	status_in "$out"
 	if [ "$status" = "$1" ] && [ "$inside" = "$1" ]; then
 		ok "$2: exit status $1"
 	else

@@ -29,7 +29,7 @@ holds() {
 }
 
 repair_dax() {
-	"$PMEM_RECOVER" repair --from-backup="$whole" --yes "$DAX" >$tmp/repair.json 2>$tmp/repair.err
+	run_to repair "$PMEM_RECOVER" repair --from-backup="$whole" --yes "$DAX" || return
 	$TREE check-outcome $tmp/expect $tmp/repair.json "$@" || { head -n 20 $tmp/repair.err | sed 's/^/    /'; return 1; }
 }
 

@@ -65,15 +65,15 @@ damage() {
 
 # Where each write fails nothing is repaired, and nothing harmed.
 refuse_storage() {
-	"$PMEM_RECOVER" repair "${how[@]}" --from-backup=$tmp/backup --yes "$target" >$tmp/repair.json 2>$tmp/repair.err
+	run_to repair "$PMEM_RECOVER" repair "${how[@]}" --from-backup=$tmp/backup --yes "$target" || return
 	$TREE check-outcome $tmp/expect $tmp/repair.json failed read-back-error || { head -n 20 $tmp/repair.err; return 1; }
 	$busybox umount $mnt && echo "$sound" | load_table && $busybox mount "$disk" $mnt || return
 	$TREE check-rest $tmp/backup $tmp/expect
 }
 
 repair_storage() {
-	"$PMEM_RECOVER" repair "${how[@]}" --from-backup=$tmp/backup --yes --method="${method/auto/write}" "$target" \
-		>$tmp/repair.json 2>$tmp/repair.err
+	run_to repair "$PMEM_RECOVER" repair "${how[@]}" --from-backup=$tmp/backup --yes --method="${method/auto/write}" "$target" ||
+		return
 	$TREE probe "$disk" $tmp/expect >$tmp/left || return
 	TREE_LIST=$tmp/left $TREE check-repair $tmp/backup $mnt $tmp/expect $tmp/repair.json "${method/auto/write}" $capability || return
 	[ "${how[0]}" = --read ] || return 0
@@ -94,8 +94,7 @@ seed_storage() {
 	table=${table#--}
 	[ "$row" = dust ] || method=refused
 	count_hits "$fs"
-	"$PMEM_RECOVER" scan "${how[@]}" "$target" >$tmp/scan.json 2>$tmp/scan.err
-	$TREE check-scan $tmp/expect $tmp/scan.json || return
+	run_to scan "$PMEM_RECOVER" scan "${how[@]}" "$target" && $TREE check-scan $tmp/expect $tmp/scan.json || return
 	program_with "${how[@]}"
 	if [ "${how[0]}" = --read ]; then
 		TREE_READS=yes PMEM_RECOVER=$tmp/program salvage "$seed" || return
@@ -147,8 +146,7 @@ seed_btt() {
 	echo 1 >/proc/sys/vm/drop_caches
 	$TREE inject $tmp/expect.below $pmr_parameters/inject 0 || return
 	count_hits "$fs"
-	"$PMEM_RECOVER" scan --read "$target" >$tmp/scan.json 2>$tmp/scan.err
-	$TREE check-scan $tmp/expect $tmp/scan.json || return
+	run_to scan "$PMEM_RECOVER" scan --read "$target" && $TREE check-scan $tmp/expect $tmp/scan.json || return
 	program_with --read
 	TREE_READS=yes PMEM_RECOVER=$tmp/program salvage "$seed" || return
 	repair_storage
