@@ -84,7 +84,7 @@ check "moved: poison" damage
 check "moved: killed" killed
 badblocks "$PMEM" >$tmp/before
 dmsetup suspend volume
-dd if="$PMEM" of="$PMEM" bs=4096 skip=$((stripes[1] / 8)) seek=$((elsewhere / 8)) count=$((sectors / 2 / 8)) iflag=direct oflag=direct conv=noerror,notrunc status=none 2>/dev/null
+dd if="$PMEM" of="$PMEM" bs=4096 skip=$((stripes[1] / 8)) seek=$((elsewhere / 8)) count=$((sectors / 2 / 8)) iflag=direct oflag=direct conv=noerror,sync,notrunc status=none 2>/dev/null
 dd if="$PMEM" bs=512 skip=$elsewhere count=$((sectors / 2)) iflag=direct status=none | sha256sum >$tmp/sum
 check "moved: the table" set_table "0 $sectors striped 2 8 $PMEM ${stripes[0]} $PMEM $elsewhere"
 resume
