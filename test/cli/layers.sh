@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Arrows never turn back: what was compiled of each room of the library calls rooms before it, in the order of
 # pmem-recover.h's first comment, and calls of some functions stay in one room, or are nowhere.
-set -u
+set -uo pipefail
 export LC_ALL=C
 
 makefile=${top_srcdir:?}/Makefile.am
@@ -27,7 +27,7 @@ nm -A "${objects[@]}" | awk -v rooms="$rooms" '
 		for (i = 1; i <= n_rooms; i++)
 			place[names[i]] = i
 		# an expression for whole names, and the rooms that may call such functions
-		only["v?printf|__v?printf_chk|puts|putchar|perror|stdout|stderr"] = " "
+		only["v?d?printf|__v?d?printf_chk|puts|putchar|perror|v?warnx?|v?errx?|error|v?syslog|stdout|stderr"] = " "
 		only["fork|vfork|clone|posix_spawnp?|system|popen|exec[a-z]+"] = " "
 		only["exit|_exit|_Exit|quick_exit|abort"] = " "
 		only["signal|sigaction|sigqueue"] = " nofault "
