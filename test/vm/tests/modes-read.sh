@@ -10,13 +10,13 @@ program_with() {
 
 # ---- any storage: a loop device over a mapper, which has the bad sectors, over another loop device
 
-begin_storage() {
+load_mapper() {
 	modprobe -a loop dm_mod 2>/dev/null
 	[ "$row" = error ] || dmsetup targets | grep -q dust
 }
 
-begin_error() { begin_storage; }
-begin_dust() { begin_storage; }
+begin_error() { load_mapper; }
+begin_dust() { load_mapper; }
 
 # Reads past the page cache, so that a sector fails by itself.
 setup_storage() {
