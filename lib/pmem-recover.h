@@ -1720,7 +1720,8 @@ struct pmr_journal_below {
  * @n_below: how many
  * @pieces: what was to be written, in file order; those of all files come in the order of their records
  * @n_pieces: how many
- * @outcome: every one of its steps has come to its end
+ * @outcome: what became of its losses was noted, at the end of its repair or of a resume; a signal ends one, too, so the
+ *           marks of @pieces alone tell what is left
  */
 struct pmr_journal_file {
 	char *path;

@@ -68,14 +68,25 @@ static struct pmr_filesystem *find_by_directory(const struct pmr_resume_subject 
 	return found;
 }
 
-/* Whether what was to be written lies on what it lay on, below a volume; none of what is above tells. */
+/* An outcome does not say so: what a signal ends has one, too, and what is left of it may still be written. */
+static bool is_all_done(const struct pmr_journal_file *was)
+{
+	for (size_t i = 0; i < was->n_pieces; i++)
+		if (was->pieces[i].mark != PMR_MARK_DONE)
+			return false;
+	return true;
+}
+
+/* Whether what is to be written lies on what it lay on, below a volume; none of what is above tells. */
 static bool is_below_same(const struct pmr_resume_subject *s)
 {
 	const struct pmr_journal_file *was = s->was;
 	struct pmr_device *lower;
 	uint64_t done, length, place;
 
-	for (size_t i = 0; i < was->n_below && !was->outcome; i++) {
+	if (is_all_done(was))
+		return true;
+	for (size_t i = 0; i < was->n_below; i++) {
 		const struct pmr_journal_below *below = &was->below[i];
 
 		for (done = 0; done < below->length; done += length) {

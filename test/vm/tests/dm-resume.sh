@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # dm-resume.sh: the repair of a file on a striped volume, killed between two writes, is finished from its journal; not where
-# the volume's table puts the file's blocks elsewhere by then, but where the volume only grew.
+# the volume's table puts the file's blocks elsewhere by then, whatever ended the repair, but where the volume only grew.
 #
 # needs: once
 set -u
@@ -42,6 +42,13 @@ killed() {
 	[ $? = 137 ]
 }
 
+# A repair that ends by a signal, which comes once the file is its own: it says so in its journal, where all is left to be done.
+interrupted() {
+	strace -f -qq -o /dev/null -P $mnt/f -e trace=fcntl -e inject=fcntl:signal=SIGINT:when=5 "$PMEM_RECOVER" repair --yes \
+		--format=json --journal=$journals --from-backup=$backup/f $mnt/f >/tmp/killed.out 2>/tmp/killed.err </dev/null
+	grep -q '"interrupted"' /tmp/killed.out && ls $journals/*.journal >/dev/null
+}
+
 # The journal has all that is needed.
 resume() {
 	mv $backup/f $backup/kept
@@ -79,23 +86,28 @@ check "a list from a file: poison" damage
 check "a list from a file: killed" killed --badblocks=$tmp/file
 finished "a list from a file"
 
-# One stripe moves, with all that can be read of it.
-check "moved: poison" damage
-check "moved: killed" killed
-badblocks "$PMEM" >$tmp/before
-dmsetup suspend volume
-dd if="$PMEM" of="$PMEM" bs=4096 skip=$((stripes[1] / 8)) seek=$((elsewhere / 8)) count=$((sectors / 2 / 8)) iflag=direct oflag=direct conv=noerror,sync,notrunc status=none 2>/dev/null
-dd if="$PMEM" bs=512 skip=$elsewhere count=$((sectors / 2)) iflag=direct status=none | sha256sum >$tmp/sum
-check "moved: the table" set_table "0 $sectors striped 2 8 $PMEM ${stripes[0]} $PMEM $elsewhere"
-resume
-status_is 8 "moved: resume"
-report "moved: nothing is known of it" '[.files[].ranges[] | [.state, .reason]] | length > 0 and all(. == ["unknown", "remapped"])'
-says "moved: said, and what to do" "^pmem-recover: $mnt/f: lies elsewhere below its volume .* give /dev/mapper/volume the table that it had"
-check "moved: the list below is what it was" cmp $tmp/before <(badblocks "$PMEM")
-check "moved: nothing was written" cmp $tmp/sum <(dd if="$PMEM" bs=512 skip=$elsewhere count=$((sectors / 2)) iflag=direct status=none | sha256sum)
-check "moved: the journal stays" eval "ls $journals/*.journal"
-check "moved back: the table" set_table "$table"
-finished "moved back"
+# moved WHAT: one stripe moves, with all that can be read of it, after a repair that WHAT ended.
+moved() {
+	check "$1, moved: poison" damage
+	check "$1, moved: $1" "$1"
+	badblocks "$PMEM" >$tmp/before
+	dmsetup suspend volume
+	dd if="$PMEM" of="$PMEM" bs=4096 skip=$((stripes[1] / 8)) seek=$((elsewhere / 8)) count=$((sectors / 2 / 8)) iflag=direct oflag=direct conv=noerror,sync,notrunc status=none 2>/dev/null
+	dd if="$PMEM" bs=512 skip=$elsewhere count=$((sectors / 2)) iflag=direct status=none | sha256sum >$tmp/sum
+	check "$1, moved: the table" set_table "0 $sectors striped 2 8 $PMEM ${stripes[0]} $PMEM $elsewhere"
+	resume
+	status_is 8 "$1, moved: resume"
+	report "$1, moved: nothing is known of it" '[.files[].ranges[] | [.state, .reason]] | length > 0 and all(. == ["unknown", "remapped"])'
+	says "$1, moved: said, and what to do" "^pmem-recover: $mnt/f: lies elsewhere below its volume .* give /dev/mapper/volume the table that it had"
+	check "$1, moved: the list below is what it was" cmp $tmp/before <(badblocks "$PMEM")
+	check "$1, moved: nothing was written" cmp $tmp/sum <(dd if="$PMEM" bs=512 skip=$elsewhere count=$((sectors / 2)) iflag=direct status=none | sha256sum)
+	check "$1, moved: the journal stays" eval "ls $journals/*.journal"
+	check "$1, moved back: the table" set_table "$table"
+	finished "$1, moved back"
+}
+
+moved killed
+moved interrupted
 
 check "grown: poison" damage
 check "grown: killed" killed
