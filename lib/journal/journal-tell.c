@@ -87,29 +87,48 @@ static struct json_object *steps_to_json(const struct pmr_file_plan *plan)
 	return list;
 }
 
-/* Where the steps lie below a volume, each part that lies together. */
+/* A part of a step, as far as it lies together. @length: then of that part; NULL without memory, or where it lies nowhere */
+static struct json_object *part_to_json(const struct pmr_device *device, uint64_t at,
+					uint64_t *length)
+{
+	struct json_object *one, *name;
+	struct pmr_device *lower;
+	uint64_t place;
+
+	if (!pmr_device_below(device, at, length, &lower, &place))
+		return NULL;
+	one = json_object_new_object();
+	name = new_text(pmr_device_identity(lower));
+	if (!one || !name) {
+		json_object_put(name);
+		json_object_put(one);
+		return NULL;
+	}
+	add(one, "offset", json_object_new_uint64(at));
+	add(one, "length", json_object_new_uint64(*length));
+	add(one, "device", name);
+	add(one, "device_offset", json_object_new_uint64(place));
+	return one;
+}
+
+/* Where the steps lie below a volume, each part that lies together; all of them, or NULL: what is not told is not looked at. */
 static struct json_object *below_to_json(const struct pmr_file_plan *plan)
 {
 	struct json_object *list = json_object_new_array(), *one;
 	const struct pmr_device *device = plan->file->filesystem->device;
-	struct pmr_device *lower;
-	uint64_t place, length;
+	uint64_t length;
 
 	for (size_t i = 0; list && i < plan->n_steps; i++) {
 		uint64_t at = plan->steps[i].device_offset, end = at + plan->steps[i].length;
 
 		for (; at < end; at += length) {
 			length = end - at;
-			one = json_object_new_object();
-			if (!one || !pmr_device_below(device, at, &length, &lower, &place)) {
+			one = part_to_json(device, at, &length);
+			if (!one || json_object_array_add(list, one) < 0) {
 				json_object_put(one);
-				break;
+				json_object_put(list);
+				return NULL;
 			}
-			add(one, "offset", json_object_new_uint64(at));
-			add(one, "length", json_object_new_uint64(length));
-			add(one, "device", new_text(pmr_device_identity(lower)));
-			add(one, "device_offset", json_object_new_uint64(place));
-			json_object_array_add(list, one);
 		}
 	}
 	return list;
@@ -165,10 +184,17 @@ struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
 					  const struct pmr_claim *claim)
 {
 	const struct pmr_filesystem *fs = plan->file->filesystem;
-	struct json_object *object = json_object_new_object();
+	struct json_object *object = json_object_new_object(), *below = NULL;
 
 	if (!object)
 		return NULL;
+	if (fs->device->n_pieces) {
+		below = below_to_json(plan);
+		if (!below) {
+			json_object_put(object);
+			return NULL;
+		}
+	}
 	add(object, "inode", json_object_new_uint64(plan->file->inode));
 	add(object, "generation", json_object_new_uint64(plan->file->generation));
 	add(object, "size", json_object_new_uint64(plan->file->size));
@@ -183,8 +209,8 @@ struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
 	add(object, "namespace_uuid", new_text(fs->device->ns_uuid));
 	add(object, "losses", losses_to_json(plan->file));
 	add(object, "steps", steps_to_json(plan));
-	if (fs->device->n_pieces)
-		add(object, "below", below_to_json(plan));
+	if (below)
+		add(object, "below", below);
 	if (plan->file->whole_device)
 		add(object, "around", around_to_json(claim));
 	return object;

@@ -100,7 +100,13 @@ static int append_json(struct pmr_journal *journal, enum pmr_record type,
 	size_t length;
 
 	text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
-	return text ? append(journal, type, 0, text, length) : -ENOMEM;
+	if (!text)
+		return -ENOMEM;
+	/* whoever reads it takes it for damage */
+	if (length > PMR_RECORD_MAX)
+		return fail(journal, "would have a record that is too long to be read back",
+			    -EFBIG);
+	return append(journal, type, 0, text, length);
 }
 
 static int append_opening(struct pmr_journal *journal, const char *started)

@@ -51,7 +51,7 @@ bool pmr_record_is_header(const struct pmr_record_header *header);
 
 /** pmr_journal_tell_opening() - who, where, and when; @started: RFC 3339 */
 struct json_object *pmr_journal_tell_opening(const char *started, bool zero_fill);
-/** pmr_journal_tell_file() - a file, its losses and its steps */
+/** pmr_journal_tell_file() - a file, its losses and its steps; NULL also where a step lies nowhere below its volume */
 struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
 					  const struct pmr_claim *claim);
 /** pmr_journal_tell_mark() - how far pieces came, and what time it is */

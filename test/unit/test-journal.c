@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "repair/repair.h"
+#include "device/topology.h"
+#include "journal/journal.h"
 
 struct fixture {
 	struct pmr_ctx *ctx;
@@ -114,6 +116,48 @@ static void test_flipped_byte(void **state)
 	close(fd);
 }
 
+/* The next byte of the file, by which it is seen that nothing was added. */
+static uint64_t next_byte(struct fixture *f)
+{
+	uint64_t position;
+
+	assert_int_equal(pmr_journal_bytes(f->journal, 0, "", 1, &position), 0);
+	return position + 33;
+}
+
+/* What could not be read back, or would not say where all of it lies, is not begun. */
+static void test_refused_file(void **state)
+{
+	struct pmr_device lower = { .name = (char[]){ "pmem0" } };
+	struct pmr_stripe on_lower = { &lower, 0 };
+	struct pmr_piece piece = { 0, 8192, 0, &on_lower, 1 };
+	struct pmr_device volume = { .name = (char[]){ "dm-0" }, .pieces = &piece, .n_pieces = 1 };
+	struct pmr_filesystem filesystem = { .type = (char[]){ "ext4" }, .device = &volume };
+	struct pmr_file file = { .path = (char[]){ "f" }, .size = 4096, .filesystem = &filesystem };
+	struct pmr_step step = { .length = 4096, .device_offset = 4096 };
+	const struct pmr_file_plan plan = { .file = &file, .steps = &step, .n_steps = 1 };
+	const struct pmr_claim claim = { .file = &file };
+	struct fixture *f = *state;
+	size_t index = 7;
+	uint64_t next;
+
+	next = next_byte(f);
+	step.device_offset = 8192;
+	assert_int_equal(pmr_journal_file(f->journal, &plan, &claim, &index), -ENOMEM);
+	step.device_offset = 4096;
+	filesystem.uuid = malloc(PMR_RECORD_MAX);
+	assert_non_null(filesystem.uuid);
+	memset(filesystem.uuid, 'u', PMR_RECORD_MAX - 1);
+	filesystem.uuid[PMR_RECORD_MAX - 1] = 0;
+	assert_int_equal(pmr_journal_file(f->journal, &plan, &claim, &index), -EFBIG);
+	assert_int_equal(index, 7);
+	assert_int_equal(next_byte(f), next + 33);
+	filesystem.uuid[36] = 0;
+	assert_int_equal(pmr_journal_file(f->journal, &plan, &claim, &index), 0);
+	assert_int_equal(index, 0);
+	free(filesystem.uuid);
+}
+
 static void test_finish(void **state)
 {
 	struct fixture *f = *state;
@@ -168,6 +212,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mode, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flipped_byte, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_volatile_place, setup, teardown),
