@@ -268,13 +268,16 @@ int pmr_topology_upper(struct pmr_ctx *ctx, struct pmr_topology *topology,
  */
 bool pmr_device_is_listed(const struct pmr_device *device);
 
-/** pmr_device_lasting_name() - the name that stays from boot to boot; of a mapped device, device mapper's own */
+/** pmr_device_lasting_name() - of a mapped device the name that stays from boot to boot, device mapper's own; else its name */
 static inline const char *pmr_device_lasting_name(const struct pmr_device *device)
 {
 	return device->volume ? device->volume : device->name;
 }
 
-/** pmr_device_identity() - what it is known by wherever it is found again: the UUID of its namespace, or else its lasting name */
+/**
+ * pmr_device_identity() - what it is known by wherever it is found again: the UUID of its namespace, or else its name; that of a
+ *                         disk may be another one after a boot
+ */
 static inline const char *pmr_device_identity(const struct pmr_device *device)
 {
 	return device->ns_uuid ? device->ns_uuid : pmr_device_lasting_name(device);

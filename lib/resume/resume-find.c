@@ -108,9 +108,10 @@ static void say_remapped(struct pmr_resume_subject *s)
 	s->of->is_missing = true;
 	s->unknown = "remapped";
 	pmr_say(s->resume->ctx, PMR_ERROR, s->unknown, s->was->path,
-		"lies elsewhere below its volume than when its repair was interrupted: nothing of it is written, and the journal "
-		"stays as it is; give %s the table that it had and resume again, or have its bytes by 'pmem-recover journal "
-		"--export=DIR %s', compare the file with a backup, and set the journal aside",
+		"lies elsewhere below its volume than when its repair was interrupted, or on a device without a namespace UUID that "
+		"has another name since: nothing of it is written, and the journal stays as it is; give %s the table that it had, or "
+		"the device its name, and resume again, or have its bytes by 'pmem-recover journal --export=DIR %s', compare the file "
+		"with a backup, and set the journal aside",
 		s->filesystem->device->path, s->resume->entry->path);
 }
 
