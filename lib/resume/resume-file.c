@@ -36,7 +36,9 @@ static enum pmr_verdict earlier_verdict(const struct pmr_journal_file *was,
 	return PMR_VERDICT_REDO;
 }
 
-static int judge_pieces(struct pmr_resume_subject *s, struct pmr_media *media)
+/* A verdict of each piece, into the file's, and why, into @reasons. Nothing is concluded before all of them are there. */
+static int examine_pieces(struct pmr_resume_subject *s, struct pmr_media *media,
+			  const char **reasons)
 {
 	struct pmr_ranges listed = { 0 };
 	const struct pmr_resume_look look = {
@@ -50,8 +52,6 @@ static int judge_pieces(struct pmr_resume_subject *s, struct pmr_media *media)
 	const struct pmr_journal_piece *piece;
 	struct pmr_evidence evidence;
 	enum pmr_verdict verdict;
-	const char *reason;
-	size_t alloc = 0;
 	int ret;
 
 	/* a list from a file is what was known before, and may have been written since */
@@ -64,19 +64,40 @@ static int judge_pieces(struct pmr_resume_subject *s, struct pmr_media *media)
 			ret = pmr_resume_examine(&look, piece, s->resume->expected, &evidence);
 		if (ret)
 			break;
-		verdict = pmr_judge(&evidence, &reason);
+		verdict = pmr_judge(&evidence, &reasons[i]);
 		if (verdict == PMR_VERDICT_REDO &&
 		    earlier_verdict(s->was, piece) != PMR_VERDICT_REDO) {
 			verdict = earlier_verdict(s->was, piece);
-			reason = "changed";
+			reasons[i] = "changed";
 		}
 		s->of->verdicts[i] = verdict;
-		if (verdict == PMR_VERDICT_REDO)
-			ret = pmr_resume_add_step(s, piece, &alloc);
-		else
-			pmr_resume_conclude(s, piece, verdict, reason);
 	}
 	pmr_ranges_release(&listed);
+	/* of a device that went meanwhile, what could not be read says nothing of its bytes */
+	if (!ret && pmr_media_has_shrunk(media)) {
+		s->unknown = "gone";
+		ret = -ENODEV;
+	}
+	return ret;
+}
+
+static int judge_pieces(struct pmr_resume_subject *s, struct pmr_media *media)
+{
+	const struct pmr_journal_file *was = s->was;
+	const char **reasons = calloc(was->n_pieces + 1, sizeof(*reasons));
+	size_t alloc = 0;
+	int ret;
+
+	if (!reasons)
+		return -ENOMEM;
+	ret = examine_pieces(s, media, reasons);
+	for (size_t i = 0; !ret && i < was->n_pieces; i++) {
+		if (s->of->verdicts[i] == PMR_VERDICT_REDO)
+			ret = pmr_resume_add_step(s, &was->pieces[i], &alloc);
+		else
+			pmr_resume_conclude(s, &was->pieces[i], s->of->verdicts[i], reasons[i]);
+	}
+	free(reasons);
 	return ret;
 }
 
