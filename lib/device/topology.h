@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c, lists.c, scrub.c, clear.c, ars.c
- * and dimm.c know libndctl and libdaxctl, stack.c the block devices of sysfs, volume.c, compose.c, pieces.c and dm.c what device
- * mapper makes of them, probe.c libblkid, mounts.c libmount, and badblocks.c the lists.
+ * and dimm.c know libndctl and libdaxctl, stack.c the block devices of sysfs, volume.c, volume-list.c, pieces.c and dm.c what
+ * device mapper makes of them, probe.c libblkid, mounts.c libmount, and badblocks.c the lists.
  */
 #ifndef PMR_TOPOLOGY_H
 #define PMR_TOPOLOGY_H
@@ -576,7 +576,7 @@ int pmr_volumes_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
 /** pmr_volume_release() - free what is a mapped device's alone */
 void pmr_volume_release(struct pmr_device *device);
 
-/* ---- compose.c */
+/* ---- volume-list.c */
 
 /** pmr_volume_compose() - make the list of a mapped device from those below as they are. Return: 0, -ENOMEM. */
 int pmr_volume_compose(struct pmr_device *device);
