@@ -116,12 +116,35 @@ static bool read_bytes(const uint8_t *data, size_t size, size_t at, size_t lengt
 
 /* ---- the whole journal */
 
+static bool is_inside(uint64_t offset, uint64_t length)
+{
+	return length && offset <= INT64_MAX && length <= INT64_MAX - offset;
+}
+
+/* Of what is compared with the device, and with what lies below it. */
+static void check_places(const struct pmr_journal_file *file)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < file->n_below; i++) {
+		check(is_inside(file->below[i].offset, file->below[i].length));
+		check(is_inside(file->below[i].device_offset, file->below[i].length));
+		check(file->below[i].device);
+	}
+	for (size_t i = 0; i < file->n_around; i++) {
+		check(file->around[i].offset >= end && !(file->around[i].offset % PMR_SECTOR));
+		check(is_inside(file->around[i].offset, PMR_SECTOR));
+		end = file->around[i].offset + PMR_SECTOR;
+	}
+}
+
 static void check_file(const struct pmr_journal_file *file, size_t size)
 {
 	uint64_t end = 0, position = 0, at;
 	uint8_t *bytes;
 
 	check(file->path && *file->path);
+	check_places(file);
 	for (size_t i = 0; i < file->n_losses; i++) {
 		check(file->losses[i].offset >= end && file->losses[i].length);
 		end = file->losses[i].offset + file->losses[i].length;
