@@ -4,7 +4,7 @@
 # have a page map ahead of their data: random poison on all of them, and where one ends and the next begins, is found,
 # salvaged and repaired to the byte; where it lies is asked of LVM.
 #
-# needs: module
+# needs: module tools
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -4,7 +4,7 @@
 # devices: named, whoever asks; nothing is written, and nothing is called clean while there is poison below. Files on some
 # are dm-refused.sh's.
 #
-# needs: once
+# needs: once tools
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
