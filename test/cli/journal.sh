@@ -173,17 +173,18 @@ rm "$work/other/filler"
 
 killed_journal=$(sha256sum <"$work/as-it-was")
 mv "$journal" "$work/interrupted"
-"$(program)" repair --badblocks="$work/bad" --trust-badblocks --journal="$journals" -y --from-backup="$work/backup" \
-	"$mnt" >"$work/running.out" 2>"$work/running.err" </dev/null &
+# stopped at its first write to a file, when its journal is there
+ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 strace -D -f -o "$work/trace" -e trace=pwritev2 \
+	-e inject=pwritev2:signal=SIGSTOP:when="${writes[0]}" "$(program)" repair --badblocks="$work/bad" --trust-badblocks \
+	--journal="$journals" -y --from-backup="$work/backup" "$mnt" >"$work/running.out" 2>"$work/running.err" </dev/null &
 pid=$!
-# stopped as soon as its journal is there
-for ((i = 0; i < 30000; i++)); do
-	if compgen -G "$journals/*.journal" >/dev/null; then
-		kill -STOP $pid
-		break
-	fi
+holders=("$pid")
+for ((i = 0; i < 3000; i++)); do
+	grep -q -e '--- stopped by SIGSTOP' "$work/trace" 2>/dev/null && break
+	kill -0 $pid 2>/dev/null || fail "the repair ended too soon to be stopped"
+	sleep 0.01
 done
-compgen -G "$journals/*.journal" >/dev/null || fail "the repair ended too soon to be stopped"
+((i < 3000)) || fail "the repair was never stopped"
 running=$(echo "$journals"/*.journal)
 run 0 journal --journal="$journals"
 json 'd["journals"][0]["state"] == "running"' 'codes == ["journal-running"]'
@@ -197,6 +198,7 @@ json '"journal-running" in codes'
 kill -CONT $pid
 wait $pid
 [ $? -eq 1 ] || fail "the repair that was stopped did not end well"
+holders=()
 run 0 journal --journal="$journals"
 json 'd["journals"] == []'
 run 0 journal --journal="$journals" --all

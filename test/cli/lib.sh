@@ -23,6 +23,8 @@ if [ -n "${PMR_TEST_STATE:-}" ]; then
 fi
 mounts=()
 loops=()
+# processes that nothing may outlive, stopped ones among them: they hold mounts, and locks
+holders=()
 
 cleanup() {
 	local status=$? i
@@ -30,6 +32,10 @@ cleanup() {
 	trap - EXIT INT TERM
 	cd /
 	kill $server 2>/dev/null
+	if [ ${#holders[@]} -gt 0 ]; then
+		kill -KILL "${holders[@]}" 2>/dev/null
+		wait "${holders[@]}" 2>/dev/null
+	fi
 	for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
 		umount "${mounts[i]}" || umount -l "${mounts[i]}"
 	done
