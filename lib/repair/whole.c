@@ -247,14 +247,19 @@ static const char *check_back(struct whole *w, const struct part *part,
 }
 
 /* The losses of a part take its outcome; one that lies in several parts keeps its first failure. */
-static void conclude(const struct whole *w, const struct part *part, const char *reason)
+static void conclude(const struct whole *w, const struct part *part,
+		     const struct pmr_ranges *stored, const char *reason)
 {
 	for (size_t i = 0; i < part->step->n_losses; i++) {
 		struct pmr_loss *loss = loss_in(w, part, i);
 
-		if (!loss || loss->state == PMR_FAILED || loss->state == PMR_SKIPPED)
+		if (!loss)
 			continue;
-		loss->method = METHOD;
+		/* zeros are remembered by it: where nothing was stored there are none */
+		if (pmr_ranges_overlap(stored, loss->offset, loss->length))
+			loss->method = METHOD;
+		if (loss->state == PMR_FAILED || loss->state == PMR_SKIPPED)
+			continue;
 		loss->reason = reason;
 		if (reason)
 			loss->state = PMR_FAILED;
@@ -395,7 +400,7 @@ static int write_and_verify(struct whole *w, const struct part *part, struct pmr
 		reason = "clear-failed";
 	/* what was cleared, now or by an earlier run, and does not hold its bytes has them in the journal alone */
 	w->writer->needs_journal |= is_read_wrong(reason) || (error && part->step->redo);
-	conclude(w, part, reason);
+	conclude(w, part, stored, reason);
 	if (reason)
 		say_failed(w, part, cleared, reason);
 	return note(w, part, reason ? mark : PMR_MARK_DONE);

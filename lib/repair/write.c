@@ -61,14 +61,14 @@ void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason)
 	}
 }
 
-/* Whether the file was made longer by a write of its last page, and not by anybody else. */
+/* Whether the file was made longer by a write of its last page, and not by others, whom a lease that was lost kept out no more. */
 static bool is_grown(const struct pmr_claim *claim, uint64_t size)
 {
 	uint64_t whole = (claim->file->size + PMR_PAGE - 1) / PMR_PAGE * PMR_PAGE;
 
-	if (size == whole)
-		return true;
-	return size > claim->file->size && size < whole && !pmr_lease_is_lost(claim->fd);
+	if (size <= claim->file->size || size > whole)
+		return false;
+	return !pmr_lease_is_lost(claim->fd) || (claim->has_grown && size == whole);
 }
 
 /*
@@ -76,7 +76,7 @@ static bool is_grown(const struct pmr_claim *claim, uint64_t size)
  *
  * Return: 1 if it was cut, 0 if there was nothing to cut, or a negative errno.
  */
-static int cut_back(const struct pmr_claim *claim)
+static int cut_back(struct pmr_claim *claim)
 {
 	struct stat st;
 	int ret;
@@ -94,10 +94,13 @@ static int cut_back(const struct pmr_claim *claim)
 	do
 		ret = ftruncate(claim->fd, (off_t)claim->file->size);
 	while (ret < 0 && errno == EINTR);
-	return ret < 0 ? -errno : 1;
+	if (ret < 0)
+		return -errno;
+	claim->has_grown = false;
+	return 1;
 }
 
-static int restore_size(const struct pmr_claim *claim)
+static int restore_size(struct pmr_claim *claim)
 {
 	int ret = cut_back(claim);
 
@@ -289,6 +292,14 @@ static enum pmr_how write_cached(struct pmr_writer *writer, struct pmr_chunk *ch
 	return PMR_HOW_WRITE;
 }
 
+static enum pmr_how write_one(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
+			      size_t length)
+{
+	chunk->claim->has_grown |= chunk->step.offset + at + length > chunk->claim->file->size;
+	return chunk->plan->file->dax ? write_dax(writer, chunk, at, length)
+				      : write_cached(writer, chunk, at, length);
+}
+
 static enum pmr_how leave_wanted(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
 				 size_t length)
 {
@@ -311,10 +322,8 @@ void pmr_write_chunk(struct pmr_writer *writer, struct pmr_chunk *chunk)
 			how = leave_wanted(writer, chunk, at, next - at);
 		else if (is_equal(chunk, at, next - at))
 			how = PMR_HOW_EQUAL;
-		else if (chunk->plan->file->dax)
-			how = write_dax(writer, chunk, at, next - at);
 		else
-			how = write_cached(writer, chunk, at, next - at);
+			how = write_one(writer, chunk, at, next - at);
 		*how_of(chunk, at) = (unsigned char)how;
 		chunk->touched |= how != PMR_HOW_LEFT;
 	}

@@ -249,6 +249,7 @@ static int open_work(struct work *w, const char **refused)
 	file->size = size;
 	if (ret)
 		return ret;
+	w->claim.has_grown = w->of->is_grown;
 	ret = pmr_media_open(w->run->ctx, file->filesystem->device, &w->media);
 	if (ret) {
 		pmr_say(w->run->ctx, PMR_ERROR, "no-device-access", file->filesystem->device->name,

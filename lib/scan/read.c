@@ -267,8 +267,10 @@ static int read_device(struct pmr_scanner *scanner, struct pmr_device *device, u
 			all && (!device->reading.asked || device->reading.complete);
 		device->reading.asked = true;
 		/* of an empty file there is nothing to read, and all of it is known then */
-		ret = todo.n ? sweep(scanner, device, &todo, rate)
-			     : pmr_reading_add(device, &todo, &todo);
+		if (todo.n)
+			ret = sweep(scanner, device, &todo, rate);
+		else if (!device->reading.done.n)
+			ret = pmr_reading_add(device, &todo, &todo);
 	}
 	if (!device->reading.complete)
 		scanner->scan->complete = false;

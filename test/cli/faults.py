@@ -345,7 +345,7 @@ class DaxBench(Bench):
 
     pages = 8
     # an append to a last page with poison
-    refusing = ("extended",)
+    refusing = ("extended", "filled")
     lost = (4096 + 512, 12288 + 3584, 28672)
     region = "/sys/module/pmr_test/parameters"
 
@@ -542,17 +542,34 @@ def check_truncated(b, data, d, status):
 
 
 def extend(b):
-    with open(b.path, "ab") as f:
-        f.write(other_bytes(5000))
+    append(b, 5000)
 
 
 def check_extended(b, data, d, status):
-    gap = data[len(b.good) : -5000]
-    if data[-5000:] != other_bytes(5000) or any(gap):
-        raise Wrong(f"5000 bytes were appended to {len(b.good)}, and now there are {len(data)}, the end of them others")
+    check_appended(b, data, d, status, 5000)
+
+
+def fill(b):
+    """Just as long as a repair makes it."""
+    append(b, -len(b.good) % PAGE)
+
+
+def check_filled(b, data, d, status):
+    check_appended(b, data, d, status, -len(b.good) % PAGE)
+
+
+def append(b, length):
+    with open(b.path, "ab") as f:
+        f.write(other_bytes(length))
+
+
+def check_appended(b, data, d, status, length):
+    gap = data[len(b.good) : -length]
+    if data[-length:] != other_bytes(length) or any(gap):
+        raise Wrong(f"{length} bytes were appended to {len(b.good)}, and now there are {len(data)}, the end of them others")
     # where the lease was lost while the last page was whole: what came behind it then must stay there
     if gap and not any(m["code"] == "changed" for m in d["messages"]):
-        raise Wrong(f"5000 bytes were appended to {len(b.good)}, and now there are {len(data)}, and nothing is said")
+        raise Wrong(f"{length} bytes were appended to {len(b.good)}, and now there are {len(data)}, and nothing is said")
     b.check_bytes(data[: len(b.good)])
     b.check_honest(status, d, data)
 
@@ -702,6 +719,7 @@ ACTIONS = {
     for a in (
         Action("truncated", truncate, check_truncated),
         Action("extended", extend, check_extended),
+        Action("filled", fill, check_filled),
         Action("grown", grow, check_grown),
         Action("punched", punch, check_punched),
         Action("rewritten", rewrite, check_rewritten),

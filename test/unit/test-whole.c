@@ -426,6 +426,11 @@ static void test_dead(void **state)
 				fail_msg("%s: state %d", rows[i].what, losses[k].state);
 			if (rows[i].reason && strcmp(losses[k].reason, rows[i].reason) != 0)
 				fail_msg("%s: %s", rows[i].what, losses[k].reason);
+			/* by it what was stored of a loss is remembered */
+			if (rows[i].course.clear_fails && !rows[i].resumed && losses[k].method)
+				fail_msg("%s: nothing was stored", rows[i].what);
+			if (!rows[i].reason && !losses[k].method)
+				fail_msg("%s: no method", rows[i].what);
 		}
 	}
 	resumed = false;
