@@ -234,13 +234,15 @@ static void resume(void)
 	r.actual = malloc(PMR_CHUNK);
 	assert_int_equal(fake_refresh(NULL, &device), 0);
 	assert_int_equal(fake_open(NULL, &device, &look.media), 0);
-	for (size_t i = 0; i < n_steps; i++) {
+	for (size_t i = 0; i < n_steps; i++)
 		pieces[i] = (struct pmr_journal_piece){ .offset = steps[i].offset,
 							.length = steps[i].length,
 							.device_offset = steps[i].offset,
 							.method = PMR_METHOD_CLEAR,
 							.position = steps[i].offset + 1,
 							.mark = world->marks[i] };
+	was.n_pieces = n_steps;
+	for (size_t i = 0; i < n_steps; i++) {
 		assert_int_equal(pmr_resume_examine_whole(&look, &pieces[i],
 							  bytes + steps[i].offset, &evidence, NULL),
 				 0);
