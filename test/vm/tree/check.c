@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* check.c: is a report exactly the expectation? */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
 
 #include "tree.h"
+
+#define XFS_SUPER_MAGIC 0x58465342
 
 /* A piece of the expectation, lost or quiet, in the order of the report's. */
 struct wanted {
@@ -74,6 +79,53 @@ static const char *reason_of(const struct wanted *wanted, const struct outcome *
 	return shared ? "shared" : outcome->reason;
 }
 
+/* XFS of Linux 6.1 writes the page back before it cuts the file, and does not cut it where that fails. */
+static bool is_cut_late(const struct expect *expect)
+{
+	struct utsname system;
+	struct statfs fs;
+
+	if (uname(&system) || statfs(expect->mount, &fs))
+		die("%s: %s", expect->mount, strerror(errno));
+	return fs.f_type == XFS_SUPER_MAGIC && strncmp(system.release, "6.1.", 4) == 0;
+}
+
+bool expect_grown(const struct expect *expect, uint32_t file)
+{
+	uint64_t size = expect->files[file].size;
+	size_t i;
+
+	if (!is_cut_late(expect))
+		return false;
+	for (i = 0; size % BLOCK && i < expect->n_lost; i++) {
+		if (expect->lost[i].file == file && expect->lost[i].offset / BLOCK == size / BLOCK)
+			return true;
+	}
+	for (i = 0; size % BLOCK && i < expect->n_quiet; i++) {
+		if (expect->quiet[i].file == file && expect->quiet[i].tail)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A last page that is partly filled is written whole. Where it cannot be written, and the kernel does not cut the file back to
+ * its size, that is said of what was written with it.
+ */
+static bool is_reason(const struct expect *expect, const struct wanted *wanted,
+		      const struct outcome *outcome, const char *reason)
+{
+	bool last = wanted->offset / BLOCK == expect->files[wanted->file].size / BLOCK;
+
+	if (strcmp(outcome->reason, "read-back-error") == 0 && expect_grown(expect, wanted->file)) {
+		if (strcmp(reason, "size") == 0)
+			return true;
+		if (last)
+			return false;
+	}
+	return strcmp(reason, reason_of(wanted, outcome)) == 0;
+}
+
 static void compare_one(const struct expect *expect, const struct wanted *wanted,
 			const struct told *told, const struct outcome *outcome,
 			unsigned int *faults)
@@ -91,7 +143,7 @@ static void compare_one(const struct expect *expect, const struct wanted *wanted
 	if (strcmp(told->state, state) != 0)
 		fault(faults, "%s: at %lu the report says \"%s\" \"%s\", not \"%s\"", file->path,
 		      wanted->offset, told->state, told->reason, state);
-	else if (left && strcmp(told->reason, reason_of(wanted, outcome)) != 0)
+	else if (left && !is_reason(expect, wanted, outcome, told->reason))
 		fault(faults, "%s: at %lu %s because of \"%s\", not \"%s\"", file->path,
 		      wanted->offset, state, told->reason, reason_of(wanted, outcome));
 	else if (repaired && wanted->lost && strcmp(told->source, "backup") != 0)

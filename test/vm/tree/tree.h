@@ -275,6 +275,8 @@ void compare_ranges(const struct expect *expect, const struct report *report,
 		    const struct outcome *outcome, unsigned int *faults);
 void compare_sums(const struct report *report, int status, uint64_t lost, uint64_t repaired,
 		  unsigned int *faults);
+/* Whether a file's last page is partly filled and bad, on a filesystem that a repair which fails there leaves it a page long. */
+bool expect_grown(const struct expect *expect, uint32_t file);
 /* What the report says of the kernel: "write" or "flag". */
 void compare_recovery(const struct report *report, const char *capability, unsigned int *faults);
 /* Bytes that are lost: in blocks of one owner, and in shared ones. */
