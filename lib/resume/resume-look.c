@@ -61,8 +61,7 @@ static int find_spot(const struct pmr_resume_look *look, const struct pmr_journa
 
 /* ---- what it holds */
 
-/* The loss of the journal that a sector is of, or NULL. They are sorted. */
-static const struct pmr_loss *loss_at(const struct pmr_journal_file *was, uint64_t offset)
+const struct pmr_loss *pmr_resume_loss_at(const struct pmr_journal_file *was, uint64_t offset)
 {
 	size_t low = 0, high = was->n_losses, mid;
 
@@ -129,7 +128,7 @@ static void count(const struct pmr_resume_look *look, const struct pmr_journal_p
 	enum pmr_sector sector;
 
 	for (size_t at = 0; at < piece->length; at += PMR_SECTOR) {
-		loss = loss_at(look->of->was, piece->offset + at);
+		loss = pmr_resume_loss_at(look->of->was, piece->offset + at);
 		sector = pmr_ranges_overlap(failing, at, PMR_SECTOR)
 				 ? PMR_SECTOR_UNREADABLE
 				 : compare(look, piece, loss, expected, at, evidence);

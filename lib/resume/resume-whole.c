@@ -88,23 +88,6 @@ const char *pmr_resume_refuse_whole(const struct pmr_resume_subject *s)
 
 /* ---- what is found of a piece */
 
-/* the one that a sector is in, or NULL */
-static const struct pmr_loss *lost_at(const struct pmr_journal_file *was, uint64_t offset)
-{
-	size_t low = 0, high = was->n_losses, mid;
-
-	while (low < high) {
-		mid = low + (high - low) / 2;
-		if (was->losses[mid].offset + was->losses[mid].length <= offset)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < was->n_losses && was->losses[low].offset < offset + PMR_SECTOR
-		       ? &was->losses[low]
-		       : NULL;
-}
-
 static bool is_zero(const char *bytes)
 {
 	return !bytes[0] && !memcmp(bytes, bytes + 1, PMR_SECTOR - 1);
@@ -123,11 +106,11 @@ static void count(const struct pmr_resume_look *look, const struct pmr_journal_p
 	enum pmr_sector sector;
 
 	for (size_t at = from; at < to && is_cleared; at += PMR_SECTOR)
-		if (lost_at(look->of->was, piece->offset + at) &&
+		if (pmr_resume_loss_at(look->of->was, piece->offset + at) &&
 		    pmr_ranges_overlap(failing, piece->offset + at, PMR_SECTOR))
 			is_cleared = false;
 	for (size_t at = from; at < to; at += PMR_SECTOR) {
-		loss = lost_at(look->of->was, piece->offset + at);
+		loss = pmr_resume_loss_at(look->of->was, piece->offset + at);
 		if (pmr_ranges_overlap(failing, piece->offset + at, PMR_SECTOR))
 			sector = PMR_SECTOR_UNREADABLE;
 		else if (!memcmp(look->resume->actual + at, expected + at, PMR_SECTOR))

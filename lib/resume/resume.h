@@ -107,6 +107,9 @@ struct pmr_resume_look {
 int pmr_resume_examine(const struct pmr_resume_look *look, const struct pmr_journal_piece *piece,
 		       const char *expected, struct pmr_evidence *evidence);
 
+/** pmr_resume_loss_at() - the loss of a journal that a sector of the file is of, or NULL; they are sorted */
+const struct pmr_loss *pmr_resume_loss_at(const struct pmr_journal_file *was, uint64_t offset);
+
 /* ---- what is found out of one file, while it is looked at */
 
 /**
