@@ -23,26 +23,19 @@ static int judge_capability(struct ndctl_cmd *capability)
 										      : -EOPNOTSUPP;
 }
 
-/* What the bus can do with the device's region. Return: 0, -errno. */
-static int ask_capability(const struct pmr_device *device, struct ndctl_bus *bus,
-			  struct ndctl_cmd **capability)
+/* Return: 0, -errno. */
+static int ask_capability(const struct pmr_device *device, struct ndctl_cmd **capability)
 {
-	const struct pmr_region *region = device->region;
 	struct ndctl_cmd *cmd;
 	int ret;
 
-	if (!ndctl_bus_is_cmd_supported(bus, ND_CMD_ARS_CAP) ||
-	    !ndctl_bus_is_cmd_supported(bus, ND_CMD_ARS_STATUS))
+	if (!ndctl_bus_is_cmd_supported(pmr_bus_of(device), ND_CMD_ARS_STATUS))
 		return -EOPNOTSUPP;
-	if (region->resource == PMR_NO_ADDRESS)
-		return -EACCES;
-	cmd = ndctl_bus_cmd_new_ars_cap(bus, region->resource, region->size);
-	if (!cmd)
-		return -ENOMEM;
-	ret = ndctl_cmd_submit(cmd);
-	if (ret >= 0)
-		ret = judge_capability(cmd);
-	if (ret < 0) {
+	ret = pmr_capability_ask(device, &cmd);
+	if (ret)
+		return ret;
+	ret = judge_capability(cmd);
+	if (ret) {
 		ndctl_cmd_unref(cmd);
 		return ret;
 	}
@@ -103,12 +96,11 @@ static int ask_status(struct ndctl_cmd *capability, struct pmr_ars_answer *answe
 
 int pmr_ars_ask(const struct pmr_device *device, struct pmr_ars_answer *answer)
 {
-	struct ndctl_bus *bus = ndctl_region_get_bus(ndctl_namespace_get_region(device->own->ndns));
 	struct pmr_ars_answer made = { 0 };
 	struct ndctl_cmd *capability = NULL;
 	int ret = 0;
 
-	made.error = ask_capability(device, bus, &capability);
+	made.error = ask_capability(device, &capability);
 	if (made.error == -ENOMEM)
 		return -ENOMEM;
 	if (!made.error)

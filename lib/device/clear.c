@@ -12,33 +12,10 @@
 /* Where a bus does not say: the smallest that a list can tell. */
 #define LEAST_UNIT PMR_SECTOR
 
-static struct ndctl_region *region_of(const struct pmr_device *device)
-{
-	return ndctl_namespace_get_region(device->own->ndns);
-}
-
-/* What the bus can do with the device's region. Return: 0; -EOPNOTSUPP, another negative errno. */
 static int ask(const struct pmr_device *device, struct ndctl_cmd **capability)
 {
-	const struct pmr_region *region = device->region;
-	struct ndctl_bus *bus = ndctl_region_get_bus(region_of(device));
-	struct ndctl_cmd *cmd;
-	int ret;
-
-	if (!region->bus->can_clear || !ndctl_bus_is_cmd_supported(bus, ND_CMD_ARS_CAP))
-		return -EOPNOTSUPP;
-	if (region->resource == PMR_NO_ADDRESS)
-		return -EACCES;
-	cmd = ndctl_bus_cmd_new_ars_cap(bus, region->resource, region->size);
-	if (!cmd)
-		return -ENOMEM;
-	ret = ndctl_cmd_submit(cmd);
-	if (ret < 0) {
-		ndctl_cmd_unref(cmd);
-		return ret;
-	}
-	*capability = cmd;
-	return 0;
+	return device->region->bus->can_clear ? pmr_capability_ask(device, capability)
+					      : -EOPNOTSUPP;
 }
 
 int pmr_clear_unit(const struct pmr_device *device, uint64_t *unit)

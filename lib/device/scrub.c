@@ -10,13 +10,6 @@
 #include "private.h"
 #include "topology.h"
 
-static struct ndctl_bus *bus_of(const struct pmr_device *device)
-{
-	return device->own && device->own->ndns
-		       ? ndctl_region_get_bus(ndctl_namespace_get_region(device->own->ndns))
-		       : NULL;
-}
-
 static int get_scrubs(struct ndctl_bus *bus, struct pmr_scrubs *scrubs)
 {
 	unsigned int count;
@@ -33,7 +26,7 @@ static int get_scrubs(struct ndctl_bus *bus, struct pmr_scrubs *scrubs)
 
 int pmr_device_scrubs(const struct pmr_device *device, struct pmr_scrubs *scrubs)
 {
-	struct ndctl_bus *bus = bus_of(device);
+	struct ndctl_bus *bus = pmr_bus_of(device);
 
 	return bus ? get_scrubs(bus, scrubs) : -EOPNOTSUPP;
 }
@@ -73,7 +66,7 @@ static int start_scrub(struct pmr_ctx *ctx, const struct pmr_device *device)
 	/* libndctl takes an attribute that is not there for one that may not be written */
 	err = pmr_device_scrubs(device, &scrubs);
 	if (!err)
-		err = ndctl_bus_start_scrub(bus_of(device));
+		err = ndctl_bus_start_scrub(pmr_bus_of(device));
 	if (err == -EBUSY)
 		pmr_say(ctx, PMR_INFO, "scrub-running", device->region->bus->provider,
 			"a scrub is running already, and is waited for");
@@ -91,7 +84,7 @@ static int wait_for_scrub(struct pmr_ctx *ctx, const struct pmr_device *device)
 	while (!err && !pmr_is_cancelled(ctx)) {
 		pmr_tell_progress(ctx, "scrub", device->region->bus->provider, seconds, 0);
 		/* what it says is of no use: a signal, a time that is over, or a scrub that is */
-		ndctl_bus_poll_scrub_completion(bus_of(device), LOOK_SECONDS, LOOK_SECONDS);
+		ndctl_bus_poll_scrub_completion(pmr_bus_of(device), LOOK_SECONDS, LOOK_SECONDS);
 		err = pmr_device_scrubs(device, &scrubs);
 		if (!err && !scrubs.is_running)
 			return 0;

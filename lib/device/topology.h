@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c, lists.c, scrub.c, clear.c, ars.c
- * and dimm.c know libndctl and libdaxctl, stack.c the block devices of sysfs, volume.c, volume-list.c, pieces.c and dm.c what
- * device mapper makes of them, probe.c libblkid, mounts.c libmount, and badblocks.c the lists.
+ * What the rooms behind struct pmr_topology tell each other: topology.c joins them, device.c, lists.c, capability.c, scrub.c,
+ * clear.c, ars.c and dimm.c know libndctl and libdaxctl, stack.c the block devices of sysfs, volume.c, volume-list.c, pieces.c
+ * and dm.c what device mapper makes of them, probe.c libblkid, mounts.c libmount, and badblocks.c the lists.
  */
 #ifndef PMR_TOPOLOGY_H
 #define PMR_TOPOLOGY_H
 
 #include "private.h"
 
+struct ndctl_bus;
+struct ndctl_cmd;
 struct ndctl_ctx;
 struct ndctl_namespace;
 struct ndctl_region;
@@ -399,6 +401,20 @@ int pmr_dimms_find(struct pmr_ctx *ctx, struct pmr_topology *topology);
 void pmr_region_say(struct pmr_ctx *ctx, const struct pmr_region *region);
 /** pmr_dimm_free() - takes NULL */
 void pmr_dimm_free(struct pmr_dimm *dimm);
+
+/* ---- capability.c: libndctl */
+
+/** pmr_bus_of() - libndctl's bus of a namespace's device, or NULL */
+struct ndctl_bus *pmr_bus_of(const struct pmr_device *device);
+
+/**
+ * pmr_capability_ask() - what the bus can do with the device's region: its clear unit, how its scrubs are asked about
+ * @device: of a namespace
+ * @capability: result, a command that has ended; release with ndctl_cmd_unref()
+ *
+ * Return: 0; -EOPNOTSUPP: the bus has no such command; -EACCES: the region's address is not known; -ENOMEM; another errno.
+ */
+int pmr_capability_ask(const struct pmr_device *device, struct ndctl_cmd **capability);
 
 /* ---- stack.c */
 
