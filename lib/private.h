@@ -148,6 +148,22 @@ static inline uint64_t pmr_min64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/** pmr_page_down() - the begin of the page that an offset is in */
+static inline uint64_t pmr_page_down(uint64_t offset)
+{
+	return offset - offset % PMR_PAGE;
+}
+
+/** pmr_page_up() - the end of the page that what ends at @offset ends in; saturates: no file reaches past INT64_MAX */
+static inline uint64_t pmr_page_up(uint64_t offset)
+{
+	uint64_t up;
+
+	if (__builtin_add_overflow(offset, PMR_PAGE - 1, &up))
+		return UINT64_MAX;
+	return pmr_page_down(up);
+}
+
 /** pmr_is_same_time() - to the nanosecond */
 static inline bool pmr_is_same_time(const struct timespec *a, const struct timespec *b)
 {

@@ -8,20 +8,15 @@
 
 #include "journal.h"
 
-static uint64_t page_down(uint64_t offset)
-{
-	return offset - offset % PMR_PAGE;
-}
-
 /* The rest of its pages, and at least a sector on each side. */
 static void widen(uint64_t offset, uint64_t length, uint64_t size, uint64_t *from, uint64_t *to)
 {
 	uint64_t end = offset + length;
 
-	*from = page_down(offset);
+	*from = pmr_page_down(offset);
 	if (*from == offset && offset)
 		*from -= PMR_SECTOR;
-	*to = page_down(end + PMR_PAGE - 1);
+	*to = pmr_page_up(end);
 	if (*to == end)
 		*to += PMR_SECTOR;
 	if (*to > size)

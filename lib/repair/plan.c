@@ -8,24 +8,9 @@
 
 #include "repair.h"
 
-static uint64_t page_down(uint64_t offset)
-{
-	return offset - offset % PMR_PAGE;
-}
-
-/* saturates: no file reaches past INT64_MAX */
-static uint64_t page_up(uint64_t offset)
-{
-	uint64_t up;
-
-	if (__builtin_add_overflow(offset, PMR_PAGE - 1, &up))
-		return UINT64_MAX;
-	return page_down(up);
-}
-
 int pmr_plan_split_tail(struct pmr_file *file)
 {
-	uint64_t tail = page_up(file->size), head;
+	uint64_t tail = pmr_page_up(file->size), head;
 	struct pmr_loss *losses, *loss;
 
 	for (size_t i = 0; i < file->n_losses; i++) {
@@ -93,7 +78,7 @@ bool pmr_plan_wants(const struct pmr_file *file, const struct pmr_loss *loss)
 		return true;
 	case PMR_PAST_EOF:
 		/* not a byte of it is missed, but the last page, if it was written, cannot be read while it is bad */
-		return !loss->unwritten && loss->offset < page_up(file->size);
+		return !loss->unwritten && loss->offset < pmr_page_up(file->size);
 	default:
 		return false;
 	}
@@ -134,7 +119,8 @@ static bool is_offlined(const struct pmr_loss *loss)
 static void find_neighbours(const struct pmr_file *file, size_t i, size_t *from, size_t *to)
 {
 	const struct pmr_loss *loss = &file->losses[i];
-	uint64_t begin = page_down(loss->offset), end = page_up(loss->offset + loss->length);
+	uint64_t begin = pmr_page_down(loss->offset),
+		 end = pmr_page_up(loss->offset + loss->length);
 
 	for (*from = i; *from; --*from)
 		if (file->losses[*from - 1].offset + file->losses[*from - 1].length <= begin)
@@ -162,7 +148,7 @@ bool pmr_plan_by_device(const struct pmr_file *file, const struct pmr_policy *po
 static bool is_page_lost(const struct pmr_file *file, const struct pmr_policy *policy, size_t i)
 {
 	const struct pmr_loss *loss = &file->losses[i];
-	uint64_t page = page_down(loss->offset), end = loss->offset + loss->length, at;
+	uint64_t page = pmr_page_down(loss->offset), end = loss->offset + loss->length, at;
 	unsigned int block = policy->block ? policy->block : PMR_SECTOR;
 	bool is_good;
 	size_t from, to;
@@ -241,7 +227,8 @@ static const struct pmr_extent *find_extent(const struct pmr_extent *extents, si
 static bool widen(const struct pmr_loss *loss, const struct pmr_extent *extent,
 		  struct pmr_step *step)
 {
-	uint64_t from = page_down(loss->offset), to = page_up(loss->offset + loss->length), end;
+	uint64_t from = pmr_page_down(loss->offset), to = pmr_page_up(loss->offset + loss->length),
+		 end;
 
 	if (!extent || !pmr_extent_is_trusted(extent))
 		return false;
@@ -315,7 +302,7 @@ static bool joins(const struct pmr_step *last, const struct pmr_step *step)
 		return false;
 	/* through the device no further than its page: what tells that it may be written is beside it */
 	return step->method != PMR_METHOD_DEVICE ||
-	       page_down(step->offset) == page_down(last->offset);
+	       pmr_page_down(step->offset) == pmr_page_down(last->offset);
 }
 
 /* @step, of loss @index, becomes a part of the last one, or one of its own. */
@@ -351,7 +338,7 @@ static int add_blocks(struct steps *steps, const struct pmr_loss *loss,
 	end += (block - end % block) % block;
 	for (; !ret && from < end; from = step.offset + step.length) {
 		step.offset = from;
-		step.length = page_down(from) + PMR_PAGE - from;
+		step.length = pmr_page_down(from) + PMR_PAGE - from;
 		if (step.length > end - from)
 			step.length = end - from;
 		/* may wrap around, and comes out right */

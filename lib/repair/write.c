@@ -64,7 +64,7 @@ void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason)
 /* Whether the file was made longer by a write of its last page, and not by others, whom a lease that was lost kept out no more. */
 static bool is_grown(const struct pmr_claim *claim, uint64_t size)
 {
-	uint64_t whole = (claim->file->size + PMR_PAGE - 1) / PMR_PAGE * PMR_PAGE;
+	uint64_t whole = pmr_page_up(claim->file->size);
 
 	if (size <= claim->file->size || size > whole)
 		return false;

@@ -137,11 +137,6 @@ static void say_gone(const struct pmr_resume_subject *s, const char *what)
 		s->was->inode, s->resume->entry->path);
 }
 
-static uint64_t page_up(uint64_t offset)
-{
-	return offset + (PMR_PAGE - offset % PMR_PAGE) % PMR_PAGE;
-}
-
 /* Whether the file is longer by no more than the rest of its last page, and there are zeros, as our write leaves it. */
 static bool has_grown(const struct pmr_resume_subject *s)
 {
@@ -149,7 +144,7 @@ static bool has_grown(const struct pmr_resume_subject *s)
 	char tail[PMR_PAGE];
 	size_t got;
 
-	if (!s->of->begun || now != page_up(size) || now == size)
+	if (!s->of->begun || now != pmr_page_up(size) || now == size)
 		return false;
 	if (pmr_media_read_file(s->fd, size, tail, (size_t)(now - size), &got))
 		/* a page that cannot be read has nobody's bytes */
