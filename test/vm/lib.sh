@@ -33,12 +33,11 @@ module_set() { printf '%s' "$2" >"$pmr_parameters/$1"; }
 module_get() { cat "$pmr_parameters/$1"; }
 
 module_again() {
-	# All of its drivers hold it, the bus's own among them.
+	# What holds it. A mode that was noted is its no more.
 	ndctl disable-region all >/dev/null 2>&1
-	for bus in /sys/bus/nd/drivers/nd_bus/ndbus*; do
-		echo "${bus##*/}" >/sys/bus/nd/drivers/nd_bus/unbind
-	done
+	ndctl disable-dimm all >/dev/null 2>&1
 	rmmod pmr_test || return
+	rm -f /run/pmem-mode
 	(
 		# shellcheck source=/dev/null
 		. /run/guest/job

@@ -9,25 +9,15 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/tests/lib.sh
 . "$here/lib.sh"
-# shellcheck source=/dev/null
-. /run/guest/job
 
 scrub=/sys/bus/nd/devices/ndbus0/nfit/scrub
-
-# shellcheck disable=SC2317 # called by check
-reload() {
-	ndctl disable-region all
-	ndctl disable-dimm all
-	rmmod pmr_test && insmod "${job_test_module:?}" "$@"
-	rm -f /run/pmem-mode
-} >/dev/null 2>&1
 
 # ars SECTOR [COUNT]: of $PMEM; the last scrub found it, and the kernel was not told
 ars() { module_set ars "$(region_offset "$1"),$((${2:-1} * 512))"; }
 codes() { echo "([.messages[].code] | index(\"$1\")) $2 null"; }
 
 rm -rf "${journals:?}"/*
-check "a bus with a scrub" reload dimms=1
+check "a bus with a scrub" module_again dimms=1
 use_pmem fsdax
 mount_fs ext4
 make_file f 8000000
@@ -142,7 +132,7 @@ report "sector mode: it is not called clean" "$(codes ars-unconfirmed '!=') and 
 
 # ---- a device-dax
 
-check "another bus" reload dimms=1
+check "another bus" module_again dimms=1
 check "a device-dax" dax_setup --align=4096
 check "a device-dax: the unit of scans names what it is" grep -q ' dax$' /proc/devices
 module_set latent $((dax_offset + 8192 + 512))
@@ -152,5 +142,5 @@ recover scan "$DAX"
 status_is 4 "device-dax"
 report "device-dax: it is read by loads, page by page, and what was cleared is no loss" '[.devices[0].badblocks.ranges[] | [.offset, .length]] == [[8704, 512]] and .complete'
 rm -rf "${journals:?}"/*
-check "as it was" reload
+check "as it was" module_again
 finish

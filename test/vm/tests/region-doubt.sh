@@ -8,23 +8,13 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/tests/lib.sh
 . "$here/lib.sh"
-# shellcheck source=/dev/null
-. /run/guest/job
 
 scrub=/sys/bus/nd/devices/ndbus0/nfit/scrub
-
-# shellcheck disable=SC2317 # called by check
-reload() {
-	ndctl disable-region all
-	ndctl disable-dimm all
-	rmmod pmr_test && insmod "${job_test_module:?}" "$@"
-	rm -f /run/pmem-mode
-} >/dev/null 2>&1
 
 rm -rf "${journals:?}"/*
 # A block translation table that another script left there would come up in the place of a raw namespace.
 use_pmem fsdax
-check "a region without a namespace" reload dimms=1 labels=1
+check "a region without a namespace" module_again dimms=1 labels=1
 for ((n = 0; n < 600; n++)); do
 	echo "$((2048 + 24 * n)) 1"
 done >/tmp/list
@@ -55,5 +45,5 @@ recover health
 status_is 4 "after a scrub"
 report "after a scrub: no doubt, and what the kernel had dropped" '(.regions[0].badblocks | .complete and .count == 88) and .devices[0].badblocks.count == 88'
 rm -rf "${journals:?}"/*
-check "as it was" reload
+check "as it was" module_again
 finish

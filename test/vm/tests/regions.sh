@@ -9,25 +9,15 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/tests/lib.sh
 . "$here/lib.sh"
-# shellcheck source=/dev/null
-. /run/guest/job
 
 sysfs=/sys/bus/nd/devices
 M=$((1 << 20))
-
-# shellcheck disable=SC2317 # called by check
-reload() {
-	ndctl disable-region all
-	ndctl disable-dimm all
-	rmmod pmr_test && insmod "${job_test_module:?}" "$@"
-	rm -f /run/pmem-mode
-} >/dev/null 2>&1
 
 chmod 755 /tmp/stage
 as_nobody() { run setpriv --reuid=65534 --clear-groups "$PMEM_RECOVER" "$@"; }
 
 # region0 on nmem0 alone: 96 MiB fsdax, 64 MiB raw, the rest in no namespace. region1 over nmem1 and nmem2: 64 MiB devdax.
-check "regions, DIMMs and labels" reload regions=2 dimms=3 labels=1 dimm_health=0,0,2 scrub_count=5
+check "regions, DIMMs and labels" module_again regions=2 dimms=3 labels=1 dimm_health=0,0,2 scrub_count=5
 for make in "-r region0 -s 96M -m fsdax --map=dev" "-r region0 -s 64M -m raw" "-r region1 -s 64M -m devdax --map=mem"; do
 	# shellcheck disable=SC2086 # words are wanted
 	check "namespace: $make" ndctl create-namespace $make
@@ -145,5 +135,5 @@ module_set inject $((96 * M + 16384)),512
 recover list
 report "page map behind another: cleared, and fsdax again" '.devices[1] | .map == "dev" and ([.metadata_badblocks.ranges[].part] | index("page-map") | not)'
 
-check "as it was" reload
+check "as it was" module_again
 finish

@@ -8,25 +8,15 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/tests/lib.sh
 . "$here/lib.sh"
-# shellcheck source=/dev/null
-. /run/guest/job
 
 scrub=/sys/bus/nd/devices/ndbus0/nfit/scrub
-
-# shellcheck disable=SC2317 # called by check
-reload() {
-	ndctl disable-region all
-	ndctl disable-dimm all
-	rmmod pmr_test && insmod "${job_test_module:?}" "$@"
-	rm -f /run/pmem-mode
-} >/dev/null 2>&1
 
 rm -rf "${journals:?}"/*
 recover scan --scrub
 status_is 8 "a bus that tells of no scrubs"
 report "it is said, and what to do" 'any(.messages[]; .code == "scrub-unsupported" and (.text | contains("read")))'
 
-check "a bus with a scrub" reload dimms=1
+check "a bus with a scrub" module_again dimms=1
 use_pmem fsdax
 mount_fs ext4
 make_file f 8000000
@@ -112,5 +102,5 @@ check "contradiction: exit status 16 ($status)" [ "$status" = 16 ]
 
 umount $mnt
 rm -rf "${journals:?}"/*
-check "as it was" reload
+check "as it was" module_again
 finish
