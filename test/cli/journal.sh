@@ -179,12 +179,7 @@ ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 strace -D -f -o "$work/trace" -e tr
 	--journal="$journals" -y --from-backup="$work/backup" "$mnt" >"$work/running.out" 2>"$work/running.err" </dev/null &
 pid=$!
 holders=("$pid")
-for ((i = 0; i < 3000; i++)); do
-	grep -q -e '--- stopped by SIGSTOP' "$work/trace" 2>/dev/null && break
-	kill -0 $pid 2>/dev/null || fail "the repair ended too soon to be stopped"
-	sleep 0.01
-done
-((i < 3000)) || fail "the repair was never stopped"
+stopped $pid || fail "the repair ended too soon to be stopped"
 running=$(echo "$journals"/*.journal)
 run 0 journal --journal="$journals"
 json 'd["journals"][0]["state"] == "running"' 'codes == ["journal-running"]'

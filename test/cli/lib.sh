@@ -26,16 +26,20 @@ loops=()
 # processes that nothing may outlive, stopped ones among them: they hold mounts, and locks
 holders=()
 
+kill_holders() {
+	[ ${#holders[@]} -gt 0 ] || return 0
+	kill -KILL "${holders[@]}" 2>/dev/null
+	wait "${holders[@]}" 2>/dev/null
+	holders=()
+}
+
 cleanup() {
 	local status=$? i
 
 	trap - EXIT INT TERM
 	cd /
 	kill $server 2>/dev/null
-	if [ ${#holders[@]} -gt 0 ]; then
-		kill -KILL "${holders[@]}" 2>/dev/null
-		wait "${holders[@]}" 2>/dev/null
-	fi
+	kill_holders
 	for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
 		umount "${mounts[i]}" || umount -l "${mounts[i]}"
 	done
@@ -60,6 +64,18 @@ fail() {
 		head -c 4000 "$work/err"
 	fi
 	exit 1
+}
+
+# stopped PID: waits until a process that strace -D traces to $work/trace was stopped by it; false where the process ended
+stopped() {
+	local i
+
+	for ((i = 0; i < 3000; i++)); do
+		grep -q -e '--- stopped by SIGSTOP' "$work/trace" 2>/dev/null && return
+		kill -0 "$1" 2>/dev/null || return 1
+		sleep 0.01
+	done
+	fail "process $1 was never stopped"
 }
 
 need_root() {

@@ -5,17 +5,10 @@
 . "${top_srcdir:?}/test/cli/lib.sh"
 need_root
 
-holders=()
 other=
 
 let_go() {
-	local pid
-
-	for pid in "${holders[@]}"; do
-		kill -KILL "$pid" 2>/dev/null
-	done
-	wait "${holders[@]}" 2>/dev/null
-	holders=()
+	kill_holders
 	[ -z "$other" ] || losetup -d "$other"
 	other=
 }
@@ -350,7 +343,7 @@ stops=openat,open_tree,getdents64,ioctl,open_by_handle_at,newfstatat
 
 # disturbed NAME NUMBER DISTURB UNDO [option]...: a scan that is stopped behind this call, while that is done
 disturbed() {
-	local name=$1 number=$2 do=$3 undo=$4 pid i
+	local name=$1 number=$2 do=$3 undo=$4 pid
 
 	shift 4
 	rm -f "$work/trace"
@@ -358,17 +351,12 @@ disturbed() {
 		"$(program)" scan --threads=1 "$@" --badblocks="$work/bad" "$mnt" >"$work/out" 2>"$work/err" </dev/null &
 	pid=$!
 	holders=("$pid")
-	for ((i = 0; i < 3000; i++)); do
-		grep -q -e '--- stopped by SIGSTOP' "$work/trace" 2>/dev/null && break
-		if ! kill -0 $pid 2>/dev/null; then
-			# one call less than the time before
-			missed=$((missed + 1))
-			holders=()
-			return
-		fi
-		sleep 0.01
-	done
-	((i < 3000)) || fail "never stopped at $name $number"
+	if ! stopped $pid; then
+		# one call less than the time before
+		missed=$((missed + 1))
+		holders=()
+		return
+	fi
 	$do || fail "$do at $name $number"
 	kill -CONT $pid
 	wait $pid
