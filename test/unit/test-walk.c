@@ -233,7 +233,9 @@ static void test_stopped(void **state)
 			tree->cancel_at = at[i];
 			assert_int_equal(tree_walk(tree, threads), -ECANCELED);
 			assert_false(tree->complete);
-			assert_true(tree->count < 221);
+			/* who else walks may have been through before the word of it came */
+			if (threads == 1)
+				assert_true(tree->count < 221);
 		}
 	}
 	tree->cancel_at = 221;
