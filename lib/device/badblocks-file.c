@@ -65,6 +65,11 @@ int pmr_badblocks_load(struct pmr_ctx *ctx, const char *path, struct pmr_badbloc
 			line);
 	if (err)
 		goto out;
+	/* a healthy device's list has no byte, and neither has what a program wrote that failed */
+	if (!length && strcmp(path, "-") == 0)
+		pmr_say(ctx, PMR_WARNING, "badblocks-empty", object,
+			"gave nothing, so the list of badblocks is taken for empty: see that what should have written "
+			"it did not fail");
 	if (made.list.reason)
 		say_file_incomplete(ctx, object, made.list.reason, line);
 	made.list.source = strdup(object);

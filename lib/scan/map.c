@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fiemap.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,33 @@ out:
 	return ret;
 }
 
+/* Without a length, all of an empty file is nothing. Blocks behind the end of the file are mapped as well. */
+static void say_past_end(struct mapper *m, uint64_t offset, uint64_t length)
+{
+	const struct pmr_map *map = m->map;
+	uint64_t end = map->size, last;
+
+	if (map->n_mappings) {
+		const struct pmr_mapping *mapping = &map->mappings[map->n_mappings - 1];
+
+		if (mapping->offset + mapping->length > end)
+			end = mapping->offset + mapping->length;
+	}
+	if (length == UINT64_MAX ? !offset || offset < end
+				 : !__builtin_add_overflow(offset, length, &last) && last <= end)
+		return;
+	m->map->complete = false;
+	if (length == UINT64_MAX)
+		pmr_say(m->ctx, PMR_ERROR, "past-end", m->path,
+			"ends after %" PRIu64 " bytes, and %" PRIu64 " does not lie before that",
+			end, offset);
+	else
+		pmr_say(m->ctx, PMR_ERROR, "past-end", m->path,
+			"ends after %" PRIu64 " bytes, and not all of %" PRIu64 "+%" PRIu64
+			" lies before that",
+			end, offset, length);
+}
+
 static int say_error(struct mapper *m, int error)
 {
 	if (error == -ENOMEM)
@@ -203,6 +231,8 @@ static int map_open(struct mapper *m, struct pmr_topology *topology, int fd, uin
 		ret = list_extents(m, fd, offset, length);
 	if (ret)
 		return say_error(m, ret);
+	if (!pmr_is_cancelled(m->ctx))
+		say_past_end(m, offset, length);
 	device = map->filesystem->device;
 	if (!pmr_device_is_listed(device))
 		pmr_say(m->ctx, PMR_WARNING, "not-pmem", m->path,

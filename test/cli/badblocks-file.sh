@@ -72,8 +72,17 @@ status=$?
 [ $status -eq 4 ] || fail "a list from standard input"
 json 'd["summary"]["lost_bytes"] == 1536'
 : >"$work/list"
-run 0 scan --badblocks="$work/list" "$work/mnt"
-json 'd["files"] == []' 'd["devices"][0]["badblocks"]["trust"] == "complete"'
+for list in "$work/list" /dev/null; do
+	run 0 scan --badblocks="$list" "$work/mnt"
+	json 'd["files"] == []' 'd["devices"][0]["badblocks"]["trust"] == "complete"' 'codes == []'
+done
+# what came from a program that failed looks the same, so that is said
+run 0 scan --badblocks=- "$work/mnt"
+json 'codes == ["badblocks-empty"]' 'd["devices"][0]["badblocks"]["trust"] == "complete"'
+says 'pmem-recover: standard input: gave nothing'
+echo '# nothing is bad' >"$work/list"
+"$PMEM_RECOVER" scan -q --badblocks=- "$work/mnt" <"$work/list" >"$work/out" 2>"$work/err" || fail "a list without records"
+is_silent
 
 # a copy of a full list of the kernel's is no more complete than that was, and what it has is still lost
 # full REASON

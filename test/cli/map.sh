@@ -55,6 +55,18 @@ for type in ext4 xfs; do
 	: >"$mnt/empty"
 	run 0 map --badblocks=/dev/null "$mnt/empty"
 	json 'd["files"][0]["mappings"] == []'
+
+	# what is behind the end of a file is nowhere, and no answer; blocks that were allocated there are
+	for range in 2M 114688 112K+1 100K+16K 0xffffffffffffffff 1+0xfffffffffffffffe; do
+		run 8 map --badblocks=/dev/null "$mnt/file" $range
+		json 'codes == ["past-end"]' 'not d["complete"]'
+		says "pmem-recover: $mnt/file: ends after 114688 bytes"
+	done
+	run 8 map -u --badblocks=/dev/null "$mnt/file" 2M
+	run 8 map --badblocks=/dev/null "$mnt/empty" 0+1
+	fallocate -n -o 112K -l 4K "$mnt/file"
+	run 0 map --badblocks=/dev/null "$mnt/file" 112K+4K
+	run 8 map --badblocks=/dev/null "$mnt/file" 116K
 	unmounted "$mnt"
 done
 
