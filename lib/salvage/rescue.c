@@ -181,6 +181,9 @@ static int copy_clean(struct pmr_rescue *r, uint64_t position, uint64_t end)
 	int error, ret;
 
 	while (position < end) {
+		ret = r->io->tick(r->data);
+		if (ret)
+			return ret;
 		from = page_of(position);
 		want = (size_t)pmr_min64(page_end(end) - from, r->own.chunk);
 		r->own.buffer = r->io->buffer(r->data);
@@ -207,9 +210,6 @@ static int copy_clean(struct pmr_rescue *r, uint64_t position, uint64_t end)
 		} else if (!error && from + got < pmr_min64(from + want, end)) {
 			return -ESTALE; /* it has become shorter */
 		}
-		ret = r->io->tick(r->data);
-		if (ret)
-			return ret;
 	}
 	return 0;
 }

@@ -221,9 +221,9 @@ int pmr_rescue_sectors(struct pmr_rescue *r, uint64_t offset, uint64_t length, i
 		return lose_unplaced(r, &unplaced, error, r->unplaced);
 	for (; length && !ret; length -= n, offset += n) {
 		n = pmr_min64(length, PMR_RESCUE_CHUNK);
-		ret = rescue_window(r, offset, n, error);
+		ret = r->io->tick(r->data);
 		if (!ret)
-			ret = r->io->tick(r->data);
+			ret = rescue_window(r, offset, n, error);
 	}
 	return ret;
 }

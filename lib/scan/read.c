@@ -288,18 +288,19 @@ static bool is_target(const struct pmr_scanner *scanner, const struct pmr_device
 }
 
 /* Reading takes longest by far, and is what is interrupted: who has what it found is soon told. */
-static void go_on(struct pmr_scanner *scanner)
+static void go_on(struct pmr_scanner *scanner, const struct pmr_device *device)
 {
 	scanner->scan->complete = false;
-	pmr_say(scanner->ctx, PMR_ERROR, "interrupted", "scan",
-		"stopped reading early: there may be more losses than shown; those that were found until then get their files, and "
-		"another interrupt ends that, too");
+	pmr_say(scanner->ctx, PMR_ERROR, "interrupted", label(device),
+		"was not read to the end: there may be more losses than are told; who has those that were found until then is "
+		"still looked up, and another interrupt ends that, too");
 	pmr_ctx_outlast(scanner->ctx, true);
 }
 
 int pmr_targets_read(struct pmr_scanner *scanner)
 {
 	const struct pmr_topology *topology = scanner->scan->topology;
+	const struct pmr_device *unread = NULL;
 	uint64_t rate;
 	int ret = 0;
 
@@ -307,10 +308,13 @@ int pmr_targets_read(struct pmr_scanner *scanner)
 		return 0;
 	/* what lies below is in the topology ahead of what is built on it */
 	for (size_t i = 0; !ret && i < topology->n_devices; i++) {
-		if (is_target(scanner, topology->devices[i]))
-			ret = read_device(scanner, topology->devices[i], rate);
+		if (!is_target(scanner, topology->devices[i]))
+			continue;
+		ret = read_device(scanner, topology->devices[i], rate);
+		if (!unread && pmr_is_cancelled(scanner->ctx))
+			unread = topology->devices[i];
 	}
-	if (!ret && pmr_is_cancelled(scanner->ctx))
-		go_on(scanner);
+	if (!ret && unread)
+		go_on(scanner, unread);
 	return ret;
 }

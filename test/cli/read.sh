@@ -80,11 +80,11 @@ took=$(((${EPOCHREALTIME/./} - begin) / 1000))
 [ $took -ge 450 ] || fail "64 MiB at 128 MiB a second took $took ms"
 
 # an interrupt in the middle: what was read so far, and no more; what was known by then has its files
-# interrupted STATUS OPTION...: what a script starts in the background ignores it
+# interrupted STATUS TIMES COMMAND OPTION...: what a script starts in the background ignores it; TIMES it is said
 interrupted() {
-	local n expected=$1
-	shift
-	env --default-signal=INT "$(program)" scan --read --read-rate=1M "$@" >"$work/out" 2>"$work/err" </dev/null &
+	local n expected=$1 times=$2
+	shift 2
+	env --default-signal=INT "$(program)" "$1" --read --read-rate=1M "${@:2}" >"$work/out" 2>"$work/err" </dev/null &
 	for ((n = 0; n < 300; n++)); do
 		readlink "/proc/$!/fd/"* 2>/dev/null | grep -qx "$loop" && break
 		sleep 0.1
@@ -94,13 +94,24 @@ interrupted() {
 	wait $!
 	status=$?
 	[ $status -eq "$expected" ] || fail "status $status after an interrupt"
-	json 'not d["complete"]' 'not d["devices"][0]["read"]["complete"]' 'codes.count("interrupted") == 1' \
+	json 'not d["complete"]' 'not d["devices"][0]["read"]["complete"]' "codes.count('interrupted') == $times" \
 		"0 < d['devices'][0]['read']['bytes'] < $size"
 }
-interrupted 8 "$loop"
-interrupted 12 --badblocks="$work/bad" "$work/mnt"
+interrupted 8 1 scan "$loop"
+says "pmem-recover: $loop: was not read to the end"
+interrupted 12 1 scan --badblocks="$work/bad" "$work/mnt"
 json '[(f["path"], [(r["offset"], r["length"]) for r in f["ranges"]]) for f in d["files"]] == [("'"$work"'/mnt/file", [(0, 512)])]' \
 	'd["devices"][0]["badblocks"]["ranges"][0]["owner"] == "file"'
+
+# of a copy nothing is made then, and what is said of going on is so
+tools write "$work/mnt/large" 512
+settle "$work/mnt"
+interrupted 8 2 salvage "$work/mnt/large" -o "$work/half" --mapfile="$work/map"
+says "pmem-recover: $loop: was not read to the end"
+says "pmem-recover: $work/mnt/large: stopped early: go on with the same output and mapfile"
+json 'd["salvage"]["remaining_bytes"] == 512 * 4096' 'd["salvage"]["rescued_bytes"] == 0'
+run 0 salvage --read "$work/mnt/large" -o "$work/half" --mapfile="$work/map"
+cmp "$work/half" "$work/mnt/large" || fail "the copy that went on"
 
 # on a terminal
 if [[ $PMEM_RECOVER != *valgrind ]]; then
