@@ -245,7 +245,11 @@ int cmd_repair(struct cli *cli)
 	if (options->resume)
 		return cmd_resume(cli, &repair);
 	report->zero_fill = options->zero_fill;
-	rc = scan_all(cli);
+	/* a slip of the pen is told before all is read, and where there turns out to be nothing to repair */
+	rc = cli_step(cli, pmr_plan_check_backup(cli->ctx, (const char *const *)options->args,
+						 options->n_args, &repair));
+	if (!rc)
+		rc = scan_all(cli);
 	if (rc || !report->scan)
 		return rc;
 	rc = cli_say_journals(cli, true, report->dry_run ? PMR_WARNING : PMR_ERROR);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pmem-recover salvage: copy what can be read of a file. */
 #include <signal.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -12,6 +13,14 @@ int cmd_salvage(struct cli *cli)
 
 	if (!options->output)
 		return cli_usage(cli, "salvage", "needs --output=OUT");
+	for (size_t i = 0; i < 2; i++) {
+		const char *const names[] = { options->output, options->mapfile };
+
+		if (names[i] && !strcmp(names[i], "-"))
+			return cli_usage(
+				cli, "-",
+				"standard output is the report's: name a file (one of this name is ./-)");
+	}
 	report->map_path = options->args[0];
 	report->salvage_options = (struct pmr_salvage_options){
 		.output = options->output,

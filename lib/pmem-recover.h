@@ -1593,6 +1593,17 @@ struct pmr_plan {
 };
 
 /**
+ * pmr_plan_check_backup() - whether a backup may be that of these targets, which need not have been scanned yet
+ * @targets: as the user named them; none where it is not known yet which they are
+ *
+ * What can be told of it at once, ahead of a scan that may take long; pmr_plan_new() looks again.
+ *
+ * Return: 0, also without a backup; -EINVAL, or the error of looking at it, said.
+ */
+int pmr_plan_check_backup(struct pmr_ctx *ctx, const char *const *targets, size_t n_targets,
+			  const struct pmr_repair_options *options);
+
+/**
  * pmr_plan_new() - decide what a repair would do
  * @scan: result of pmr_scan_new() for the same targets
  * @targets: the targets, for where a backup directory's paths begin

@@ -147,8 +147,9 @@ static int take_lease(struct pmr_ctx *ctx, struct pmr_claim *claim, bool online,
 	if (ret == -EAGAIN) {
 		pmr_holders(file->filesystem->devno, file->inode, holders, sizeof(holders));
 		pmr_say(ctx, PMR_ERROR, "in-use", file->path,
-			"is open or mapped in %s: stop it and try again, or repair it in use with --online",
-			*holders ? holders : "another program that could not be seen");
+			"is open or mapped in %s: stop it and try again%s",
+			*holders ? holders : "another program that could not be seen",
+			file->dax ? ", or repair it in use with --online" : "");
 		*refused = "in-use";
 	} else {
 		pmr_say(ctx, PMR_ERROR, "no-lease", file->path, "no write lease can be had: %s",

@@ -12,7 +12,7 @@ static const struct {
 } texts[] = {
 	{ "shared",
 	  "has damaged blocks shared by reflink, which a write through one file cannot clear: leave the method to "
-	  "auto on a filesystem mounted DAX, or copy the file to unshared blocks from a backup" },
+	  "auto, or copy the file to unshared blocks from a backup" },
 	{ "page-offlined",
 	  "has pages that the kernel took offline after a machine check: reboot to get their "
 	  "good sectors back, or take the whole pages from the backup with --accept-offlined (in place, not by a punch "
@@ -22,8 +22,8 @@ static const struct {
 	  "device; stop who uses the file and repair it without --online or --method=device, and copy what is shared "
 	  "by reflink to unshared blocks from a backup" },
 	{ "not-dax",
-	  "is not mounted DAX: its page cache would hide what is written through the device; leave the method to auto, "
-	  "and stop who uses the file" },
+	  "is not mounted DAX: its page cache would hide what is written through the device; stop who uses the file, "
+	  "and repair it without --online and --method=device" },
 	{ "no-freezer",
 	  "would have to be written through its device while its filesystem is frozen, and this program cannot freeze "
 	  "it: use pmem-recover repair" },
@@ -53,6 +53,16 @@ static const struct {
 	  "without CONFIG_BLK_DEV_WRITE_MOUNTED wants bdev_allow_write_mounted=1 at boot" },
 };
 
+/* Without DAX nothing is written through the device, whatever the method. */
+static const char shared_text[] =
+	"has damaged blocks shared by reflink, which a write through one file cannot clear, and is not mounted DAX, so that "
+	"they cannot be written through the device: restore each file that shares them from a backup, as a new file";
+
+static const char *text_of(const struct pmr_file *file, size_t t)
+{
+	return !file->dax && !strcmp(texts[t].reason, "shared") ? shared_text : texts[t].text;
+}
+
 /* what is left by policy is said once for each file and reason */
 static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
 {
@@ -61,7 +71,7 @@ static void say_left(struct pmr_ctx *ctx, const struct pmr_file *file)
 			if (file->losses[i].state == PMR_SKIPPED && file->losses[i].reason &&
 			    !strcmp(file->losses[i].reason, texts[t].reason)) {
 				pmr_say(ctx, PMR_WARNING, texts[t].reason, file->path, "%s",
-					texts[t].text);
+					text_of(file, t));
 				break;
 			}
 }

@@ -27,11 +27,47 @@ static bool is_whole(const struct pmr_scan *scan)
 	return scan->n_devices == 1 && pmr_device_is_dax(scan->devices[0]);
 }
 
+/* 0 where nothing is there */
+static mode_t mode_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : st.st_mode;
+}
+
+static int refuse_one_file(struct pmr_ctx *ctx, const char *backup)
+{
+	pmr_say(ctx, PMR_ERROR, "backup-not-directory", backup,
+		"is one file: name one file or device-dax as the target, or a directory as the backup");
+	return -EINVAL;
+}
+
+int pmr_plan_check_backup(struct pmr_ctx *ctx, const char *const *targets, size_t n_targets,
+			  const struct pmr_repair_options *options)
+{
+	mode_t target = n_targets == 1 ? mode_of(targets[0]) : 0;
+	struct stat st;
+	int ret;
+
+	if (!options->backup)
+		return 0;
+	if (stat(options->backup, &st) < 0) {
+		ret = -errno;
+		pmr_say(ctx, PMR_ERROR, "no-backup", options->backup,
+			"cannot be used as a backup: %s", strerror(-ret));
+		return ret;
+	}
+	/* a device-dax may also go by its namespace's name: what a name is that leads to nothing the scan finds out */
+	if (!S_ISDIR(st.st_mode) && (n_targets > 1 || S_ISDIR(target) || S_ISBLK(target)))
+		return refuse_one_file(ctx, options->backup);
+	return 0;
+}
+
 static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan,
 			 const char *const *targets, size_t n_targets,
 			 const struct pmr_repair_options *options)
 {
-	struct stat st, target;
+	int ret;
 
 	if (!options->backup == !options->zero_fill)
 		return -EINVAL;
@@ -41,24 +77,12 @@ static int check_options(struct pmr_ctx *ctx, const struct pmr_scan *scan,
 				"is no loop device: a list is not to be trusted where a read can tell");
 			return -EINVAL;
 		}
-	if (!options->backup)
-		return 0;
-	if (stat(options->backup, &st) < 0) {
-		int ret = -errno;
-
-		pmr_say(ctx, PMR_ERROR, "no-backup", options->backup,
-			"cannot be used as a backup: %s", strerror(-ret));
+	ret = pmr_plan_check_backup(ctx, targets, n_targets, options);
+	if (ret || !options->backup || S_ISDIR(mode_of(options->backup)))
 		return ret;
-	}
-	/* a device-dax may also go by its namespace's name */
-	if (!S_ISDIR(st.st_mode) &&
-	    (n_targets != 1 ||
-	     ((stat(targets[0], &target) < 0 || !S_ISREG(target.st_mode)) && !is_whole(scan)))) {
-		pmr_say(ctx, PMR_ERROR, "backup-not-directory", options->backup,
-			"is one file: name one file or device-dax as the target, or a directory as the backup");
-		return -EINVAL;
-	}
-	return 0;
+	return n_targets == 1 && (S_ISREG(mode_of(targets[0])) || is_whole(scan))
+		       ? 0
+		       : refuse_one_file(ctx, options->backup);
 }
 
 /* The steps of one claimed file; refused where no backup that can be believed is there for them. */

@@ -128,13 +128,47 @@ static int fail(struct pmr_output *output, const char *what, int error)
 	return error;
 }
 
-static int make(struct pmr_output *output, bool replace)
+/* @st: of what has the name now, or once it is open */
+static int check_again(struct pmr_ctx *ctx, const struct pmr_output_place *place,
+		       const struct stat *st, uint64_t size, uint64_t end, uint64_t inode)
+{
+	if (!place->st.st_mode || !S_ISREG(st->st_mode) || st->st_dev != place->st.st_dev ||
+	    st->st_ino != place->st.st_ino)
+		return refuse(
+			ctx, "mapfile-output", place->path,
+			"is not there, but the mapfile says that bytes were rescued to it: remove the mapfile to "
+			"begin anew",
+			-ENOENT);
+	if ((uint64_t)st->st_size < end || (uint64_t)st->st_size > size) {
+		pmr_say(ctx, PMR_ERROR, "mapfile-output", place->path,
+			"has %" PRIu64 " bytes, which does not fit the mapfile (%" PRIu64
+			" to %" PRIu64 "): it is not the file that bytes were rescued to",
+			(uint64_t)st->st_size, end, size);
+		return -EINVAL;
+	}
+	if (inode && st->st_ino != inode)
+		return refuse(
+			ctx, "mapfile-output", place->path,
+			"is not the file that bytes were rescued to, and would be overwritten: name that one; if this is a "
+			"copy of it, insist with --force",
+			-EINVAL);
+	return 0;
+}
+
+int pmr_output_check(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
+		     uint64_t end, uint64_t inode, bool force)
+{
+	if (end != PMR_NO_ADDRESS)
+		return check_again(ctx, place, &place->st, size, end, force ? 0 : inode);
+	if (!place->st.st_mode || force)
+		return 0;
+	return refuse(ctx, "output-exists", place->path,
+		      "exists: name another file, or replace it with --force", -EEXIST);
+}
+
+static int make(struct pmr_output *output)
 {
 	const struct pmr_output_place *place = output->place;
-
-	if (place->st.st_mode && !replace)
-		return refuse(output->ctx, "output-exists", place->path,
-			      "exists: name another file, or replace it with --force", -EEXIST);
 	/* its name is taken, not its blocks: other names of it keep what they have */
 	if (place->st.st_mode && unlinkat(place->directory, place->name, 0))
 		return fail(output, "cannot be replaced", -errno);
@@ -151,33 +185,11 @@ static int reopen(struct pmr_output *output, uint64_t size, uint64_t end, uint64
 	const struct pmr_output_place *place = output->place;
 	struct stat st;
 
-	if (place->st.st_mode) {
-		output->fd = openat(place->directory, place->name,
-				    O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-		if (output->fd < 0 || fstat(output->fd, &st))
-			return fail(output, "cannot be opened", -errno);
-	}
-	if (!place->st.st_mode || !S_ISREG(st.st_mode) || st.st_dev != place->st.st_dev ||
-	    st.st_ino != place->st.st_ino)
-		return refuse(
-			output->ctx, "mapfile-output", place->path,
-			"is not there, but the mapfile says that bytes were rescued to it: remove the mapfile to "
-			"begin anew",
-			-ENOENT);
-	if ((uint64_t)st.st_size < end || (uint64_t)st.st_size > size) {
-		pmr_say(output->ctx, PMR_ERROR, "mapfile-output", place->path,
-			"has %" PRIu64 " bytes, which does not fit the mapfile (%" PRIu64
-			" to %" PRIu64 "): it is not the file that bytes were rescued to",
-			(uint64_t)st.st_size, end, size);
-		return -EINVAL;
-	}
-	if (inode && st.st_ino != inode)
-		return refuse(
-			output->ctx, "mapfile-output", place->path,
-			"is not the file that bytes were rescued to, and would be overwritten: name that one; if this is a "
-			"copy of it, insist with --force",
-			-EINVAL);
-	return 0;
+	output->fd = openat(place->directory, place->name,
+			    O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (output->fd < 0 || fstat(output->fd, &st))
+		return fail(output, "cannot be opened", -errno);
+	return check_again(output->ctx, place, &st, size, end, inode);
 }
 
 int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
@@ -193,7 +205,9 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 	o->ctx = ctx;
 	o->place = place;
 	o->fd = -1;
-	ret = end == PMR_NO_ADDRESS ? make(o, force) : reopen(o, size, end, force ? 0 : inode);
+	ret = pmr_output_check(ctx, place, size, end, inode, force);
+	if (!ret)
+		ret = end == PMR_NO_ADDRESS ? make(o) : reopen(o, size, end, force ? 0 : inode);
 	if (!ret && fstat(o->fd, &st))
 		ret = fail(o, "cannot be looked at", -errno);
 	else if (!ret)

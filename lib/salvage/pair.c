@@ -85,6 +85,16 @@ static int load_mapfile(struct pmr_pair *p)
 	return 0;
 }
 
+/* Up to where an earlier run has put bytes into the output. */
+static uint64_t rescued_end(const struct pmr_pair *p)
+{
+	const struct pmr_ranges *rescued = &p->map.rescued;
+
+	if (rescued->n)
+		return rescued->v[rescued->n - 1].offset + rescued->v[rescued->n - 1].length;
+	return p->resumed ? 0 : PMR_NO_ADDRESS;
+}
+
 int pmr_pair_find(const struct pmr_source *source, const struct pmr_salvage_options *options,
 		  struct pmr_pair *p)
 {
@@ -104,18 +114,16 @@ int pmr_pair_find(const struct pmr_source *source, const struct pmr_salvage_opti
 		ret = identify(p);
 	if (!ret && p->options->mapfile)
 		ret = load_mapfile(p);
+	if (!ret)
+		ret = pmr_output_check(source->ctx, &p->output_place, p->map.size, rescued_end(p),
+				       p->map.output, options->force);
 	return ret;
 }
 
 int pmr_pair_open(struct pmr_pair *p)
 {
-	const struct pmr_ranges *rescued = &p->map.rescued;
-	uint64_t end = p->resumed ? 0 : PMR_NO_ADDRESS;
-
-	if (rescued->n)
-		end = rescued->v[rescued->n - 1].offset + rescued->v[rescued->n - 1].length;
-	return pmr_output_open(p->source->ctx, &p->output_place, p->map.size, end, p->map.output,
-			       p->options->force, &p->output);
+	return pmr_output_open(p->source->ctx, &p->output_place, p->map.size, rescued_end(p),
+			       p->map.output, p->options->force, &p->output);
 }
 
 /* What is in the output, and what could not be read. */

@@ -31,7 +31,7 @@
  * @device: as pmr_media_salvage(); -EACCES, -EPERM, -ENODEV, -EROFS or -EBUSY where the device may not be read
  * @buffer: as pmr_behind_buffer()
  * @write: to the output, as pmr_behind_write(). Return: 0; a negative errno, said.
- * @tick: called between reads. Return: 0; -ECANCELED or another errno, said, to try no more.
+ * @tick: called ahead of a read. Return: 0; -ECANCELED or another errno, said, to try no more.
  */
 struct pmr_rescue_io {
 	int (*read)(void *data, uint64_t offset, void *buffer, size_t length, size_t *got);
@@ -310,6 +310,13 @@ void pmr_output_leave(struct pmr_output_place *place);
  */
 int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
 		    uint64_t end, uint64_t inode, bool force, struct pmr_output **output);
+/**
+ * pmr_output_check() - whether pmr_output_open() would refuse what was found there, to know it before there is work to lose
+ *
+ * Return: 0; a negative errno, said.
+ */
+int pmr_output_check(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
+		     uint64_t end, uint64_t inode, bool force);
 /** pmr_output_inode() - of an open output */
 uint64_t pmr_output_inode(const struct pmr_output *output);
 /** pmr_output_buffer() - see pmr_behind_buffer() */

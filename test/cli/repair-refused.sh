@@ -55,8 +55,18 @@ refused stale-backup --from-backup="$work/stale"
 cp "$work/backup" "$work/far"
 printf 'x' | dd of="$work/far" bs=1 seek=10 conv=notrunc status=none
 refused stale-backup --from-backup="$work/far" --verify-backup=full
-run 12 repair --badblocks="$work/bad" --trust-badblocks -y --from-backup="$work/no-such-backup" "$mnt/file"
-says "pmem-recover: $work/no-such-backup: "
+# what can be told of it at once is told before anything is read, and where nothing is lost
+for target in "$mnt/file" "$mnt" "$loop"; do
+	for lost in "$work/bad" /dev/null; do
+		run 8 repair --badblocks="$lost" --read --read-rate=1 -y --from-backup="$work/no-such-backup" "$target"
+		says "pmem-recover: $work/no-such-backup: "
+		json 'codes == ["no-backup"]' 'd["files"] == []' '"read" not in str(d["devices"])'
+	done
+done
+for target in "$mnt" "$loop"; do
+	run 8 repair --badblocks=/dev/null --read --read-rate=1 -y --from-backup="$work/backup" "$target"
+	json 'codes == ["backup-not-directory"]'
+done
 unchanged
 
 # a clone is no second copy, nor is a clone of a clone
@@ -65,6 +75,8 @@ cp --reflink=always "$mnt/clone" "$mnt/third"
 sync -f "$mnt"
 for backup in clone third; do
 	refused shared --from-backup="$mnt/$backup"
+	says "is not mounted DAX"
+	! grep -q 'the method' "$work/err" || fail "another method is offered, and would not do"
 done
 rm "$mnt/clone" "$mnt/third"
 sync -f "$mnt"
@@ -86,6 +98,11 @@ for mode in r+ r; do
 	repair 4 -y --from-backup="$work/backup" "$mnt/file"
 	json "d['files'][0]['ranges'][0]['reason'] == 'in-use'"
 	grep -qE "(^|[^0-9])$holder([^0-9]|\$)" "$work/err" || fail "the program that has it open is not named"
+	# nothing is offered that would be refused
+	! grep -q -e --online "$work/err" || fail "--online is offered without DAX"
+	repair 4 -n --online --from-backup="$work/backup" "$mnt/file"
+	json "d['files'][0]['ranges'][0]['reason'] == 'not-dax'"
+	says "repair it without --online"
 	kill $holder
 	wait $holder 2>/dev/null
 	: >"$work/ready"

@@ -27,6 +27,10 @@ refused() {
 }
 
 # ---- the command line
+run 16 salvage "$mnt/file" -o -
+says "pmem-recover: -: standard output is the report's"
+run 16 salvage "$mnt/file" -o x --mapfile=-
+[ ! -e - ] && [ ! -e x ] || fail "a file was made"
 for arguments in "" "$mnt/file" "-o x" "$mnt/file $mnt/file -o x" "$mnt/file -o x --fill=256" "$mnt/file -o x --fill=a" \
 	"$mnt/file -o x --fill=-1" "$mnt/file -o x --fill=010" "$mnt/file -o="; do
 	# shellcheck disable=SC2086 # words are wanted
@@ -60,6 +64,8 @@ for force in --force -v; do
 	refused "a mapfile that is none" "line 1: " $force "$mnt/file" -o "$work/copy" --mapfile="$work/other"
 done
 refused "a file that exists" "exists: name another file, or replace it with --force" "$mnt/file" -o "$work/other"
+# before anything is read
+refused "a file that exists" "exists: name another file" --read --read-rate=1 "$mnt/file" -o "$work/other"
 refused "on the damaged device" "lies on the damaged device" "$mnt/file" -o "$mnt/copy"
 refused "the mapfile on the damaged device" "lies on the damaged device" "$mnt/file" -o "$work/copy" --mapfile="$mnt/map"
 # an image on the damaged filesystem is the damaged device too
