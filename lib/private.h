@@ -334,6 +334,20 @@ bool pmr_file_is_realtime(int fd);
 bool pmr_file_is_on(int fd, const struct pmr_filesystem *filesystem);
 
 /**
+ * pmr_file_is_journalled() - whether an open file's data goes to the log of its ext4 first, or that cannot be told
+ *
+ * Until it is written to its place, which before 6.4 neither fsync(2) nor a listing of its extents waits for, the device has
+ * older bytes there than the page cache. Never true of a DAX file.
+ */
+bool pmr_file_is_journalled(int fd, const struct pmr_filesystem *filesystem);
+/**
+ * pmr_options_journal() - the same by the mount options in effect
+ * @options: as in /proc/fs/ext4/DEVICE/options, one a line
+ * @flagged: the file has chattr(1)'s j, which counts where allocation is not delayed
+ */
+bool pmr_options_journal(const char *options, bool flagged);
+
+/**
  * pmr_filesystem_has_device() - whether a filesystem says that a block device is one of its own
  * @fd: any open file or directory of it
  *

@@ -42,6 +42,14 @@ static const struct refusal {
 	  "cannot be opened: Input/output error; has the filesystem shut down? See the kernel log" },
 };
 
+/* found by neither */
+static const struct refusal journalled = {
+	"data-journal", 0, 0,
+	"goes, or may go, to the log of its filesystem ahead of its place (data=journal, or chattr +j; see "
+	"/proc/fs/ext4/DEVICE/options), so that its device may hold older bytes than the file: chattr -j it, or unmount the "
+	"filesystem and mount it with data=ordered, and repair again"
+};
+
 static int refuse(struct pmr_ctx *ctx, const struct pmr_file *file, const struct refusal *r,
 		  const char **refused)
 {
@@ -232,7 +240,10 @@ int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online
 		goto fail;
 	}
 	c.mode = st.st_mode & 07777;
-	ret = remember_capability(&c);
+	if (!file->dax && pmr_file_is_journalled(c.fd, file->filesystem))
+		ret = refuse(ctx, file, &journalled, refused);
+	else
+		ret = remember_capability(&c);
 	if (!ret)
 		ret = take(ctx, &c, online, refused);
 	if (ret)

@@ -89,8 +89,8 @@ struct pmr_claim {
  * @claim: result; release with pmr_claim_release()
  * @refused: why not, for the loss's reason; static storage
  *
- * Refused, and said through the context: immutable, append-only, verity, encrypted, swap and running files,
- * read-only filesystems, files that changed since the scan, files that somebody else has open.
+ * Refused, and said through the context: immutable, append-only, verity, encrypted, swap and running files, those whose data
+ * goes to a log first, read-only filesystems, files that changed since the scan, files that somebody else has open.
  *
  * Return: 0; -EBUSY with @refused set; -ENOMEM.
  */

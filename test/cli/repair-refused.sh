@@ -219,3 +219,27 @@ swapon "$mnt/swap" || fail swapon
 run 4 repair --badblocks="$work/bad" --trust-badblocks -y --journal="$work/journal" --from-backup="$work/swap" "$mnt/swap"
 swapoff "$mnt/swap"
 json "d['files'][0]['ranges'][0]['reason'] in ('running', 'in-use')"
+
+# ---- data that goes to the log of an ext4 first: the device may have older bytes
+mnt=$work/journalled
+filesystem ext4 "$mnt"
+tools write "$mnt/file" 64
+cp "$mnt/file" "$work/backup"
+damaged "$mnt/file" 131072 2
+damage=$(sha256sum <"$mnt/file")
+unmounted "$mnt"
+mounted "$loop" "$mnt" -o data=journal
+settle "$mnt"
+refused data-journal --from-backup="$work/backup"
+# where that is the superblock's default, no mount table has it
+unmounted "$mnt"
+tune2fs -o journal_data "$loop" >"$work/mkfs" || fail tune2fs
+mounted "$loop" "$mnt"
+settle "$mnt"
+refused data-journal --from-backup="$work/backup"
+unmounted "$mnt"
+mounted "$loop" "$mnt" -o data=ordered
+settle "$mnt"
+repair 1 -y --from-backup="$work/backup" "$mnt/file"
+settle "$mnt"
+cmp "$mnt/file" "$work/backup" || fail "not repaired with data=ordered"

@@ -654,6 +654,32 @@ static void test_mode_names(void **state)
 	assert_string_equal(pmr_mode_name(PMR_MODE_UNKNOWN), "unknown");
 }
 
+static void test_options_journal(void **state)
+{
+	/* as 6.1 shows them */
+	static const struct {
+		const char *options;
+		bool plain, flagged;
+	} rows[] = {
+		{ "rw\nnodiscard\ndelalloc\nbarrier\ndata=ordered\ninit_itable=10\n", false,
+		  false },
+		{ "rw\nnodelalloc\nbarrier\ndata=ordered\ninit_itable=10\n", false, true },
+		{ "rw\nnodelalloc\ndata=writeback\n", false, true },
+		{ "rw\nnodelalloc\nbarrier\ndata=journal\ninit_itable=10\n", true, true },
+		{ "rw\nnodelalloc\ndata=journal", true, true },
+		{ "rw\nnodelalloc\ndata=journaling\n", false, true },
+		/* without a log */
+		{ "rw\nnodelalloc\nbarrier\ninit_itable=10\n", false, false },
+		{ "", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(pmr_options_journal(rows[i].options, false), rows[i].plain);
+		assert_int_equal(pmr_options_journal(rows[i].options, true), rows[i].flagged);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -662,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_filesystem_check), cmocka_unit_test(test_lookups_say_why),
 		cmocka_unit_test(test_mode_names),	 cmocka_unit_test(test_scattered),
 		cmocka_unit_test(test_dax_ranges),	 cmocka_unit_test(test_dax_read),
+		cmocka_unit_test(test_options_journal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
