@@ -90,10 +90,16 @@ module_set clear_delay_ms 0
 wait $pid
 ended=$?
 check "disabled: no signal ends it" [ $ended -lt 128 ]
-check "disabled: the journal waits" [ "$(find $journals -name '*.journal' | wc -l)" = 1 ]
 ndctl enable-namespace namespace0.0 >/dev/null 2>&1
-recover repair --yes --journal=$journals --resume
-status_is 1 "enabled again: it is finished"
+# Clear and unbinding exclude each other, but what is stored behind the clear may be there before the mapping goes.
+if [ -n "$(find $journals -name '*.journal')" ]; then
+	recover repair --yes --journal=$journals --resume
+	status_is 1 "enabled again: it is finished"
+else
+	check "disabled: what was cleared had been stored" cmp -n 512 -i $((500 * 512)) <("$TREE" load "$DAX") $whole
+	repair --from-backup=$whole "$DAX"
+	status_is 1 "enabled again: what it had not come to"
+fi
 check "enabled again: every byte" holds
 
 # Another namespace in its place is none of the journal's.
