@@ -182,11 +182,24 @@ static bool is_punched(const struct batch *b, const struct pmr_chunk *chunk)
 	       chunk->step.offset < b->plan->file->size;
 }
 
+/*
+ * NULL, or why nothing may be written after all: others wait, or were here. What keeps them from changing is cheap enough to
+ * be asked each time. A punch undoes all that they wrote; nothing of ours was written since its look, so the file must still
+ * be just what it was.
+ */
+static const char *refuse(const struct batch *b, const struct pmr_chunk *chunk)
+{
+	if (is_punched(b, chunk))
+		return pmr_claim_check(b->claim);
+	return pmr_lease_is_wanted(b->claim->fd) ? "in-use" : NULL;
+}
+
 /* Chunks from @from on, as many as the mark before them still stands for. @reached: the first one that was not. */
 static int write_chunks(struct batch *b, size_t from, size_t *reached)
 {
 	time_t until = now() + PMR_MARK_SECONDS;
 	struct pmr_chunk *chunk;
+	const char *reason;
 	size_t done = 0;
 	int ret = 0;
 
@@ -202,11 +215,11 @@ static int write_chunks(struct batch *b, size_t from, size_t *reached)
 			continue;
 		if (*reached > from && now() > until)
 			break;
-		if (is_punched(b, chunk))
+		reason = refuse(b, chunk);
+		if (reason)
+			leave(b, chunk, reason);
+		else if (is_punched(b, chunk))
 			ret = pmr_punch_chunk(b->writer, chunk);
-		/* cheap enough to be asked each time, and it is what keeps the others from changing */
-		else if (pmr_lease_is_wanted(b->claim->fd))
-			leave(b, chunk, "in-use");
 		else
 			pmr_write_chunk(b->writer, chunk);
 	}

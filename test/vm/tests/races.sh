@@ -21,13 +21,16 @@ export TREE
 top_srcdir=$(realpath "$here/../../..")
 export top_srcdir
 
-# races WHAT ACTION: see test/cli/faults.py
+# races WHAT ACTION [OPTION]...: see test/cli/faults.py
 races() {
+	local what=$1 action=$2
+
+	shift 2
 	mkdir -p "$journals/races"
-	/usr/bin/python3 -B "$top_srcdir/test/cli/faults.py" "$1=$2" "$PMEM_RECOVER" $mnt "$PMEM" "$journals/races" >/tmp/races 2>&1
+	/usr/bin/python3 -B "$top_srcdir/test/cli/faults.py" "$what=$action" "$PMEM_RECOVER" $mnt "$PMEM" "$journals/races" "$@" >/tmp/races 2>&1
 	status=$?
 	tail -n 1 /tmp/races
-	check "$1 $2" eval "cat /tmp/races; [ $status = 0 ]"
+	check "$what $action${*:+ $*}" eval "cat /tmp/races; [ $status = 0 ]"
 }
 
 check "mounted with DAX" grep -q " $mnt .*dax=always" /proc/mounts
@@ -38,5 +41,8 @@ done
 echo 1 >/proc/sys/fs/lease-break-time
 for action in truncated extended filled rewritten; do
 	races dax-late $action
+done
+for action in extended rewritten; do
+	races dax-late $action --method=punch
 done
 finish
