@@ -210,6 +210,14 @@ int pmr_backup_read(const struct pmr_backup *backup, uint64_t offset, void *buff
 	return got == length ? 0 : -ERANGE;
 }
 
+bool pmr_backup_has_changed(const struct pmr_backup *backup)
+{
+	struct stat st;
+
+	return fstat(backup->fd, &st) < 0 || (uint64_t)st.st_size != backup->size ||
+	       !pmr_is_same_time(&st.st_ctim, &backup->change_time);
+}
+
 void pmr_backup_close(struct pmr_backup *backup)
 {
 	if (backup->fd >= 0)

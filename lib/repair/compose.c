@@ -137,7 +137,8 @@ static int fill(struct chunk *c, const struct pmr_range *range, const char **ref
 	ret = pmr_backup_read(backup, range->offset, at, (size_t)range->length);
 	if (ret)
 		return refuse(ret == -ERANGE ? "backup-short" : "backup-unreadable", refused);
-	return 0;
+	/* what was compared is what must be used: no other bytes come into a journal */
+	return pmr_backup_has_changed(backup) ? refuse("backup-changed", refused) : 0;
 }
 
 /* what is missing of one loss inside the chunk; notes in the loss where its bytes come from */

@@ -11,6 +11,8 @@
 #include "repair.h"
 #include "memory/zeroed.h"
 
+#define BACKUP_CHANGED "backup-changed"
+
 struct repair {
 	struct pmr_ctx *ctx;
 	struct pmr_plan *plan;
@@ -45,26 +47,31 @@ static int journal_step(struct repair *r, const struct pmr_compose *compose,
 		return ret;
 	if (!refused)
 		refused = "device-error";
-	pmr_say(r->ctx, PMR_ERROR, refused, plan->file->path, "cannot be repaired at byte %llu: %s",
-		(unsigned long long)step->offset,
-		!strcmp(refused, "newly-unreadable")
-			? "more of it has become unreadable since the scan; scan again"
-			: "its source cannot be read");
+	/* that is said once, and of all steps, by leave_changed() */
+	if (strcmp(refused, BACKUP_CHANGED))
+		pmr_say(r->ctx, PMR_ERROR, refused, plan->file->path,
+			"cannot be repaired at byte %llu: %s", (unsigned long long)step->offset,
+			!strcmp(refused, "newly-unreadable")
+				? "more of it has become unreadable since the scan; scan again"
+				: "its source cannot be read");
 	pmr_plan_leave(plan->file, step, step->offset, refused);
 	return 0;
 }
 
-/* What a loss came to after its bytes had been verified, but not its file. */
-static void fail_step(struct pmr_file *file, const struct pmr_step *step, const char *reason)
+/* What was verified may not last: the journal has it until it does. */
+static void fail_sync(struct repair *r, struct pmr_file *file, int error)
 {
 	struct pmr_loss *loss;
 
-	for (size_t i = 0; i < step->n_losses; i++) {
-		loss = &file->losses[step->first_loss + i];
-		if (loss->state != PMR_SKIPPED && loss->state != PMR_FAILED) {
-			loss->state = PMR_FAILED;
-			loss->reason = reason;
-		}
+	pmr_say(r->ctx, PMR_ERROR, "sync", file->path,
+		"cannot be synced, so what was written may not last: %s", strerror(error));
+	for (size_t i = 0; i < file->n_losses; i++) {
+		loss = &file->losses[i];
+		if (loss->state != PMR_REPAIRED && loss->state != PMR_ZEROED)
+			continue;
+		loss->state = PMR_FAILED;
+		loss->reason = "sync";
+		r->writer.needs_journal = true;
 	}
 }
 
@@ -77,6 +84,23 @@ static int leave_steps(struct repair *r, struct pmr_file_plan *plan, int error)
 	for (size_t i = 0; i < plan->n_steps; i++)
 		pmr_plan_leave(plan->file, &plan->steps[i], plan->steps[i].offset, "device-error");
 	return 0;
+}
+
+static void say_backup_changed(struct repair *r, const struct pmr_file_plan *plan)
+{
+	pmr_say(r->ctx, PMR_ERROR, BACKUP_CHANGED, plan->backup,
+		"changed since it was compared with %s: repair again", plan->file->path);
+}
+
+/* A backup that somebody writes to meanwhile has no state that was compared: nothing is taken from it. */
+static void leave_changed(struct repair *r, const struct pmr_backup *backup,
+			  struct pmr_file_plan *plan)
+{
+	if (!backup || !pmr_backup_has_changed(backup))
+		return;
+	say_backup_changed(r, plan);
+	for (size_t i = 0; i < plan->n_steps; i++)
+		pmr_plan_leave(plan->file, &plan->steps[i], plan->steps[i].offset, BACKUP_CHANGED);
 }
 
 /* all bytes of a file are in the journal and synced, then its steps are carried out */
@@ -93,18 +117,16 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 		ret = pmr_journal_file(r->journal, plan, claim, &r->writer.index);
 	for (size_t i = 0; !ret && i < plan->n_steps; i++)
 		ret = journal_step(r, compose, plan, &plan->steps[i]);
-	if (!ret)
+	if (!ret) {
+		leave_changed(r, compose->backup, plan);
 		ret = pmr_journal_sync(r->journal);
+	}
 	if (!ret && plan->file->whole_device)
 		ret = pmr_whole_run(&r->writer, plan);
 	else if (!ret)
 		ret = pmr_batch_run(&r->writer, compose, claim, plan);
-	if (!plan->file->whole_device && fsync(claim->fd) < 0) {
-		pmr_say(r->ctx, PMR_ERROR, "sync", plan->file->path,
-			"cannot be synced, so what was written may not last: %s", strerror(errno));
-		for (size_t i = 0; i < plan->n_steps; i++)
-			fail_step(plan->file, &plan->steps[i], "sync");
-	}
+	if (!plan->file->whole_device && fsync(claim->fd) < 0)
+		fail_sync(r, plan->file, errno);
 	plan->file->change_time = claim->change_time;
 	if (!ret)
 		ret = pmr_journal_outcome(r->journal, plan, r->writer.index);
@@ -129,9 +151,13 @@ static const char *help(const struct pmr_file *file, const struct pmr_loss *loss
 	} texts[] = {
 		{ "changed",
 		  "another program wrote to the file while it was repaired, so it is left to that: scan it again" },
-		{ "size", "cut the file to its size, then scan it again" },
+		{ "size",
+		  "cut it to its size, with 'pmem-recover repair --resume', then scan it again" },
 		{ "list-unknown",
 		  "its bytes read back right, but the device's list of bad blocks cannot be read: scan it again" },
+		{ "sync",
+		  "it reads back right and may not last: see the kernel log, then look at it again with 'pmem-recover repair "
+		  "--resume'" },
 		{ "unverified", "it could not be read back: scan it again" },
 	};
 
@@ -183,9 +209,8 @@ static int open_sources(struct repair *r, const struct pmr_file_plan *plan,
 	/* what was compared is what must be used */
 	if (backup->inode != plan->backup_inode ||
 	    !pmr_is_same_time(&backup->change_time, &plan->backup_change_time)) {
-		pmr_say(r->ctx, PMR_ERROR, "backup-changed", plan->backup,
-			"changed since it was compared with %s: repair again", plan->file->path);
-		*refused = "backup-changed";
+		say_backup_changed(r, plan);
+		*refused = BACKUP_CHANGED;
 		return -EINVAL;
 	}
 	return 0;

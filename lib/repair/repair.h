@@ -382,6 +382,13 @@ int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
 		      const struct pmr_file_plan *plan, enum pmr_verify_backup how,
 		      const char **refused);
 
+/**
+ * pmr_backup_has_changed() - whether it may hold other bytes by now than when it was opened
+ *
+ * Asked behind the last read: a write notes the change time before its first byte can be read.
+ */
+bool pmr_backup_has_changed(const struct pmr_backup *backup);
+
 /** pmr_backup_close() - takes an empty one */
 void pmr_backup_close(struct pmr_backup *backup);
 
@@ -406,7 +413,8 @@ struct pmr_compose {
  * @offset: file offset of the chunk, inside the step
  * @length: at most PMR_CHUNK
  * @buffer: result, page aligned
- * @refused: why it cannot be composed: "newly-unreadable", "backup-unreadable", "backup-short"; static storage
+ * @refused: why it cannot be composed: "newly-unreadable", "backup-unreadable", "backup-short", "backup-changed"; static
+ *           storage
  *
  * Return: 0; -EINVAL with @refused set; -ENOMEM.
  */
@@ -582,7 +590,7 @@ struct pmr_chunk;
  * @refusals: pages of @device in a row, of DAX files, that were not written and left as they were
  * @has_recovered: a page over poison of a DAX file was written: the kernel can
  * @told: that was said of the current file
- * @needs_journal: bytes were taken from a file that are now in the journal alone
+ * @needs_journal: bytes were taken from a file that are now in the journal alone, or it waits to be cut to its size
  * @bytes: PMR_CHUNK bytes, page aligned: what is to be written. Private memory that is present: pmem_recovery_write()
  *         (5.19) drops the poison record even when the copy from user memory stops
  * @before: PMR_CHUNK bytes: what the device holds before the write

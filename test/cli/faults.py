@@ -65,6 +65,7 @@ class Bench:
     tail = 700
     refusing = ()  # what the kernel may refuse to others while there is poison
     lost = (4096 + 512, 20480, 24576 + 3584, 40960 + 1024, 45056)
+    undisturbed = 1  # what a repair that nobody disturbs ends with
 
     def __init__(self, program, mount, image, work, *options):
         self.program, self.mount, self.image, self.work = program, mount, image, work
@@ -309,7 +310,7 @@ class Bench:
         """The calls of an undisturbed repair from the reading of the list on, by name, and by what their line has."""
         self.renew()
         status = self.run("-e", "trace=" + ",".join(sorted(ALL)))
-        if status != 1:
+        if status != self.undisturbed:
             raise Wrong(f"an undisturbed repair ends with {status}\n{self.said()}")
         self.check(status)
         calls = parse_trace(self.trace, self.lies())
@@ -338,6 +339,32 @@ class Bench:
                 if wrong == 20:
                     break
         return wrong
+
+
+class TailBench(Bench):
+    """What is lost lies behind the end alone, in the last page: no byte is missed, and what goes wrong must be said all the same."""
+
+    pages = 6
+    lost = ()
+    behind = 20480 + 3072
+    undisturbed = 0
+
+    def damage(self):
+        super().damage()
+        with open(self.bad, "w") as f:
+            f.write(f"{(self.mapped()[20480] + self.behind - 20480) // SECTOR} 1\n")
+        self.forget()
+
+    def check_honest(self, status, d, data, changed=()):
+        states = [r["state"] for f in d["files"] for r in f["ranges"]]
+        if status & 4 == 0 and "failed" in states:
+            raise Wrong(f"status {status}, and it failed")
+        if status & 12 == 0 and os.path.getsize(self.path) != len(self.good):
+            raise Wrong(f"status {status}, and the file has another size")
+        kept = [name for name in os.listdir(self.journal) if name.endswith(".journal")]
+        reasons = {r.get("reason") for f in d["files"] for r in f["ranges"]}
+        if reasons & {"size", "sync"} and not kept:
+            raise Wrong(f"something is still to be done ({reasons}), and its journal is done")
 
 
 class DaxBench(Bench):
@@ -435,8 +462,11 @@ def is_report(call):
     return call.name == "write" and re.match(r"\([12]<", call.text)
 
 
-def fail_each(bench, names, error, where=None, media_untouched=False):
-    """Each call in turn fails. With `media_untouched`, a failure before the first write to the file leaves it as it was."""
+def fail_each(bench, names, error, where=None, media_untouched=False, ever=False):
+    """Each call in turn fails, and with `ever` all of its name behind it.
+
+    With `media_untouched`, a failure before the first write to the file leaves it as it was."""
+    last = "+" if ever else ""
     calls = bench.calls(names, where)
     with open(bench.trace, errors="surrogateescape") as f:
         lines = f.read().splitlines()
@@ -444,11 +474,11 @@ def fail_each(bench, names, error, where=None, media_untouched=False):
     early = {(c.name, c.number) for c in parse_trace_lines(lines[:first_write])}
 
     def test(call):
-        status = bench.run("-e", f"trace={','.join(sorted(ALL))}", "-e", f"inject={call.name}:error={error}:when={call.number}")
+        status = bench.run("-e", f"trace={','.join(sorted(ALL))}", "-e", f"inject={call.name}:error={error}:when={call.number}{last}")
         if not bench.was_injected(call):
             # what others mount and unmount meanwhile takes some calls more or fewer to be read
             bench.missed += 1
-            if status != 1 or bench.missed > 5:
+            if status != bench.undisturbed or bench.missed > 5:
                 raise Wrong(f"nothing was injected, {bench.missed} times")
         if is_report(call) and status & 8:
             bench.check_bytes(bench.read(bench.path))
@@ -710,8 +740,9 @@ def remove_backup(b):
 
 
 def spoil_backup(b):
-    with open(b.backup, "wb") as f:
-        f.write(other_bytes(len(b.good)))
+    """In place, as rsync --inplace does, and none of it the same."""
+    with open(b.backup, "r+b") as f:
+        f.write(bytes(x ^ 255 for x in b.good))
 
 
 ACTIONS = {
@@ -733,6 +764,8 @@ ACTIONS = {
         Action("backup-gone", remove_backup, check_backup),
     )
 }
+# what is done to a backup while it is read
+SPOILED = Action("backup-spoiled", spoil_backup, check_backup)
 
 
 def tracee(pid):
@@ -844,7 +877,8 @@ def race_each(bench, action, names, where=None, late=False):
 def main():
     what, program, mount, image, work, *options = sys.argv[1:]
     what, _, which = what.partition("=")
-    bench = (DaxBench if what.startswith("dax-") else Bench)(program, mount, image, work, *options)
+    kind = DaxBench if what.startswith("dax-") else TailBench if what == "tail" else Bench
+    bench = kind(program, mount, image, work, *options)
     wrong = 0
     if what == "interrupted":
         wrong = fail_each(bench, INTERRUPTIBLE, "EINTR")
@@ -863,6 +897,10 @@ def main():
     elif what == "file":
         for error in "EIO", "ENOSPC":
             wrong += fail_each(bench, WRITES | {"openat", "fcntl", "ioctl"}, error, re.escape(bench.path))
+    elif what == "tail":
+        wrong = fail_each(bench, WRITES, "EIO", re.escape(bench.path), ever=True)
+    elif what == "backup-race":
+        wrong = race_each(bench, SPOILED, {"pread64"}, re.escape(bench.backup))
     elif what == "race":
         race_names = WRITES | {"flock"}
         for name in which.split(",") if which else ACTIONS:
@@ -871,9 +909,11 @@ def main():
         for name in which.split(","):
             wrong += race_each(bench, ACTIONS[name], WRITES, re.escape(bench.path))
     elif what in ("late", "dax-late"):
-        # between the last look and the write that follows nothing can be done: behind the writes themselves
+        # between the last look and the write that follows nothing can be done: behind the writes themselves. A punch has
+        # something to lose between what it looks at last, the free space, and the first of its writes
+        names = {"fstatfs", "fallocate"} if "--method=punch" in options else WRITES
         for name in which.split(","):
-            wrong += race_each(bench, ACTIONS[name], WRITES, re.escape(bench.path), late=True)
+            wrong += race_each(bench, ACTIONS[name], names, re.escape(bench.path), late=True)
     ends = ", ".join(f"{n} ended with {status}" for status, n in sorted(bench.ends.items()))
     print(f"{what}{' ' if which else ''}{which}: {bench.points} points, {wrong} wrong ({ends})")
     return 1 if wrong else 0

@@ -9,5 +9,6 @@ for type in ext4 xfs; do
 	filesystem $type "$work/$type"
 	tools_of faults.py race "$(program)" "$work/$type" "$image" "$work" || fail "$type"
 done
+tools_of faults.py backup-race "$(program)" "$work/xfs" "$image" "$work" || fail "backup"
 tools_of faults.py race=truncated,extended,rewritten,punched "$(program)" "$work/xfs" "$image" "$work" --method=punch ||
 	fail "punch"
