@@ -94,7 +94,9 @@ static bool is_planned(const struct pmr_file_plan *plan, const struct pmr_loss *
 static int status_of_loss(const struct report *report, const struct pmr_file_plan *plan,
 			  const struct pmr_file *file, const struct pmr_loss *loss)
 {
-	if (loss->state != PMR_UNKNOWN && !report_data_bytes(file, loss))
+	/* behind the end there is nothing to lose, but what was begun there and went wrong is the file's */
+	if (loss->state != PMR_UNKNOWN && loss->state != PMR_FAILED &&
+	    !report_data_bytes(file, loss))
 		return STATUS_OK;
 	switch (loss->state) {
 	case PMR_UNWRITTEN:

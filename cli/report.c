@@ -114,7 +114,8 @@ void report_totals(const struct pmr_scan *scan, struct report_totals *totals)
 				[PMR_UNKNOWN] = &totals->unknown,
 			};
 
-			/* what is unwritten or past the end was never data, whatever became of it */
+			/* what is unwritten or past the end was never data; a write there that went wrong is the file's */
+			affected |= loss->state == PMR_FAILED;
 			if (!sums[loss->state] || !bytes)
 				continue;
 			*sums[loss->state] += bytes;

@@ -121,7 +121,8 @@ int pmr_write_settle(struct pmr_writer *writer, struct pmr_claim *claim)
 			"was made longer or shorter by another program while it was repaired: its size is left as it is");
 	else if (size_error)
 		pmr_say(writer->ctx, PMR_ERROR, "size", file->path,
-			"has grown to a whole page and cannot be cut back to %llu bytes: %s; truncate it by hand",
+			"has grown to a whole page and cannot be cut back to %llu bytes: %s; its journal stays, for 'pmem-recover repair "
+			"--resume' to do it",
 			(unsigned long long)file->size, strerror(-size_error));
 	ret = pmr_claim_settle(claim);
 	if (ret) {
@@ -415,6 +416,8 @@ int pmr_write_verify(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t
 				"writing back: %s", strerror(errno));
 	}
 	size_error = pmr_write_settle(writer, chunks->claim);
+	/* the journal alone knows which size it had */
+	writer->needs_journal |= size_error && size_error != -ESTALE;
 	ret = pmr_device_refresh(writer->ctx, file->filesystem->device);
 	for (size_t i = 0; !ret && i < n; i++) {
 		if (size_error && chunks[i].step.offset + chunks[i].length > file->size)

@@ -18,6 +18,7 @@ filesystem ext4 "$mnt"
 faults journal "$mnt"
 faults backup "$mnt"
 faults file "$mnt"
+faults tail "$mnt"
 faults interrupted "$mnt"
 faults lies "$mnt"
 
