@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "zeroed.h"
 
 int cmd_salvage(struct cli *cli)
 {
@@ -45,5 +46,7 @@ int cmd_salvage(struct cli *cli)
 		return rc;
 	report->scan = report->salvage->scan;
 	report->salvage->scan = NULL;
-	return 0;
+	/* what can be read need not be its data */
+	rc = zeroed_scan(cli);
+	return rc ? rc : cli_say_journals(cli, true, PMR_WARNING);
 }

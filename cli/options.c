@@ -155,6 +155,7 @@ const struct poptOption options_salvage[] = { TABLE(salvage_table, "Salvage opti
 					      TABLE(badblocks_table, "Options:"),
 					      TABLE(read_table, NULL),
 					      TABLE(flag_table, NULL),
+					      TABLE(directory_table, NULL),
 					      TABLE(common_table, "Common options:"),
 					      POPT_TABLEEND };
 

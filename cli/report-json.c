@@ -386,7 +386,8 @@ static struct json_object *new_document(struct json *json, const struct report *
 		put_repair(json, document, report);
 	if (report->verb == VERB_HEALTH)
 		report_json_put_vanished(json, document, report->memory);
-	if (report->verb == VERB_SCAN || report->verb == VERB_HEALTH)
+	if (report->verb == VERB_SCAN || report->verb == VERB_SALVAGE ||
+	    report->verb == VERB_HEALTH)
 		report_json_put_zeroed(json, document, report->zeroes);
 	if (report->verb == VERB_JOURNAL)
 		report_json_put_journals(json, document, report);

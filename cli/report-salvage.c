@@ -67,8 +67,13 @@ void report_write_salvaged(const struct report *report, FILE *out)
 	if (salvage->resumed)
 		fputs(", earlier runs included", out);
 	write_lost(report, out);
-	if (!salvage->lost && !salvage->remaining && salvage->complete)
+	if (report_zeroed_bytes(report)) {
+		fputs(", ", out);
+		text_print_size(out, report_zeroed_bytes(report));
+		fputs(" zeroed by a repair", out);
+	} else if (report->exit_status == STATUS_OK) {
 		fputs(", nothing lost", out);
+	}
 	if (report->exit_status & STATUS_UNKNOWN)
 		fputs("; this is not the whole answer, see the messages", out);
 	fputc('\n', out);
@@ -85,7 +90,9 @@ int report_write_salvage(const struct report *report, FILE *out)
 
 	if (report->scan)
 		rc = report_write_losses(report->scan, out);
-	if (!rc)
-		report_write_salvaged(report, out);
-	return rc;
+	if (rc)
+		return rc;
+	report_write_zeroed(report->zeroes, "", out);
+	report_write_salvaged(report, out);
+	return 0;
 }

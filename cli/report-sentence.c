@@ -306,7 +306,8 @@ void report_write_quiet(const struct report *report, FILE *out)
 	if (report_has_regions(report))
 		report_write_quiet_regions(report->topology, out);
 	report_write_vanished(report->memory, "pmem-recover: ", out);
-	if (report->verb == VERB_SCAN || report->verb == VERB_HEALTH)
+	if (report->verb == VERB_SCAN || report->verb == VERB_SALVAGE ||
+	    report->verb == VERB_HEALTH)
 		report_write_zeroed(report->zeroes, "pmem-recover: ", out);
 	fflush(out);
 }

@@ -208,6 +208,19 @@ bool report_is_nameless(const struct pmr_owned *owned)
 	return owned && owned->owner == PMR_OWNER_FILE && owned->inode && !owned->path;
 }
 
+uint64_t report_zeroed_bytes(const struct report *report)
+{
+	const struct pmr_zeroed *zeroed;
+	size_t n = report->zeroes ? pmr_zeroes_get(report->zeroes, &zeroed) : 0;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (report->verb != VERB_REPAIR || zeroed[i].file != PMR_ZEROED_FILE_SAME)
+			bytes += zeroed[i].length;
+	}
+	return bytes;
+}
+
 /* What was set aside is nobody's concern any more, damaged or not. */
 bool report_is_open_journal(const struct pmr_journal_entry *entry)
 {

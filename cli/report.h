@@ -72,7 +72,7 @@ struct report_journals {
  * @salvage_options: what salvage was asked for
  * @memory: of health, or NULL
  * @doubts: which of the topology's lists were once cut or full, or NULL
- * @zeroes: of scan, repair from a backup, and health, or NULL
+ * @zeroes: of scan, salvage, repair from a backup, and health, or NULL
  * @journals: of journal
  * @unfinished: a repair was interrupted, or it is not known whether one was
  * @plan: of repair, or NULL
@@ -140,6 +140,9 @@ bool report_has_regions(const struct report *report);
 
 /** report_unallocated_bytes() - how many bad bytes of a region are in no namespace */
 uint64_t report_unallocated_bytes(const struct pmr_region *region);
+
+/** report_zeroed_bytes() - how many bytes are remembered as zeros of a repair; of a repair without those among its losses */
+uint64_t report_zeroed_bytes(const struct report *report);
 
 /** report_is_open_journal() - whether somebody has to see to a journal: it is unfinished, or damaged and not set aside */
 bool report_is_open_journal(const struct pmr_journal_entry *entry);

@@ -92,6 +92,15 @@ for type in ext4 xfs; do
 	prints ": $id@8192"
 	look 4 -q "$mnt"
 	says "1 KiB at byte 8192 overwritten with zeros "
+	# a copy has them too
+	run 4 salvage --badblocks="$work/none" "$mnt/file" -o "$work/copy-$type" -u
+	prints ": $id@8192"
+	prints ": 160 KiB rescued, 1 KiB zeroed by a repair"
+	run 4 salvage --badblocks="$work/none" "$mnt/file" -o "$work/copy-$type" --force
+	json '[z["id"] for z in d["zeroed"]] == ["'"$id@8192"'"]' 'codes == ["zeroed-remembered"]' \
+		'd["salvage"]["lost_bytes"] == 0 and d["files"] == []'
+	run 0 salvage --badblocks="$work/none" "$mnt/dir/tail" -o "$work/copy-$type" --force -u
+	prints ", nothing lost"
 	# what is zeroed is no loss that zeros could mend
 	run 0 repair --badblocks="$work/none" --zero-fill -y "$mnt"
 	run 4 health
@@ -169,6 +178,8 @@ for type in ext4 xfs; do
 	[ $? -eq 137 ] || fail "it was not killed"
 	look 8 --journal="$work/killed" "$mnt"
 	json 'd["zeroed"] == []'
+	run 8 salvage --badblocks="$work/none" --journal="$work/killed" "$mnt/file" -o "$work/copy-$type" --force
+	json 'codes == ["unfinished-journal"]' 'd["salvage"]["lost_bytes"] == 0'
 	"$PMEM_RECOVER" repair --resume --journal="$work/killed" --trust-badblocks -y >"$work/out" 2>"$work/err"
 	[ $(($? & 4)) -eq 4 ] || fail "the resume says nothing of zeros"
 	look 4 --journal="$work/killed" "$mnt"
