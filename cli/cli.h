@@ -157,6 +157,12 @@ int cli_scrub(struct cli *cli);
 
 /* ---- journals.c */
 
+/** cli_journal_option() - " --journal=DIR", where commands to be typed need it, else ""; free() it; NULL without memory */
+char *cli_journal_option(const struct cli *cli);
+
+/** cli_journal_planned() - how many files a journal's repair was to write, as far as it tells */
+uint64_t cli_journal_planned(const struct pmr_journal_entry *entry);
+
 /**
  * cli_say_journal() - say what a person has to know of a journal; nothing where it needs nobody
  * @level: of one that is unfinished or damaged

@@ -100,10 +100,33 @@ static void say_nothing_to_do(struct cli *cli)
 			 "nothing to repair: no file of the targets is known to have lost data");
 }
 
+static bool is_unfinished(const struct pmr_plan *plan)
+{
+	const char *end = plan->journal ? strrchr(plan->journal, '.') : NULL;
+
+	return end && !strcmp(end, ".journal");
+}
+
+static void say_interrupted(struct cli *cli)
+{
+	char *place = cli_journal_option(cli);
+
+	if (is_unfinished(cli->report.plan))
+		cli_say(cli, PMR_ERROR, "interrupted", "repair",
+			"was interrupted: finish what it had begun with 'pmem-recover repair --resume%s', then repair "
+			"again for what it had not come to",
+			place ? place : "");
+	else
+		cli_say(cli, PMR_ERROR, "interrupted", "repair",
+			"was interrupted, and has left nothing half done: repair again for what it had not come to");
+	free(place);
+}
+
 static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
 {
 	struct report *report = &cli->report;
 	bool more;
+	int rc;
 
 	progress_erase(&cli->progress);
 	if (report->plan->n_files && (!cli->options.quiet || !cli->options.yes))
@@ -127,7 +150,10 @@ static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
 		report->failed = true;
 		return 0;
 	}
-	return cli_repair(cli, repair);
+	rc = cli_repair(cli, repair);
+	if (!rc && pmr_is_cancelled(cli->ctx))
+		say_interrupted(cli);
+	return rc;
 }
 
 /* Without targets the files of the report are the targets. */
@@ -267,6 +293,7 @@ int cmd_repair(struct cli *cli)
 	if (rc)
 		return rc;
 	if (pmr_is_cancelled(cli->ctx)) {
+		say_interrupted(cli);
 		report->failed = true;
 		return 0;
 	}

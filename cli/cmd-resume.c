@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pmem-recover repair --resume: finish interrupted repairs from their journals. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -100,6 +101,25 @@ static int add(struct cli *cli, const struct pmr_journal_entry *entry, struct re
 	return 0;
 }
 
+/* What is not in the journal nobody finishes by it. */
+static void say_not_reached(struct cli *cli, const struct pmr_journal_entry *entry)
+{
+	uint64_t planned = cli_journal_planned(entry);
+
+	if (entry->state != PMR_JOURNAL_UNFINISHED ||
+	    (entry->has_planned && planned == entry->n_files))
+		return;
+	cli->report.unfinished = true;
+	if (entry->has_planned)
+		cli_say(cli, PMR_WARNING, "not-reached", entry->path,
+			"the repair had not come to %" PRIu64 " of its %" PRIu64
+			" files, which are as they were: repair again when this is done",
+			planned - entry->n_files, planned);
+	else
+		cli_say(cli, PMR_WARNING, "not-reached", entry->path,
+			"does not tell whether the repair had come to all of its files: scan again when this is done");
+}
+
 static int run(struct cli *cli, const struct pmr_repair_options *repair, struct resumes *resumes)
 {
 	uint64_t bytes = 0;
@@ -110,6 +130,7 @@ static int run(struct cli *cli, const struct pmr_repair_options *repair, struct 
 		if (!cli->options.quiet || !cli->options.yes)
 			report_write_plan(resumes->v[i].plan, stderr);
 		bytes += resumes->v[i].plan->bytes;
+		say_not_reached(cli, resumes->v[i].entry);
 	}
 	if (cli->options.dry_run) {
 		cli_note(cli, "dry-run", "repair", "nothing was written: this was a dry run");

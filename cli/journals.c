@@ -1,38 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Journals of repairs that were interrupted, as every command speaks of them. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cli.h"
 
-/* " --journal=DIR", where the commands to be typed need it; free() it */
-static char *place_option(const struct cli *cli)
+char *cli_journal_option(const struct cli *cli)
 {
-	char *text;
+	char *text = NULL, *place;
 
 	if (!cli->options.journal)
 		return strdup("");
-	return asprintf(&text, " --journal=%s", cli->options.journal) < 0 ? NULL : text;
+	place = pmr_quote(cli->options.journal);
+	if (place && asprintf(&text, " --journal=%s", place) < 0)
+		text = NULL;
+	free(place);
+	return text;
+}
+
+uint64_t cli_journal_planned(const struct pmr_journal_entry *entry)
+{
+	return entry->has_planned && entry->n_planned > entry->n_files ? entry->n_planned
+								       : entry->n_files;
 }
 
 static void say_unfinished(struct cli *cli, const struct pmr_journal_entry *entry,
 			   enum pmr_level level)
 {
 	const char *name = strrchr(entry->path, '/');
-	char *place = place_option(cli);
+	char *place = cli_journal_option(cli);
+	char *quoted = pmr_quote(name ? name + 1 : entry->path);
+	uint64_t planned = cli_journal_planned(entry);
 
 	cli_say(cli, level, "unfinished-journal", entry->path,
-		"a repair of %zu %s was interrupted%s%s%s%s%s, %s: finish it with 'pmem-recover repair --resume%s', or "
+		"a repair of %" PRIu64
+		" %s was interrupted%s%s%s%s%s, %s: finish it with 'pmem-recover repair --resume%s', or "
 		"decide against it with 'pmem-recover journal%s --set-aside %s'",
-		entry->n_files, entry->n_files == 1 ? "file" : "files",
-		entry->started_at ? " (begun " : "", entry->started_at ? entry->started_at : "",
-		entry->started_at ? ")" : "", entry->same_host || !entry->host ? "" : " on host ",
+		planned, planned == 1 ? "file" : "files", entry->started_at ? " (begun " : "",
+		entry->started_at ? entry->started_at : "", entry->started_at ? ")" : "",
+		entry->same_host || !entry->host ? "" : " on host ",
 		entry->same_host || !entry->host ? "" : entry->host,
 		entry->written ? "and what it was writing may be wrong now"
 			       : "before it wrote anything",
-		place ? place : "", place ? place : "", name ? name + 1 : entry->path);
+		place ? place : "", place ? place : "", quoted ? quoted : entry->path);
+	free(quoted);
 	free(place);
 }
 

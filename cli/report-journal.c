@@ -53,6 +53,8 @@ static struct json_object *new_journal(struct json *json, const struct pmr_journ
 	json_put_bool(json, object, "written", entry->written);
 	json_put_bool(json, object, "torn", entry->torn);
 	json_put_bool(json, object, "zero_fill", entry->zero_fill);
+	json_put_known(json, object, "planned_files",
+		       entry->has_planned ? entry->n_planned : UINT64_MAX, UINT64_MAX);
 	json_put_number(json, object, "bytes", report_journal_bytes(entry, NULL));
 	for (size_t i = 0; i < entry->n_files; i++)
 		json_append(json, files, new_file(json, &entry->files[i]));

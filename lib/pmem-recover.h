@@ -156,6 +156,14 @@ void pmr_set_reading(struct pmr_ctx *ctx, bool reading, uint64_t rate);
 /** pmr_version() - this library's version, e.g. "0.1.0"; static storage */
 const char *pmr_version(void);
 
+/**
+ * pmr_quote() - a name as a shell takes it, for messages that say what to type (pure)
+ *
+ * As it is where that can be, else in quotes: double ones where these do, since such a command stands in single ones itself.
+ * Return: to free(); NULL without memory.
+ */
+char *pmr_quote(const char *name);
+
 /* ---- ranges (pure) ------------------------------------------------------------------------------ */
 
 /**
@@ -1776,6 +1784,8 @@ struct pmr_journal_file {
  * @boots: boots in which it was gone on with: number 1 is the first of them, 0 is @boot_id
  * @n_boots: how many
  * @zero_fill: the source was zeros, no backup
+ * @has_planned: it says how many files the repair was to write
+ * @n_planned: how many; those that are not among @files the repair had not come to, or could not begin with
  * @torn: its last record was cut off, as by a power cut, and does not count
  * @written: at least one write may have begun
  * @files: what it was to repair
@@ -1795,6 +1805,8 @@ struct pmr_journal_entry {
 	char **boots;
 	size_t n_boots;
 	bool zero_fill;
+	bool has_planned;
+	uint64_t n_planned;
 	bool torn;
 	bool written;
 	struct pmr_journal_file *files;

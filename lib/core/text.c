@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Small files, read whole or not at all. */
+/* Small files, read whole or not at all; names as a shell takes them. */
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,4 +84,42 @@ char *pmr_read_boot_id(void)
 	if (!pmr_read_text("/proc/sys/kernel/random/boot_id", 64, &id, &length))
 		id[strcspn(id, "\n")] = '\0';
 	return id;
+}
+
+static bool is_plain(const char *name)
+{
+	const char *c = name;
+
+	while (*c && (isalnum((unsigned char)*c) || strchr("_@%+=:,./-", *c)))
+		c++;
+	return *name && !*c;
+}
+
+/* In single quotes each of its own ends them, comes by itself, and begins them anew. */
+static char *quote_singly(const char *name)
+{
+	char *quoted = malloc(strlen(name) * 4 + 3), *to = quoted;
+
+	if (!quoted)
+		return NULL;
+	*to++ = '\'';
+	for (; *name; name++) {
+		if (*name == '\'')
+			to = stpcpy(to, "'\\''");
+		else
+			*to++ = *name;
+	}
+	strcpy(to, "'");
+	return quoted;
+}
+
+char *pmr_quote(const char *name)
+{
+	char *quoted;
+
+	if (is_plain(name))
+		return strdup(name);
+	if (strpbrk(name, "\"$`\\!"))
+		return quote_singly(name);
+	return asprintf(&quoted, "\"%s\"", name) < 0 ? NULL : quoted;
 }

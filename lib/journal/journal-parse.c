@@ -308,6 +308,7 @@ int pmr_journal_parse_opening(struct json_object *object, struct pmr_journal_ent
 	if (!pmr_document_get_number(object, "format_version", version))
 		return -EBADMSG;
 	entry->zero_fill = pmr_document_is_true(object, "zero_fill");
+	entry->has_planned = pmr_document_get_number(object, "files", &entry->n_planned);
 	ret = take_text(object, "version", &entry->version);
 	if (!ret)
 		ret = take_text(object, "started_at", &entry->started_at);

@@ -27,7 +27,7 @@ static void add_boot(struct json_object *object)
 	free(boot);
 }
 
-struct json_object *pmr_journal_tell_opening(const char *started, bool zero_fill)
+struct json_object *pmr_journal_tell_opening(const char *started, bool zero_fill, size_t n_planned)
 {
 	struct json_object *object = json_object_new_object();
 	char host[256] = "";
@@ -42,6 +42,7 @@ struct json_object *pmr_journal_tell_opening(const char *started, bool zero_fill
 	add_boot(object);
 	add(object, "pid", json_object_new_int64(getpid()));
 	add(object, "zero_fill", json_object_new_boolean(zero_fill));
+	add(object, "files", json_object_new_uint64(n_planned));
 	return object;
 }
 

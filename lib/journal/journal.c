@@ -34,6 +34,7 @@ struct pmr_journal {
 	bool begun; /* since then: a write may have begun */
 	bool marked; /* ever */
 	bool zero_fill;
+	size_t n_planned; /* files that are to be written */
 	char name[NAME_MAX + 1];
 	char *path;
 };
@@ -111,7 +112,8 @@ static int append_json(struct pmr_journal *journal, enum pmr_record type,
 
 static int append_opening(struct pmr_journal *journal, const char *started)
 {
-	struct json_object *object = pmr_journal_tell_opening(started, journal->zero_fill);
+	struct json_object *object =
+		pmr_journal_tell_opening(started, journal->zero_fill, journal->n_planned);
 	int ret;
 
 	if (!object)
@@ -254,6 +256,8 @@ int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pm
 	if (!j)
 		return -ENOMEM;
 	j->zero_fill = zero_fill;
+	for (size_t i = 0; i < plan->n_files; i++)
+		j->n_planned += plan->files[i].n_steps > 0;
 	ret = make_directory(ctx, directory, &j->directory);
 	if (!ret)
 		ret = pmr_place_check(ctx, j->directory, directory, plan);

@@ -49,8 +49,8 @@ bool pmr_record_is_header(const struct pmr_record_header *header);
 
 /* ---- journal-tell.c: the JSON of records. Return: an object, json_object_put() it; NULL without memory. */
 
-/** pmr_journal_tell_opening() - who, where, and when; @started: RFC 3339 */
-struct json_object *pmr_journal_tell_opening(const char *started, bool zero_fill);
+/** pmr_journal_tell_opening() - who, where, and when; @started: RFC 3339; @n_planned: files that are to be written */
+struct json_object *pmr_journal_tell_opening(const char *started, bool zero_fill, size_t n_planned);
 /** pmr_journal_tell_file() - a file, its losses and its steps; NULL also where a step lies nowhere below its volume */
 struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
 					  const struct pmr_claim *claim);

@@ -182,6 +182,7 @@ static void say_verdicts(const struct pmr_resume_subject *s)
 	struct pmr_ctx *ctx = s->resume->ctx;
 	const char *path = s->was->path;
 	const struct pmr_file *file = s->plan->file;
+	char *journal = pmr_quote(s->resume->entry->path);
 
 	if (s->reasons[PMR_VERDICT_CONFLICT] && s->of->is_there)
 		pmr_say(ctx, PMR_ERROR, "conflict", path,
@@ -190,7 +191,8 @@ static void say_verdicts(const struct pmr_resume_subject *s)
 			"with a backup; the bytes of the journal can be had with 'pmem-recover journal --export=DIR %s', and "
 			"'pmem-recover journal --set-aside' puts it away",
 			s->first[PMR_VERDICT_CONFLICT], s->reasons[PMR_VERDICT_CONFLICT],
-			s->resume->entry->path);
+			journal ? journal : s->resume->entry->path);
+	free(journal);
 	if (s->reasons[PMR_VERDICT_SKIPPED] && s->of->is_there)
 		pmr_say(ctx, PMR_WARNING, "left", path,
 			"is left at byte %" PRIu64

@@ -105,6 +105,8 @@ static bool is_below_same(const struct pmr_resume_subject *s)
 
 static void say_remapped(struct pmr_resume_subject *s)
 {
+	char *journal = pmr_quote(s->resume->entry->path);
+
 	s->of->is_missing = true;
 	s->unknown = "remapped";
 	pmr_say(s->resume->ctx, PMR_ERROR, s->unknown, s->was->path,
@@ -112,7 +114,8 @@ static void say_remapped(struct pmr_resume_subject *s)
 		"has another name since: nothing of it is written, and the journal stays as it is; give %s the table that it had, or "
 		"the device its name, and resume again, or have its bytes by 'pmem-recover journal --export=DIR %s', compare the file "
 		"with a backup, and set the journal aside",
-		s->filesystem->device->path, s->resume->entry->path);
+		s->filesystem->device->path, journal ? journal : s->resume->entry->path);
+	free(journal);
 }
 
 static void say_missing(const struct pmr_resume_subject *s)
@@ -129,12 +132,17 @@ static void say_missing(const struct pmr_resume_subject *s)
 
 static void say_gone(const struct pmr_resume_subject *s, const char *what)
 {
+	const char *mountpoint = s->filesystem->mountpoint ? s->filesystem->mountpoint : "/";
+	char *journal = pmr_quote(s->resume->entry->path), *top = pmr_quote(mountpoint);
+
 	pmr_say(s->resume->ctx, PMR_ERROR, "gone", s->was->path,
 		"%s: it was inode %" PRIu64 "; if it was renamed ('find %s -xdev -inum %" PRIu64
 		"' tells), give it its name back and resume again; else have its bytes by 'pmem-recover journal "
 		"--export=DIR %s' and then set the journal aside",
-		what, s->was->inode, s->filesystem->mountpoint ? s->filesystem->mountpoint : "/",
-		s->was->inode, s->resume->entry->path);
+		what, s->was->inode, top ? top : mountpoint, s->was->inode,
+		journal ? journal : s->resume->entry->path);
+	free(journal);
+	free(top);
 }
 
 /* Whether the file is longer by no more than the rest of its last page, and there are zeros, as our write leaves it. */

@@ -60,7 +60,7 @@ json 'codes == ["unfinished-journal"]' 'len(d["journals"]) == 1' \
 	'all(sum(f["pieces"][k] for k in ("done", "open", "none")) == f["pieces"]["total"] > 0 for f in d["journals"][0]["files"])' \
 	'any(f["pieces"]["open"] for f in d["journals"][0]["files"])' \
 	'not all(f["outcome"] for f in d["journals"][0]["files"])' \
-	'd["journals"][0]["bytes"] >= 4096 * 4'
+	'd["journals"][0]["bytes"] >= 4096 * 4' 'd["journals"][0]["planned_files"] == 2'
 json "any(exact_path(f) == os.fsencode('$mnt') + b'/o\\nd\\xe2\\x88\\x95d \\xff.db' for f in d['journals'][0]['files'])"
 cp "$work/out" "$work/listed"
 says "--resume --journal=$journals"
@@ -74,6 +74,12 @@ json 'len(d["journals"]) == 1'
 run 8 journal "$journal" "$journal"
 json 'len(d["journals"]) == 1'
 (cd "$journals" && run 8 journal ./"${journal##*/}") || exit 1
+# what is to be typed is what a shell takes
+mkdir "$work/a dir"
+cp "$journal" "$work/a dir/it's.journal"
+run 8 journal --journal="$work/a dir"
+says "repair --resume --journal=\"$work/a dir\"'"
+says "--journal=\"$work/a dir\" --set-aside \"it's.journal\"'"
 run 8 journal -q --journal="$journals"
 [ ! -s "$work/out" ] || fail "quiet prints a report"
 [ "$(wc -l <"$work/err")" = 1 ] || fail "quiet: not one line"
@@ -312,9 +318,13 @@ repair 1 -y --from-backup="$work/backup" --keep=30 "$mnt"
 rm -r "$journals"
 tools damage "$image" "$work/bad"
 settle "$mnt"
-killed 3 2>/dev/null
+killed 1 2>/dev/null
 run 8 health --journal="$journals"
-run 1 repair --resume -y --badblocks="$work/bad" --trust-badblocks --journal="$journals"
+says 'a repair of 2 files was interrupted'
+# what was not come to is in no journal, and is not said to be repaired
+run 9 repair --resume -y --badblocks="$work/bad" --trust-badblocks --journal="$journals"
+json 'codes.count("not-reached") == 1' 'len(d["files"]) == 1' 'd["summary"]["lost_bytes"] == 0'
+says 'had not come to 1 of its 2 files'
 run 0 health --journal="$journals"
 run 0 scan --badblocks="$work/none" --journal="$journals" "$mnt"
 run 0 journal --journal="$journals"

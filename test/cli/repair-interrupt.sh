@@ -39,7 +39,8 @@ status=12
 json '{s for r in losses(d).values() for _, _, s in r} == {"repaired", "skipped"}' \
 	'all(r["reason"] == "interrupted" for f in d["files"] for r in f["ranges"] if r["state"] == "skipped")' \
 	'd["journal"]'
-says 'interrupted'
+says "finish what it had begun with 'pmem-recover repair --resume --journal=$work/journal', then repair again"
+json '"interrupted" in codes'
 settle "$mnt"
 # each range is what the report says, and nothing else was touched
 /usr/bin/python3 -B - "$work" "$mnt/file" <<'PYTHON' || fail "the report does not say what was written"

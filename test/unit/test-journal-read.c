@@ -153,6 +153,7 @@ static void test_whole(void **state)
 	assert_true(entry.written && !entry.torn && !entry.zero_fill);
 	assert_int_equal(entry.end, size_of(f));
 	assert_int_equal(entry.n_files, 1);
+	assert_true(entry.has_planned && entry.n_planned == 0);
 	file = &entry.files[0];
 	assert_string_equal(file->path, "/no where/\xff\n");
 	assert_int_equal(file->inode, 77);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "../../cli/text.h"
+#include "pmem-recover.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -230,12 +231,38 @@ static void test_base64(void **state)
 	}
 }
 
+static void test_quote(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "/var/lib/pmem-recover", "/var/lib/pmem-recover" },
+		{ "a-b_c.d+e=f:g@h,%", "a-b_c.d+e=f:g@h,%" },
+		{ "", "\"\"" },
+		{ "j dir", "\"j dir\"" },
+		{ "it's", "\"it's\"" },
+		{ "~", "\"~\"" },
+		{ "$HOME", "'$HOME'" },
+		{ "a`b!\\", "'a`b!\\'" },
+		{ "'\"'", "''\\''\"'\\'''" },
+		{ "\xc3\xa4", "\"\xc3\xa4\"" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		char *text = pmr_quote(rows[i][0]);
+
+		assert_non_null(text);
+		assert_string_equal(text, rows[i][1]);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse), cmocka_unit_test(test_parse_range),
 		cmocka_unit_test(test_sizes), cmocka_unit_test(test_safe),
 		cmocka_unit_test(test_utf8),  cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_quote),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

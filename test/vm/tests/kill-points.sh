@@ -40,7 +40,7 @@ finished() {
 	mv $backup/kept $backup/f
 	case $status in
 	1) ;;
-	0 | 4) clean || repair --from-backup=$backup/f $mnt/f ;;
+	0 | 4 | 8) clean || repair --from-backup=$backup/f $mnt/f ;;
 	*) false ;;
 	esac && is_whole
 }
