@@ -62,7 +62,7 @@ void pmr_node_holders(const struct stat *node, char *text, size_t size);
  * struct pmr_claim - a file that is ours while it is repaired
  * @fd: open for reading and writing, under a write lease; @in_use: for reading, without one
  * @in_use: somebody else has it open, so nothing may be written but by PMR_METHOD_DEVICE
- * @has_grown: our write of its last page may have made it longer, and it was not cut back since
+ * @grown: the size that our write of its last page may have given it, and it was not cut back since; else 0
  * @file: what the scan said of it
  * @change_time: st_ctim as our own last write left it
  * @mode: permission and set-id bits to put back
@@ -73,7 +73,7 @@ void pmr_node_holders(const struct stat *node, char *text, size_t size);
 struct pmr_claim {
 	int fd;
 	bool in_use;
-	bool has_grown;
+	uint64_t grown;
 	const struct pmr_file *file;
 	struct timespec change_time;
 	mode_t mode;

@@ -64,11 +64,9 @@ void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason)
 /* Whether the file was made longer by a write of its last page, and not by others, whom a lease that was lost kept out no more. */
 static bool is_grown(const struct pmr_claim *claim, uint64_t size)
 {
-	uint64_t whole = pmr_page_up(claim->file->size);
-
-	if (size <= claim->file->size || size > whole)
+	if (size <= claim->file->size || size > pmr_page_up(claim->file->size))
 		return false;
-	return !pmr_lease_is_lost(claim->fd) || (claim->has_grown && size == whole);
+	return !pmr_lease_is_lost(claim->fd) || size == claim->grown;
 }
 
 /*
@@ -96,7 +94,7 @@ static int cut_back(struct pmr_claim *claim)
 	while (ret < 0 && errno == EINTR);
 	if (ret < 0)
 		return -errno;
-	claim->has_grown = false;
+	claim->grown = 0;
 	return 1;
 }
 
@@ -121,7 +119,7 @@ int pmr_write_settle(struct pmr_writer *writer, struct pmr_claim *claim)
 			"was made longer or shorter by another program while it was repaired: its size is left as it is");
 	else if (size_error)
 		pmr_say(writer->ctx, PMR_ERROR, "size", file->path,
-			"has grown to a whole page and cannot be cut back to %llu bytes: %s; its journal stays, for 'pmem-recover repair "
+			"has grown with its last page and cannot be cut back to %llu bytes: %s; its journal stays, for 'pmem-recover repair "
 			"--resume' to do it",
 			(unsigned long long)file->size, strerror(-size_error));
 	ret = pmr_claim_settle(claim);
@@ -296,7 +294,10 @@ static enum pmr_how write_cached(struct pmr_writer *writer, struct pmr_chunk *ch
 static enum pmr_how write_one(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
 			      size_t length)
 {
-	chunk->claim->has_grown |= chunk->step.offset + at + length > chunk->claim->file->size;
+	uint64_t end = chunk->step.offset + at + length;
+
+	if (end > chunk->claim->file->size)
+		chunk->claim->grown = end;
 	return chunk->plan->file->dax ? write_dax(writer, chunk, at, length)
 				      : write_cached(writer, chunk, at, length);
 }

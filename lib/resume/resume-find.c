@@ -145,6 +145,21 @@ static void say_gone(const struct pmr_resume_subject *s, const char *what)
 	free(top);
 }
 
+/* Whether a write that may have begun ends there. That need not be where a page ends: blocks may be smaller. */
+static bool is_end_of_write(const struct pmr_journal_file *was, uint64_t end)
+{
+	const struct pmr_journal_piece *piece;
+
+	for (size_t i = was->n_pieces; i; i--) {
+		piece = &was->pieces[i - 1];
+		if (piece->offset + piece->length < end)
+			return false;
+		if (piece->mark == PMR_MARK_OPEN && piece->offset + piece->length == end)
+			return true;
+	}
+	return false;
+}
+
 /* Whether the file is longer by no more than the rest of its last page, and there are zeros, as our write leaves it. */
 static bool has_grown(const struct pmr_resume_subject *s)
 {
@@ -152,7 +167,7 @@ static bool has_grown(const struct pmr_resume_subject *s)
 	char tail[PMR_PAGE];
 	size_t got;
 
-	if (!s->of->begun || now != pmr_page_up(size) || now == size)
+	if (now <= size || now > pmr_page_up(size) || !is_end_of_write(s->was, now))
 		return false;
 	if (pmr_media_read_file(s->fd, size, tail, (size_t)(now - size), &got))
 		/* a page that cannot be read has nobody's bytes */

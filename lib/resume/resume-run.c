@@ -249,7 +249,7 @@ static int open_work(struct work *w, const char **refused)
 	file->size = size;
 	if (ret)
 		return ret;
-	w->claim.has_grown = w->of->is_grown;
+	w->claim.grown = w->of->is_grown ? w->of->size : 0;
 	ret = pmr_media_open(w->run->ctx, file->filesystem->device, &w->media);
 	if (ret) {
 		pmr_say(w->run->ctx, PMR_ERROR, "no-device-access", file->filesystem->device->name,
@@ -298,7 +298,7 @@ static void fail_grown(const struct run *r, const struct pmr_resume_file *of,
 	struct pmr_loss *loss;
 
 	pmr_say(r->ctx, PMR_ERROR, "size", of->was->path,
-		"was %llu bytes long, has grown to a whole page by the write that was interrupted, and was changed since: it is "
+		"was %llu bytes long, has grown by the write of its last page that was interrupted, and was changed since: it is "
 		"not cut back; truncate it by hand if nobody else made it longer",
 		(unsigned long long)of->was->size);
 	for (size_t i = 0; i < plan->file->n_losses; i++) {

@@ -14,10 +14,12 @@ resumed=0
 # What the sanitizers' own calls are is not ours to count.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 
-# damaged_file FS PAGES TAIL: a file that has lost some sectors, its last page among them, with a set-id bit and a
+calls=(pwritev2 pwrite64 fsync ftruncate renameat fchmod fsetxattr fallocate)
+
+# damaged_file FS PAGES TAIL [ARGUMENT of mkfs...]: a file that has lost some sectors, its last page among them, with a set-id bit and a
 # capability, which writes drop
 damaged_file() {
-	filesystem "$1" "$mnt"
+	filesystem "$1" "$mnt" "${@:4}"
 	tools write "$mnt/file" "$2" - "$3"
 	chown 1:1 "$mnt/file"
 	chmod 6755 "$mnt/file"
@@ -107,7 +109,7 @@ each_kill() {
 	local what=$1 first=$2 call k command
 
 	shift 2
-	for call in pwritev2 pwrite64 fsync ftruncate renameat fchmod fsetxattr fallocate; do
+	for call in "${calls[@]}"; do
 		for ((k = 1; ; k++)); do
 			again
 			arguments
@@ -134,6 +136,14 @@ each_kill "resume after a write" "pwritev2 6" --from-backup="$work/backup" "$mnt
 each_kill "resume after the last write" "ftruncate 1" --from-backup="$work/backup" "$mnt/file"
 each_kill punch "" --method=punch --from-backup="$work/backup" "$mnt/file"
 each_kill "resume of a punch" "pwritev2 6" --method=punch --from-backup="$work/backup" "$mnt/file"
+
+# where blocks are smaller than pages, the last one's write makes the file end elsewhere
+unmounted "$mnt"
+damaged_file ext4 30 700 -b 1024
+calls=(ftruncate fsetxattr)
+each_kill "small blocks" "" --from-backup="$work/backup" "$mnt/file"
+calls=(ftruncate)
+each_kill "resume with small blocks" "ftruncate 1" --from-backup="$work/backup" "$mnt/file"
 echo "figure kill-points: $points of $points, $resumed of them after something was begun"
 if [ $points -lt 60 ] || [ $resumed -lt 30 ]; then
 	fail "too few points: $points, $resumed"

@@ -212,7 +212,7 @@ unmounted() {
 	mounts=("${mounts[@]}")
 }
 
-# filesystem TYPE DIRECTORY: a fresh filesystem on a new loop device
+# filesystem TYPE DIRECTORY [ARGUMENT of mkfs.ext4...]: a fresh filesystem on a new loop device
 filesystem() {
 	case $1 in
 	xfs)
@@ -223,7 +223,7 @@ filesystem() {
 		;;
 	ext4)
 		loop 64M
-		mkfs.ext4 -q -F -b 4096 "$loop" || fail mkfs
+		mkfs.ext4 -q -F -b 4096 "${@:3}" "$loop" || fail mkfs
 		;;
 	esac
 	mounted "$loop" "$2"

@@ -87,10 +87,43 @@ static void test_below_same(void **state)
 	}
 }
 
+/* A file of 4796 bytes: its last page ends at 8192, its blocks of 1024 at 5120. */
+static void test_end_of_write(void **state)
+{
+	static const struct {
+		struct pmr_journal_piece pieces[3];
+		uint64_t end;
+		bool is_end;
+	} rows[] = {
+		{ { { 0, 512, .mark = OPEN }, { 4096, 4096, .mark = OPEN } }, 8192, true },
+		{ { { 0, 512, .mark = OPEN }, { 4096, 1024, .mark = OPEN } }, 5120, true },
+		{ { { 0, 512, .mark = OPEN }, { 4096, 1024, .mark = OPEN } }, 8192, false },
+		{ { { 0, 512, .mark = OPEN }, { 4096, 1024, .mark = OPEN } }, 5000, false },
+		/* two blocks of the last page, in two places */
+		{ { { 4096, 1024, .mark = OPEN }, { 5120, 1024, .mark = OPEN } }, 5120, true },
+		{ { { 4096, 1024, .mark = OPEN }, { 5120, 1024, .mark = OPEN } }, 6144, true },
+		/* of what was not begun, or had been cut again, it is somebody else's */
+		{ { { 0, 512, .mark = OPEN }, { 4096, 4096, .mark = NONE } }, 8192, false },
+		{ { { 0, 512, .mark = OPEN }, { 4096, 4096, .mark = DONE } }, 8192, false },
+		{ { { 0 } }, 8192, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		struct pmr_journal_piece left[3];
+		const struct pmr_journal_file was = { .size = 4796, .pieces = left, .n_pieces = 2 };
+
+		memcpy(left, rows[i].pieces, sizeof(left));
+		if (is_end_of_write(&was, rows[i].end) != rows[i].is_end)
+			fail_msg("row %zu", i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_below_same),
+		cmocka_unit_test(test_end_of_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
