@@ -239,7 +239,7 @@ static void on_signal(int signal)
 /*
  * The first signal asks for an end. The second kills, but never a command that writes: it comes to its next safe point
  * by itself. What the caller ignores stays ignored. A reader that goes away is an error of standard output like a full
- * disk.
+ * disk, and so is the limit on the size of files (ulimit -f) one of what is written.
  */
 static int catch_signals(const struct command *command)
 {
@@ -250,7 +250,7 @@ static int catch_signals(const struct command *command)
 
 	if (!command || !command->writes)
 		action.sa_flags = (int)SA_RESETHAND;
-	if (sigaction(SIGPIPE, &ignore, NULL))
+	if (sigaction(SIGPIPE, &ignore, NULL) || sigaction(SIGXFSZ, &ignore, NULL))
 		return -errno;
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		if (sigaction(signals[i], NULL, &old))

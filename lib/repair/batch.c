@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "repair.h"
@@ -63,6 +64,8 @@ static const char *explain(const char *reason)
 		  "the kernel did not write over poison before, so it was not tried; " PMR_PUNCH_HELP },
 		{ "no-space",
 		  "its filesystem is too full to put the bytes elsewhere: free some space and repair again" },
+		{ "file-size-limit",
+		  "the limit on the size of files (ulimit -f) is below that: raise it and repair again" },
 		{ "no-memory", "there is not enough memory" },
 		{ "remapped",
 		  "the table of its volume, or of one below, was changed or is suspended (device mapper): scan again" },
@@ -141,6 +144,16 @@ static bool is_done(const struct pmr_chunk *chunk)
 	return chunk->touched;
 }
 
+/* What goes through the file may be refused for that, and after a punch it would be too late. */
+static bool is_over_limit(const struct pmr_chunk *chunk)
+{
+	struct rlimit limit;
+
+	return chunk->step.method != PMR_METHOD_DEVICE && !getrlimit(RLIMIT_FSIZE, &limit) &&
+	       limit.rlim_cur != RLIM_INFINITY &&
+	       chunk->step.offset + chunk->length > limit.rlim_cur;
+}
+
 /* Right before the writes: the list, the file, and then each chunk from @from on that is to be written. */
 static int look(struct batch *b, size_t from)
 {
@@ -166,6 +179,8 @@ static int look(struct batch *b, size_t from)
 			reason = pmr_btt_refuses(b->plan->file->filesystem->device,
 						 b->chunks[i].step.device_offset,
 						 b->chunks[i].length);
+		if (!reason && is_over_limit(&b->chunks[i]))
+			reason = "file-size-limit";
 		if (!reason)
 			reason = b->writer->look(b->writer, &places, &b->chunks[i]);
 		if (reason)

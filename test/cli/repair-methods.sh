@@ -33,6 +33,13 @@ lost() {
 	settle "$mnt"
 }
 
+# a full disk under the file
+cat >"$work/no-space" <<EOF
+#!/bin/sh
+exec strace -qq -f -o /dev/null -P $work/ext4/file -P $work/xfs/file -e trace=pwritev2 -e inject=pwritev2:error=ENOSPC $(program) "\$@"
+EOF
+chmod +x "$work/no-space"
+
 for type in ext4 xfs; do
 	mnt=$work/$type
 	backup=$work/backup-$type
@@ -71,24 +78,51 @@ for type in ext4 xfs; do
 	[ "$(extents file)" != "$before" ] || fail "no block has moved"
 	[ "$(stat -c '%s %b' "$mnt/tail")" = "$size" ] || fail "tail has another size"
 
+	# ---- above the limit on the size of files nothing is written, nor punched
+	lost "file 8192" "file 303104"
+	for method in punch write; do
+		(
+			ulimit -f 128
+			repair 4 -y --method=$method --from-backup="$backup" "$mnt/file"
+		) || exit 1
+		status=4
+		json 'losses(d)["'"$mnt/file"'"][-1] == (303104, 1024, "skipped")' 'd["files"][0]["ranges"][-1]["reason"] == "file-size-limit"' \
+			'd["journal"].endswith(".done")'
+		says "ulimit -f"
+		settle "$mnt"
+		cmp -n 303104 "$mnt/file" "$backup/file" || fail "what is below the limit was not repaired"
+		cmp -i 307200 "$mnt/file" "$backup/file" || fail "something else was written"
+		settle "$mnt"
+		[ $method = write ] || sed -i 1d "$work/bad"
+	done
+	repair 1 -y --from-backup="$backup" "$mnt/file"
+	same file
+	(
+		ulimit -f 128
+		run 8 salvage "$mnt/file" --badblocks="$work/bad" -o "$work/copy"
+	) || exit 1
+	says "File too large"
+	rm -f "$work/copy"
+
 	# ---- the punch, and then nothing can be written: the bytes are in the journal, and it is said where
 	lost "file 303104"
 	rm -r "$work/journal"
 	(
-		trap '' XFSZ
-		ulimit -f 128
+		PMEM_RECOVER=$work/no-space
+		export ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0
 		repair 4 -y --method=punch --from-backup="$backup" "$mnt/file"
 	) || exit 1
 	status=4
 	json 'losses(d) == {"'"$mnt/file"'": [(303104, 1024, "failed")]}' 'd["journal"].endswith(".journal")' \
 		'd["files"][0]["ranges"][0]["reason"] == "punched-not-written"' '"not-repaired" not in codes'
 	journal=$(echo "$work"/journal/*.journal)
-	says "its 4096 bytes from byte 303104 on were given back, and File too large; they are in the journal $journal from byte"
+	says "its 4096 bytes from byte 303104 on were given back, and No space left on device; they are in the journal $journal from byte"
 	at=$(sed -n 's/.*journal from byte \([0-9]*\) on.*/\1/p' "$work/err")
 	cmp -s "$mnt/file" "$backup/file" && fail "nothing was punched"
 	dd if="$journal" of="$mnt/file" bs=1 skip="$at" seek=303104 count=4096 conv=notrunc status=none || fail dd
 	same file
-	# until it is known what is to become of its journal, nothing else is written
+	# until it is known what is to become of its journal, nothing else is written; its new blocks may be its old ones
+	: >"$work/bad"
 	repair 8 -y --from-backup="$backup" "$mnt/file"
 	json '"unfinished-journal" in codes'
 	run 0 journal --journal="$work/journal" --set-aside "$journal"
