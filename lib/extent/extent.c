@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include "private.h"
 
@@ -24,6 +25,7 @@ struct pmr_extents {
 	uint64_t end;
 	bool sync;
 	bool last;
+	uint64_t size; /* of the file, once that mattered; 0 before */
 	unsigned int next;
 	struct fiemap *map;
 };
@@ -127,6 +129,20 @@ static int clip(struct pmr_extents *e, const struct fiemap_extent *fe, struct pm
 	return 1;
 }
 
+/*
+ * Where the next mapping cannot be read, iomap (5.15) calls the extent before it the last one, and keeps the error to
+ * itself. So the last one has to reach the end; else it is asked once more what follows. The size is taken once: a file that
+ * grows is not waited for.
+ */
+static bool is_last(struct pmr_extents *e)
+{
+	struct stat st;
+
+	if (!e->size && e->position < e->end)
+		e->size = fstat(e->fd, &st) ? UINT64_MAX : (uint64_t)st.st_size;
+	return e->position >= e->end || e->position >= e->size;
+}
+
 int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent)
 {
 	const struct fiemap_extent *fe;
@@ -152,7 +168,7 @@ int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent)
 	extents->next++;
 	extents->position = extent->offset + extent->length;
 	if (fe->fe_flags & FIEMAP_EXTENT_LAST)
-		extents->last = true;
+		extents->last = is_last(extents);
 	return 1;
 }
 

@@ -28,6 +28,11 @@ void pmr_listing_say(struct pmr_ctx *ctx, const char *object, int error)
 		{ -EIO, "no-extents",
 		  "its extents cannot be listed (Input/output error): the filesystem has shut down, or its own metadata lies on "
 		  "poison; see the kernel log" },
+		{ -EUCLEAN, "no-extents",
+		  "its extents cannot be listed (Structure needs cleaning): the filesystem's own metadata is damaged; see the "
+		  "kernel log" },
+		{ -EBADMSG, "no-extents",
+		  "its extents cannot be listed (Bad message): the filesystem's own metadata is damaged; see the kernel log" },
 		{ -ERANGE, "no-extents",
 		  "has an extent past the end of its device: the device was mistaken for another" },
 		{ -EPROTO, "no-extents", "its extents were listed in no order that makes sense" },

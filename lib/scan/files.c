@@ -38,7 +38,7 @@ struct search {
 /* ---- files that are not hit: by several threads at a time */
 
 /* Whatever is not certain is looked at again, alone. */
-static bool may_be_hit(const struct pmr_finding *f, int fd)
+static bool may_be_hit(const struct pmr_finding *f, int fd, uint64_t size)
 {
 	union {
 		struct fiemap map;
@@ -67,15 +67,16 @@ static bool may_be_hit(const struct pmr_finding *f, int fd)
 			    !pmr_extent_is_trusted(&extent) ||
 			    pmr_sieve_hits(sieve, fe->fe_physical, fe->fe_length))
 				return true;
-			if (fe->fe_flags & FIEMAP_EXTENT_LAST)
-				return false;
 			position = fe->fe_logical + fe->fe_length;
+			/* short of the end it may hide an error, see extent.c */
+			if (fe->fe_flags & FIEMAP_EXTENT_LAST && position >= size)
+				return false;
 		}
 	}
 }
 
 /* Its directory just told that it is a regular file: of the calls that each file costs, no more than these. */
-static int open_told(const struct search *s, const struct pmr_walk_entry *entry)
+static int open_told(const struct search *s, const struct pmr_walk_entry *entry, uint64_t *size)
 {
 	struct stat st;
 	int fd;
@@ -84,8 +85,10 @@ static int open_told(const struct search *s, const struct pmr_walk_entry *entry)
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return -1;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_dev == s->f->view->filesystem->devno)
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_dev == s->f->view->filesystem->devno) {
+		*size = (uint64_t)st.st_size;
 		return fd;
+	}
 	close(fd);
 	return -1;
 }
@@ -104,11 +107,11 @@ static bool is_part_known(const struct pmr_filesystem *filesystem)
 
 static bool needs_look(struct search *s, const struct pmr_walk_entry *entry)
 {
-	uint64_t seen;
+	uint64_t seen, size;
 	bool is_hit;
 	int fd;
 
-	fd = open_told(s, entry);
+	fd = open_told(s, entry, &size);
 	if (fd < 0)
 		return true;
 	if (has_parts(s->f->view->filesystem) && !pmr_file_is_on(fd, s->f->view->filesystem)) {
@@ -116,7 +119,7 @@ static bool needs_look(struct search *s, const struct pmr_walk_entry *entry)
 		return !is_part_known(s->f->view->filesystem);
 	}
 	pthread_rwlock_rdlock(&s->f->lock);
-	is_hit = may_be_hit(s->f, fd);
+	is_hit = may_be_hit(s->f, fd, size);
 	pthread_rwlock_unlock(&s->f->lock);
 	close(fd);
 	if (is_hit)

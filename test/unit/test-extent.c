@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,7 +25,9 @@ static struct {
 	const struct fiemap_extent *v;
 	size_t n;
 	unsigned int most; /* extents in one answer */
+	int fd;
 	int error;
+	uint64_t broken; /* mappings from here on cannot be read; 0 for none */
 	unsigned int calls;
 	unsigned int synced;
 } kernel;
@@ -35,7 +38,7 @@ static int pretend(int fd, struct fiemap *map)
 	uint32_t n = 0;
 	size_t i;
 
-	assert_int_equal(fd, 42);
+	assert_int_equal(fd, kernel.fd);
 	assert_true(map->fm_length);
 	assert_true(end >= map->fm_start);
 	kernel.calls++;
@@ -51,9 +54,17 @@ static int pretend(int fd, struct fiemap *map)
 			stop = UINT64_MAX;
 		if (stop <= map->fm_start || kernel.v[i].fe_logical >= end)
 			continue;
+		if (kernel.broken && kernel.v[i].fe_logical >= kernel.broken)
+			break;
 		map->fm_extents[n++] = kernel.v[i];
 	}
 	map->fm_mapped_extents = n;
+	if (!kernel.broken || kernel.broken >= end || n == map->fm_extent_count || n == kernel.most)
+		return 0;
+	/* as iomap_fiemap() does since 5.15 */
+	if (!n)
+		return -EUCLEAN;
+	map->fm_extents[n - 1].fe_flags |= FIEMAP_EXTENT_LAST;
 	return 0;
 }
 
@@ -72,13 +83,14 @@ static void use_kernel(const struct fiemap_extent *v, size_t n, unsigned int mos
 	kernel.v = v;
 	kernel.n = n;
 	kernel.most = most;
+	kernel.fd = -1; /* of no file: its size cannot be told */
 }
 
 static struct pmr_extents *open_window(uint64_t offset, uint64_t length)
 {
 	struct pmr_extents *extents;
 
-	assert_int_equal(pmr_extents_open_with(42, offset, length, true, pretend, &extents), 0);
+	assert_int_equal(pmr_extents_open_with(-1, offset, length, true, pretend, &extents), 0);
 	return extents;
 }
 
@@ -215,6 +227,76 @@ static void test_errors(void **state)
 	pmr_extents_close(NULL);
 }
 
+/* LAST is the end where the file ends. Short of that a mapping that cannot be read may be hidden behind it. */
+static void test_last(void **state)
+{
+	enum { EXTENTS = 100 };
+	static const struct {
+		uint64_t broken;
+		uint64_t size; /* of the file; 0 where it cannot be told */
+		uint64_t length; /* of the window */
+		unsigned int most;
+		unsigned int extents;
+		int ret;
+		unsigned int calls;
+	} rows[] = {
+		/* nothing is wrong: one call more only where there is a hole at the end, or no size */
+		{ 0, 99 * 8192 + 4096, UINT64_MAX, 512, 100, 0, 1 },
+		{ 0, 99 * 8192 + 1, UINT64_MAX, 512, 100, 0, 1 },
+		{ 0, 99 * 8192 + 4096, UINT64_MAX, 50, 100, 0, 2 },
+		{ 0, 50, UINT64_MAX, 512, 100, 0, 1 },
+		{ 0, 100 * 8192, UINT64_MAX, 512, 100, 0, 2 },
+		{ 0, 0, UINT64_MAX, 512, 100, 0, 2 },
+		{ 0, 0, 99 * 8192 + 4096, 512, 100, 0, 1 },
+		/* with or without a hole ahead of what is broken */
+		{ 40 * 8192, 99 * 8192 + 4096, UINT64_MAX, 512, 40, -EUCLEAN, 2 },
+		{ 39 * 8192 + 4096, 99 * 8192 + 4096, UINT64_MAX, 512, 40, -EUCLEAN, 2 },
+		{ 40 * 8192, 99 * 8192 + 4096, UINT64_MAX, 40, 40, -EUCLEAN, 2 },
+		{ 40 * 8192, 99 * 8192 + 4096, UINT64_MAX, 7, 40, -EUCLEAN, 7 },
+		{ 99 * 8192, 99 * 8192 + 1, UINT64_MAX, 512, 99, -EUCLEAN, 2 },
+		{ 40 * 8192, 0, UINT64_MAX, 512, 40, -EUCLEAN, 2 },
+		{ 1, 99 * 8192 + 4096, UINT64_MAX, 512, 1, -EUCLEAN, 2 },
+		/* in a window, and behind it */
+		{ 40 * 8192, 99 * 8192 + 4096, 50 * 8192, 512, 40, -EUCLEAN, 2 },
+		{ 40 * 8192, 99 * 8192 + 4096, 40 * 8192, 512, 40, 0, 2 },
+		{ 40 * 8192, 99 * 8192 + 4096, 39 * 8192 + 4096, 512, 40, 0, 1 },
+		/* behind the end it is nobody's */
+		{ 40 * 8192, 39 * 8192 + 4096, UINT64_MAX, 512, 40, 0, 1 },
+	};
+	struct fiemap_extent *v = calloc(EXTENTS, sizeof(*v));
+	struct pmr_extent extent;
+
+	(void)state;
+	assert_non_null(v);
+	for (size_t i = 0; i < EXTENTS; i++)
+		v[i] = extent_at(i * 8192, (EXTENTS - i) * 4096, 4096,
+				 i == EXTENTS - 1 ? FIEMAP_EXTENT_LAST : 0);
+	for (size_t i = 0; i < N(rows); i++) {
+		struct pmr_extents *extents;
+		unsigned int n = 0;
+		int fd = -1, ret;
+
+		use_kernel(v, EXTENTS, rows[i].most);
+		kernel.broken = rows[i].broken;
+		if (rows[i].size) {
+			fd = memfd_create("test-extent", MFD_CLOEXEC);
+			assert_true(fd >= 0);
+			assert_int_equal(ftruncate(fd, (off_t)rows[i].size), 0);
+		}
+		kernel.fd = fd;
+		assert_int_equal(
+			pmr_extents_open_with(fd, 0, rows[i].length, true, pretend, &extents), 0);
+		while ((ret = pmr_extents_next(extents, &extent)) == 1)
+			assert_int_equal(extent.offset, n++ * 8192);
+		if (ret != rows[i].ret || n != rows[i].extents || kernel.calls != rows[i].calls)
+			fail_msg("row %zu: %d, %u extents, %u calls", i, ret, n, kernel.calls);
+		pmr_extents_close(extents);
+		if (fd >= 0)
+			close(fd);
+	}
+	free(v);
+}
+
 static void test_trust(void **state)
 {
 	static const struct {
@@ -286,9 +368,10 @@ static void test_real_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_batches),	 cmocka_unit_test(test_window),
-		cmocka_unit_test(test_nonsense), cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_trust),	 cmocka_unit_test(test_real_file),
+		cmocka_unit_test(test_batches),	  cmocka_unit_test(test_window),
+		cmocka_unit_test(test_nonsense),  cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_last),	  cmocka_unit_test(test_trust),
+		cmocka_unit_test(test_real_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
