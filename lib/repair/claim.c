@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "repair.h"
 
 #define CAPABILITY "security.capability"
+#define SET_ID (S_ISUID | S_ISGID)
 
 /* what a person is told for each reason not to touch a file */
 static const struct refusal {
@@ -215,6 +217,26 @@ static int take(struct pmr_ctx *ctx, struct pmr_claim *claim, bool online, const
 	return ret;
 }
 
+/*
+ * Whether a write of this process drops a file's set-id bits, as it does without CAP_FSETID: a file in memory shows it. Where
+ * it does not, it is somebody's chmod if one is gone.
+ */
+static bool drops_set_id(void)
+{
+	bool drops = true;
+	struct stat st;
+	int fd;
+
+	fd = memfd_create("pmr_probe", MFD_CLOEXEC);
+	if (fd < 0)
+		return true;
+	if (!fstat(fd, &st) && !fchmod(fd, (st.st_mode & 07777) | S_ISUID) &&
+	    write(fd, "x", 1) == 1 && !fstat(fd, &st))
+		drops = !(st.st_mode & S_ISUID);
+	close(fd);
+	return drops;
+}
+
 int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online,
 		   struct pmr_claim *claim, const char **refused)
 {
@@ -240,6 +262,7 @@ int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online
 		goto fail;
 	}
 	c.mode = st.st_mode & 07777;
+	c.drops_set_id = (c.mode & SET_ID) && drops_set_id();
 	if (!file->dax && pmr_file_is_journalled(c.fd, file->filesystem))
 		ret = refuse(ctx, file, &journalled, refused);
 	else
@@ -264,6 +287,13 @@ const char *pmr_claim_check(const struct pmr_claim *claim)
 	return is_same(claim, &st) ? NULL : "changed";
 }
 
+/* Whether a file's mode lacks what our write may have dropped, and only that: all else is somebody's chmod. */
+static bool is_dropped(const struct pmr_claim *claim, mode_t mode)
+{
+	return claim->drops_set_id && mode != claim->mode &&
+	       (mode | (claim->mode & SET_ID)) == claim->mode;
+}
+
 int pmr_claim_settle(struct pmr_claim *claim)
 {
 	bool dropped = false;
@@ -276,13 +306,13 @@ int pmr_claim_settle(struct pmr_claim *claim)
 		claim->change_time = st.st_ctim;
 		return 0;
 	}
-	/* a write drops set-id bits and security.capability, even root's */
-	if (((st.st_mode | S_ISUID | S_ISGID) & 07777) != (claim->mode | S_ISUID | S_ISGID)) {
-		claim->mode = st.st_mode & 07777; /* more than that: somebody's chmod */
-	} else if ((st.st_mode & 07777) != claim->mode) {
+	/* a write drops security.capability, even root's, and set-id bits without CAP_FSETID */
+	if (is_dropped(claim, st.st_mode & 07777)) {
 		dropped = true;
 		if (fchmod(claim->fd, claim->mode) < 0)
 			ret = -errno;
+	} else {
+		claim->mode = st.st_mode & 07777;
 	}
 	if (claim->capability && fgetxattr(claim->fd, CAPABILITY, NULL, 0) < 0) {
 		dropped = true;

@@ -66,6 +66,7 @@ void pmr_node_holders(const struct stat *node, char *text, size_t size);
  * @file: what the scan said of it
  * @change_time: st_ctim as our own last write left it
  * @mode: permission and set-id bits to put back
+ * @drops_set_id: set-id bits of @mode that are gone may be our write's doing; else they are somebody's chmod
  * @capability: security.capability to put back, @capability_length bytes; NULL for none
  * @around: of a device-dax, by pmr_journal_look_around()
  * @n_around: how many
@@ -77,6 +78,7 @@ struct pmr_claim {
 	const struct pmr_file *file;
 	struct timespec change_time;
 	mode_t mode;
+	bool drops_set_id;
 	void *capability;
 	size_t capability_length;
 	struct pmr_journal_around *around;

@@ -105,8 +105,10 @@ static int restore_attributes(struct work *w)
 	const struct pmr_journal_file *was = w->of->was;
 	const mode_t dropped = S_ISUID | S_ISGID;
 
-	if ((w->claim.mode & ~dropped) == (was->mode & ~dropped))
+	if ((w->claim.mode & ~dropped) == (was->mode & ~dropped)) {
 		w->claim.mode |= was->mode & dropped;
+		w->claim.drops_set_id = true;
+	}
 	if (!was->capability || w->claim.capability)
 		return 0;
 	w->claim.capability = malloc(was->capability_length);

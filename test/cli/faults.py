@@ -66,6 +66,7 @@ class Bench:
     refusing = ()  # what the kernel may refuse to others while there is poison
     lost = (4096 + 512, 20480, 24576 + 3584, 40960 + 1024, 45056)
     undisturbed = 1  # what a repair that nobody disturbs ends with
+    mode = 0o644
 
     def __init__(self, program, mount, image, work, *options):
         self.program, self.mount, self.image, self.work = program, mount, image, work
@@ -127,6 +128,7 @@ class Bench:
                 os.pwrite(fd, self.garbage(offset), place)
                 f.write(f"{place // SECTOR} 1\n")
         os.close(fd)
+        os.chmod(self.path, self.mode)
         self.forget()
         self.stat = os.stat(self.path)
 
@@ -725,6 +727,18 @@ def check_mode(b, data, d, status):
     b.check_honest(status, d, data)
 
 
+def unset(b):
+    """chmod u-s,g-s: what a write by itself may do as well."""
+    os.chmod(b.path, b.mode & 0o777)
+
+
+def check_unset(b, data, d, status):
+    if os.stat(b.path).st_mode & 0o7777 != b.mode & 0o777:
+        raise Wrong(f"its set-id bits were taken away, and now its mode is {os.stat(b.path).st_mode:o}")
+    b.check_bytes(data)
+    b.check_honest(status, d, data)
+
+
 def cut_backup(b):
     os.truncate(b.backup, 30000)
 
@@ -764,6 +778,7 @@ ACTIONS = {
         Action("backup-gone", remove_backup, check_backup),
     )
 }
+UNSET = Action("set-id-unset", unset, check_unset)
 # what is done to a backup while it is read
 SPOILED = Action("backup-spoiled", spoil_backup, check_backup)
 
@@ -901,6 +916,10 @@ def main():
         wrong = fail_each(bench, WRITES, "EIO", re.escape(bench.path), ever=True)
     elif what == "backup-race":
         wrong = race_each(bench, SPOILED, {"pread64"}, re.escape(bench.backup))
+    elif what == "set-id-race":
+        bench.mode = 0o6755
+        bench.make()
+        wrong = race_each(bench, UNSET, WRITES, re.escape(bench.path))
     elif what == "race":
         race_names = WRITES | {"flock"}
         for name in which.split(",") if which else ACTIONS:

@@ -10,5 +10,6 @@ for type in ext4 xfs; do
 	tools_of faults.py race "$(program)" "$work/$type" "$image" "$work" || fail "$type"
 done
 tools_of faults.py backup-race "$(program)" "$work/xfs" "$image" "$work" || fail "backup"
+tools_of faults.py set-id-race "$(program)" "$work/xfs" "$image" "$work" || fail "set-id"
 tools_of faults.py race=truncated,extended,rewritten,punched "$(program)" "$work/xfs" "$image" "$work" --method=punch ||
 	fail "punch"
