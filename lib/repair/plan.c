@@ -246,12 +246,15 @@ static bool widen(const struct pmr_loss *loss, const struct pmr_extent *extent,
 }
 
 /* why a part of the step's pages is left alone, or NULL */
-static const char *left_in(const struct pmr_file *file, const struct pmr_step *step)
+static const char *left_in(const struct pmr_file *file, size_t i, const struct pmr_step *step)
 {
-	const struct pmr_loss *loss;
+	size_t from, to;
 
-	for (size_t i = 0; i < file->n_losses; i++) {
-		loss = &file->losses[i];
+	/* a step is inside the pages of its loss */
+	find_neighbours(file, i, &from, &to);
+	for (; from < to; from++) {
+		const struct pmr_loss *loss = &file->losses[from];
+
 		if (loss->state == PMR_SKIPPED && loss->offset < step->offset + step->length &&
 		    loss->offset + loss->length > step->offset)
 			return loss->reason;
@@ -279,7 +282,7 @@ static void leave_unwritable(struct pmr_file *file, const struct pmr_extent *ext
 				continue;
 			left = "moved";
 			if (widen(loss, find_extent(extents, n_extents, loss->offset), &step))
-				left = left_in(file, &step);
+				left = left_in(file, i, &step);
 			if (!left)
 				continue;
 			loss->state = PMR_SKIPPED;
