@@ -26,22 +26,32 @@ static uint64_t on_device(const struct check *k, uint64_t offset)
 	return k->step->device_offset + (offset - k->step->offset);
 }
 
+/* the smallest read past the page cache */
+static size_t block_of(const struct pmr_file *file)
+{
+	unsigned int block = file->filesystem->device->logical_block;
+
+	return block && block <= PMR_PAGE ? block : PMR_PAGE;
+}
+
 /* NULL, or why the page at @at (offset in the chunk) does not read back through the file */
 static const char *check_file(const struct check *k, size_t at, size_t length)
 {
 	const struct pmr_claim *claim = k->compose->claim;
+	size_t got, want = at >= k->inside ? 0 : k->inside - at, block = block_of(claim->file);
 	uint64_t offset = k->offset + at;
-	size_t got, want = at >= k->inside ? 0 : k->inside - at;
 	int ret;
 
 	if (want > length)
 		want = length;
 	if (!want)
 		return NULL;
-	if (claim->file->dax || offset % PMR_PAGE)
+	/* no more than that: where blocks are smaller than pages, the next one may not be written yet */
+	if (claim->file->dax || offset % block)
 		ret = pmr_media_read_file(claim->fd, offset, k->actual, want, &got);
 	else
-		ret = pmr_media_read_file_direct(claim->fd, offset, k->actual, PMR_PAGE, &got);
+		ret = pmr_media_read_file_direct(claim->fd, offset, k->actual,
+						 want + (block - want % block) % block, &got);
 	if (ret)
 		return "read-back-error";
 	if (got >= want && (!k->expected || !memcmp(k->actual, k->expected + at, want)))

@@ -13,6 +13,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 bad=${bad:-error}
+block=4096
 mib=48
 tmp=/tmp/any
 seed=${seed:-3}
@@ -32,7 +33,7 @@ make_storage() {
 	dmsetup mknodes
 	loop=$(losetup -f --show --direct-io=on /dev/mapper/bad) || exit 99
 	case $1 in
-	ext4) mkfs.ext4 -q -F -b 4096 -E nodiscard,lazy_itable_init=1,lazy_journal_init=1 -N 1024 -J size=4 "$loop" ;;
+	ext4) mkfs.ext4 -q -F -b $block -E nodiscard,lazy_itable_init=1,lazy_journal_init=1 -N 1024 -J size=4 "$loop" ;;
 	xfs) TEST_DIR=1 TEST_DEV=1 QA_CHECK_FS=1 mkfs.xfs -q -f -K -m reflink=0 "$loop" >/dev/null ;;
 	esac || exit 99
 	mount "$loop" $mnt || exit 99
