@@ -132,11 +132,16 @@ static void leave(struct pmr_writer *writer, const struct pmr_chunk *chunk, cons
 static int verify(struct pmr_writer *writer, struct pmr_chunk *chunk, bool is_compared)
 {
 	const char *expected = is_compared && chunk->claim->in_use ? NULL : chunk->bytes;
+	bool spoiled = false;
+	int ret;
 
 	chunk->touched = true;
-	return pmr_verify_chunk(writer->ctx, chunk->compose, chunk->plan, &chunk->step,
-				chunk->step.offset, chunk->length, expected, &chunk->listed,
-				METHOD);
+	ret = pmr_verify_chunk(writer->ctx, chunk->compose, chunk->plan, &chunk->step,
+			       chunk->step.offset, chunk->length, expected, &chunk->listed, METHOD,
+			       &spoiled);
+	if (spoiled)
+		pmr_write_spoiled(writer, chunk, 0, chunk->length);
+	return ret;
 }
 
 static bool has_failed(const struct pmr_chunk *chunk)

@@ -85,13 +85,14 @@ static int verify_piece(struct pmr_writer *writer, const struct pmr_chunk *chunk
 {
 	static const struct pmr_ranges none;
 	struct pmr_step piece = chunk->step;
+	bool spoiled = false; /* of what was punched all is, and is said by fail() */
 
 	piece.offset = offset;
 	piece.length = length;
 	piece.device_offset = device_offset;
 	return pmr_verify_chunk(writer->ctx, chunk->compose, chunk->plan, &piece, offset,
 				(size_t)length, chunk->bytes + (offset - chunk->step.offset), &none,
-				"punch");
+				"punch", &spoiled);
 }
 
 /* Where the chunk lies now, and whether it does. Return: 0; -ENXIO: it has no place to be sure of; -ENOMEM. */

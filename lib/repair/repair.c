@@ -344,6 +344,15 @@ static int lock_devices(struct repair *r, struct pmr_locks *locks)
 	return ret;
 }
 
+static bool has_failed(const struct pmr_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_files; i++)
+		for (size_t j = 0; j < plan->files[i].file->n_losses; j++)
+			if (plan->files[i].file->losses[j].state == PMR_FAILED)
+				return true;
+	return false;
+}
+
 /* What becomes of the journal. Return: its path, NULL where there is none any more. */
 static char *end_journal(const struct repair *r, int *ret)
 {
@@ -353,8 +362,8 @@ static char *end_journal(const struct repair *r, int *ret)
 	/* bytes that are nowhere else keep their journal unfinished */
 	if (!*ret && !cancelled && !r->writer.needs_journal) {
 		*ret = pmr_journal_finish(r->journal);
-		/* what cannot be removed was said, and is no matter of this repair */
-		if (!*ret)
+		/* what was to be written may be wanted; what cannot be removed was said, and is no matter of this repair */
+		if (!*ret && !has_failed(r->plan))
 			pmr_journals_prune(r->ctx, r->options->journal, r->options->keep_days);
 	} else if (!r->writer.needs_journal) {
 		gone = pmr_journal_give_up(r->journal, cancelled);

@@ -717,6 +717,9 @@ int pmr_write_verify(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t
 void pmr_write_leave(const struct pmr_chunk *chunk, size_t at, size_t length, const char *reason);
 /** pmr_write_fail() - what of a chunk was not left has failed */
 void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason);
+/** pmr_write_spoiled() - [at, at + length) of a chunk is nowhere but in the journal now: it is kept, and said where in it */
+void pmr_write_spoiled(struct pmr_writer *writer, const struct pmr_chunk *chunk, size_t at,
+		       size_t length);
 
 /**
  * pmr_write_settle() - cut the file to its size and put back what writes drop
@@ -828,6 +831,8 @@ int pmr_whole_run(struct pmr_writer *writer, struct pmr_file_plan *plan);
  * @listed: what of the chunk was listed before the write, device offsets
  * @plan: whose losses inside the chunk take the outcome: repaired, zeroed, or failed with its reason
  * @method: how it was written, for the losses; NULL where it was not, since the medium seemed to hold it already
+ * @spoiled: result: set where bytes that could be read before the write, or were in the page cache alone, are not what
+ *           they were, so that the journal alone has them
  *
  * Reads back through the file and the device, page by page. The device's list must have been read after the write.
  * Return: 0, -ENOMEM.
@@ -835,7 +840,7 @@ int pmr_whole_run(struct pmr_writer *writer, struct pmr_file_plan *plan);
 int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
 		     size_t length, const void *expected, const struct pmr_ranges *listed,
-		     const char *method);
+		     const char *method, bool *spoiled);
 
 /* ---- repair.c: what a resume does, too */
 

@@ -19,6 +19,7 @@ struct check {
 	char *actual; /* page aligned, PMR_CHUNK bytes */
 	struct pmr_ranges dead; /* what of the device could not be read back */
 	struct pmr_ranges different; /* what could, and is not what was written */
+	bool unread; /* nothing could be told of a part of it */
 };
 
 static uint64_t on_device(const struct check *k, uint64_t offset)
@@ -92,6 +93,7 @@ static int check_device(struct check *k, size_t at, size_t length, const char **
 				k->actual, &dead);
 	if (ret) {
 		/* no medium error: the device itself does not answer */
+		k->unread = true;
 		*reason = "read-back-error";
 		ret = ret == -ENOMEM ? ret : 0;
 		goto out;
@@ -181,10 +183,48 @@ static int keep_records(struct pmr_ctx *ctx, struct check *k, const struct pmr_r
 	return ret;
 }
 
+/* Whether the bytes of a loss are nowhere but in its journal; those of a backup are there, and zeros are none. */
+static bool is_only_copy(const struct pmr_loss *loss)
+{
+	return !loss->source || (strcmp(loss->source, "backup") && strcmp(loss->source, "zero"));
+}
+
+/*
+ * Whether the file lost bytes by the write that it had before. What is in no loss could be read: a clear that stops short
+ * leaves it as anything, for a page is cleared whole.
+ */
+static int find_spoiled(const struct check *k, const struct pmr_file *file, bool *spoiled)
+{
+	struct pmr_ranges replaced = { 0 }, inside = { 0 }, more = { 0 };
+	const struct pmr_ranges *bad[] = { &k->dead, &k->different };
+	const struct pmr_loss *loss;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < k->step->n_losses; i++) {
+		loss = &file->losses[k->step->first_loss + i];
+		if (touches(loss, k->offset, k->length) && !is_only_copy(loss))
+			ret = pmr_ranges_add(&replaced, on_device(k, loss->offset), loss->length);
+	}
+	pmr_ranges_normalize(&replaced);
+	for (size_t i = 0; !ret && i < sizeof(bad) / sizeof(bad[0]); i++) {
+		inside.n = more.n = 0;
+		if (k->inside)
+			ret = pmr_ranges_clip(&inside, bad[i], on_device(k, k->offset), k->inside);
+		if (!ret)
+			ret = pmr_ranges_subtract(&more, &inside, &replaced);
+		*spoiled |= more.n;
+	}
+	*spoiled |= k->unread;
+	pmr_ranges_release(&replaced);
+	pmr_ranges_release(&inside);
+	pmr_ranges_release(&more);
+	return ret;
+}
+
 int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
 		     size_t length, const void *expected, const struct pmr_ranges *listed,
-		     const char *method)
+		     const char *method, bool *spoiled)
 {
 	struct check k = { .compose = compose, .step = step, .offset = offset, .length = length };
 	uint64_t size = plan->file->size;
@@ -220,6 +260,9 @@ int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 	}
 	if (!ret)
 		ret = keep_records(ctx, &k, listed);
+	/* what others wrote is theirs */
+	if (!ret && !is_theirs(&k))
+		ret = find_spoiled(&k, plan->file, spoiled);
 	pmr_ranges_release(&k.dead);
 	pmr_ranges_release(&k.different);
 	free(k.actual);

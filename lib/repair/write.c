@@ -61,6 +61,19 @@ void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason)
 	}
 }
 
+void pmr_write_spoiled(struct pmr_writer *writer, const struct pmr_chunk *chunk, size_t at,
+		       size_t length)
+{
+	writer->needs_journal = true;
+	pmr_say(writer->ctx, PMR_ERROR, "spoiled", chunk->plan->file->path,
+		"lost more by the write at byte %llu than it had: bytes that could be read are not what they were; its %zu bytes "
+		"from byte %llu on are in the journal %s from byte %llu on: 'pmem-recover repair --resume' writes them once "
+		"the device can be written, or copy them to other blocks from there",
+		(unsigned long long)(chunk->step.offset + at), length,
+		(unsigned long long)(chunk->step.offset + at), pmr_journal_path(writer->journal),
+		(unsigned long long)(chunk->journal_offset + at));
+}
+
 /* Whether the file was made longer by a write of its last page, and not by others, whom a lease that was lost kept out no more. */
 static bool is_grown(const struct pmr_claim *claim, uint64_t size)
 {
@@ -357,6 +370,7 @@ static int verify_part(struct pmr_writer *writer, struct pmr_chunk *chunk, size_
 	};
 	struct pmr_step part = chunk->step;
 	struct pmr_ranges listed = { 0 };
+	bool spoiled = false;
 	int ret;
 
 	part.offset += at;
@@ -365,8 +379,10 @@ static int verify_part(struct pmr_writer *writer, struct pmr_chunk *chunk, size_
 	ret = pmr_ranges_clip(&listed, &chunk->listed, part.device_offset, length);
 	if (!ret)
 		ret = pmr_verify_chunk(writer->ctx, chunk->compose, chunk->plan, &part, part.offset,
-				       length, chunk->bytes + at, &listed, methods[how]);
+				       length, chunk->bytes + at, &listed, methods[how], &spoiled);
 	pmr_ranges_release(&listed);
+	if (spoiled)
+		pmr_write_spoiled(writer, chunk, at, length);
 	if (!ret && how > PMR_HOW_EQUAL && chunk->plan->file->dax && is_cured(chunk, at, length))
 		pmr_rwf_learn(writer->ctx,
 			      how == PMR_HOW_FLAG ? PMR_CAPABILITY_FLAG : PMR_CAPABILITY_WRITE);
@@ -425,6 +441,7 @@ int pmr_write_verify(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t
 			pmr_write_fail(&chunks[i], size_error == -ESTALE ? "changed" : "size");
 		ret = verify_chunk(writer, &chunks[i]);
 	}
+	writer->needs_journal |= ret != 0;
 	for (size_t i = 0; ret && i < n; i++)
 		if (was_written(&chunks[i], 1))
 			pmr_write_fail(&chunks[i], "unverified");

@@ -241,7 +241,14 @@ class Bench:
             raise Wrong(f"status {status}, in the report {d['exit_status']}")
         if d["complete"] != (status & 8 == 0):
             raise Wrong("complete and exit_status contradict each other")
+        self.check_journals(d)
         return d
+
+    def check_journals(self, d):
+        """Whatever --keep says: what was begun and failed may be needed."""
+        failed = any(r["state"] == "failed" for f in d["files"] for r in f["ranges"])
+        if failed and not any(name.endswith((".done", ".journal")) for name in os.listdir(self.journal)):
+            raise Wrong("it failed, and its journal is gone")
 
     def states(self, d):
         """{file offset of each sector that is lost: its state}"""

@@ -20,7 +20,7 @@ faults backup "$mnt"
 faults file "$mnt"
 faults tail "$mnt"
 faults interrupted "$mnt"
-faults lies "$mnt"
+faults lies "$mnt" --keep=0
 
 mnt=$work/xfs
 filesystem xfs "$mnt"

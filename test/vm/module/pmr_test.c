@@ -29,7 +29,7 @@
  *				handler does), offline (the page leaves the kernel's map, unrecorded), machine_check
  *				(both). It follows when the program's system call returns
  *	scrub=1			all poison is found: that which was latent is recorded, and everyone is notified
- *	clear_mode=MODE		ok, fail (the command errs), partial (only the first half is cleared)
+ *	clear_mode=MODE		ok, fail (the command errs), partial (only the first half is cleared, and its bytes are 0xc1)
  *	clear_unit=BYTES	the smallest piece the clear command takes, a power of two
  *	clear_delay_ms=N	how long a clear command takes
  *	pretend=1		the bus has no clear command, as e820's has none: the kernel then takes each clear for
@@ -259,13 +259,20 @@ static void follow(u64 offset, u64 length, unsigned int what, gfp_t gfp)
 #include "latent.h"
 #include "ars.h"
 
-/* The kernel's own map may lack the page: a map of our own. */
-static void power_cut(u64 offset, u64 length)
+/* What was cleared is anything until it is written. The kernel's own map may lack the page: a map of our own. */
+static void spoil(u64 offset, u64 length)
 {
 	void *cells = memremap(start + offset, length, MEMREMAP_WB);
 
-	if (cells)
-		memset(cells, 0xc1, length);
+	if (WARN_ON(!cells))
+		return;
+	memset(cells, 0xc1, length);
+	memunmap(cells);
+}
+
+static void power_cut(u64 offset, u64 length)
+{
+	spoil(offset, length);
 	pr_emerg("pmr_test: reset after a clear at offset %#llx, length %#llx\n", offset, length);
 	emergency_restart();
 }
@@ -320,6 +327,8 @@ static int clear_error(struct nd_cmd_clear_error *clear)
 	bitmap_clear(latent, first, end - first);
 	mutex_unlock(&media_lock);
 	clear->cleared = (end - first) * SECTOR;
+	if (clear_mode == CLEAR_PARTIAL && clear->cleared)
+		spoil(first * SECTOR, clear->cleared);
 	if (clear->cleared)
 		after_clear(first * SECTOR, clear->cleared);
 	return 0;

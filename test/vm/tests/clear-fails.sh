@@ -33,7 +33,8 @@ for fs in ext4 xfs; do
 	check "the list is as it was" listed "$sector 1"
 	says "it is said which file" "$mnt/f: "
 
-	# Two sectors of one page; the first half is cleared and never written, since the kernel gives up.
+	# Two sectors of one page; the first half is cleared and never written, since the kernel gives up: with what was lost
+	# of it, what could be read is gone.
 	module_set clear_mode ok
 	clear_all
 	cp $backup/f $mnt/f
@@ -47,10 +48,17 @@ for fs in ext4 xfs; do
 	report "a sector that is still bad is failed" 'any(.files[].ranges[]; .offset == 84992 and .state == "failed")'
 	report "a sector that was cleared and not written is not repaired" 'all(.files[].ranges[]; .state != "repaired")'
 	check "what was not cleared is listed" listed "$second 1"
+	check "what was cleared and not written is listed again" [ "$(badblocks "$PMEM" | awk '{ n += $2 } END { print n }')" = 5 ]
+	says "it is said where the bytes are that could be read" "lost more by the write at byte 81920 .* are in the journal $journals/"
+	report "and it has a code" 'any(.messages[]; .code == "spoiled")'
+	journal=$(echo $journals/*.journal)
+	recover journal --export=/tmp/spoiled.$fs "$journal"
+	check "they can be had" cmp -n 4096 -i 0:81920 /tmp/spoiled.$fs/*@81920+4096 $backup/f
 
 	module_set clear_mode ok
-	repair --from-backup=$backup --verify-backup=none --force $mnt
-	report "then what is listed is repaired" 'any(.files[].ranges[]; .offset == 84992 and .state == "repaired")'
+	recover repair --yes --journal=$journals --resume
+	status_is 1 "then it is resumed"
+	check "every byte is there" same f
 	unmount
 	name=$name_of_test
 done
