@@ -47,7 +47,7 @@ static void write_lost(const struct report *report, FILE *out)
 	if (salvage->remaining) {
 		fputs(", ", out);
 		text_print_size(out, salvage->remaining);
-		fputs(" not tried", out);
+		fputs(" not tried, or in doubt", out);
 	}
 }
 

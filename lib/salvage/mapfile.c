@@ -10,8 +10,9 @@
 
 #include "mapfile.h"
 
-/* What begins the comments that say which file it is. */
+/* What begins the comments that say which file it is, and what of it was listed. */
 #define OURS "# pmem-recover "
+#define LISTED "listed: "
 
 /* ---- parse */
 
@@ -249,6 +250,28 @@ static int parse_field(struct parser *p, enum field field)
 	return ret ? ret : parse_end(p);
 }
 
+/* "pos size", once for each range */
+static int parse_listed(struct parser *p)
+{
+	uint64_t offset, length;
+	int ret;
+
+	ret = parse_number(p, INT64_MAX, &offset);
+	if (ret)
+		return ret;
+	skip_blanks(p);
+	ret = parse_number(p, INT64_MAX, &length);
+	if (!ret)
+		ret = parse_end(p);
+	if (ret)
+		return ret;
+	if (!length)
+		return fail(p, -EINVAL, "what was listed is empty");
+	if (length > INT64_MAX - offset)
+		return fail(p, -ERANGE, "what was listed ends past the largest offset");
+	return append(&p->map->listed, offset, length);
+}
+
 /* Ahead of everything else; comments of others, and later ones, say nothing. */
 static int parse_comment(struct parser *p)
 {
@@ -258,6 +281,10 @@ static int parse_comment(struct parser *p)
 		return 0;
 	p->at += strlen(OURS);
 	length -= strlen(OURS);
+	if (length >= strlen(LISTED) && !memcmp(p->at, LISTED, strlen(LISTED))) {
+		p->at += strlen(LISTED);
+		return parse_listed(p);
+	}
 	for (unsigned int i = 0; i < N_FIELDS; i++) {
 		size_t name = strlen(field_names[i]);
 
@@ -284,6 +311,13 @@ static int parse_line(struct parser *p)
 	return p->has_status ? parse_area(p) : parse_status_line(p);
 }
 
+static bool ends_past(const struct pmr_ranges *ranges, uint64_t size)
+{
+	const struct pmr_range *last = ranges->n ? &ranges->v[ranges->n - 1] : NULL;
+
+	return last && last->offset + last->length > size;
+}
+
 static int check_whole(struct parser *p)
 {
 	const unsigned int needed = (1u << FIELD_OUTPUT) - 1;
@@ -293,6 +327,9 @@ static int check_whole(struct parser *p)
 		return fail(p, -EINVAL, "it has no status line");
 	if (!p->has_area)
 		return fail(p, -EINVAL, "it has no areas");
+	pmr_ranges_normalize(&map->listed);
+	if (ends_past(&map->listed, map->size))
+		return fail(p, -EINVAL, "what was listed ends past its last area");
 	if (!p->fields)
 		return 0;
 	if ((p->fields & needed) != needed)
@@ -440,12 +477,15 @@ int pmr_mapfile_format(const struct pmr_mapfile *map, char **text, size_t *lengt
 		print_identity(out, &map->identity);
 	if (map->identity.known && map->output)
 		fprintf(out, OURS "%s%" PRIu64 "\n", field_names[FIELD_OUTPUT], map->output);
+	for (size_t i = 0; i < map->listed.n; i++)
+		fprintf(out, OURS LISTED "0x%08" PRIX64 "  0x%08" PRIX64 "\n",
+			map->listed.v[i].offset, map->listed.v[i].length);
 	fprintf(out,
 		"# current_pos  current_status  current_pass\n0x%08" PRIX64
 		"     %c               1\n",
 		finished ? 0 : untried, finished ? '+' : '?');
 	fputs("#      pos        size  status\n", out);
-	ret = print_areas(out, map);
+	ret = ends_past(&map->listed, map->size) ? -EINVAL : print_areas(out, map);
 	if (!ret && ferror(out))
 		ret = -ENOMEM;
 	if (fclose(out) && !ret)
@@ -484,5 +524,6 @@ void pmr_mapfile_release(struct pmr_mapfile *map)
 	free(map->identity.uuid);
 	pmr_ranges_release(&map->rescued);
 	pmr_ranges_release(&map->bad);
+	pmr_ranges_release(&map->listed);
 	*map = (struct pmr_mapfile){ 0 };
 }

@@ -2,7 +2,8 @@
 /*
  * GNU ddrescue's mapfile: which parts of a file were rescued. Pure: text in, ranges out, and back.
  *
- * Comments at its head, which ddrescue ignores (and drops when it writes the file itself), say which file it is of.
+ * Comments at its head, which ddrescue ignores (and drops when it writes the file itself), say which file it is of, and
+ * what of it was listed as bad.
  */
 #ifndef PMR_MAPFILE_H
 #define PMR_MAPFILE_H
@@ -39,6 +40,7 @@ struct pmr_mapfile_identity {
  * @size: where its last area ends; it begins at 0
  * @rescued: areas with status '+', normal
  * @bad: areas with status '-', normal; all other areas still have to be tried
+ * @listed: what was in the device's list when a run looked, whatever the status, normal
  */
 struct pmr_mapfile {
 	struct pmr_mapfile_identity identity;
@@ -46,6 +48,7 @@ struct pmr_mapfile {
 	uint64_t size;
 	struct pmr_ranges rescued;
 	struct pmr_ranges bad;
+	struct pmr_ranges listed;
 };
 
 /**
@@ -67,7 +70,7 @@ int pmr_mapfile_parse(const char *text, size_t length, struct pmr_mapfile *map, 
  * pmr_mapfile_format() - write one; what is neither rescued nor bad was not tried
  * @text: result, free() it
  *
- * Return: 0; -EINVAL: @rescued and @bad overlap or reach past @size; -EFBIG: longer than PMR_MAPFILE_LIMIT; -ENOMEM.
+ * Return: 0; -EINVAL: @rescued and @bad overlap, or these or @listed reach past @size; -EFBIG: longer than PMR_MAPFILE_LIMIT; -ENOMEM.
  */
 int pmr_mapfile_format(const struct pmr_mapfile *map, char **text, size_t *length);
 

@@ -80,7 +80,9 @@ static int load_mapfile(struct pmr_pair *p)
 	p->resumed = true;
 	p->map.output = loaded.output;
 	p->map.rescued = loaded.rescued;
-	loaded.rescued = (struct pmr_ranges){ 0 };
+	p->map.bad = loaded.bad;
+	p->map.listed = loaded.listed;
+	loaded.rescued = loaded.bad = loaded.listed = (struct pmr_ranges){ 0 };
 	pmr_mapfile_release(&loaded);
 	return 0;
 }
@@ -126,21 +128,36 @@ int pmr_pair_open(struct pmr_pair *p)
 			       p->map.output, p->options->force, &p->output);
 }
 
-/* What is in the output, and what could not be read. */
+static int unite(struct pmr_ranges *both, const struct pmr_ranges *a, const struct pmr_ranges *b)
+{
+	int ret = pmr_ranges_copy(both, a);
+
+	for (size_t i = 0; i < b->n && !ret; i++)
+		ret = pmr_ranges_add(both, b->v[i].offset, b->v[i].length);
+	pmr_ranges_normalize(both);
+	return ret;
+}
+
+/* What is in the output; what could not be read, by an earlier run either, and was not come to since; what was listed. */
 int pmr_pair_save(struct pmr_pair *p, const struct pmr_rescue *r)
 {
 	struct pmr_mapfile now = { .identity = p->map.identity, .size = p->map.size };
+	struct pmr_ranges bad = { 0 };
 	int ret;
 
 	now.output = pmr_output_inode(p->output);
-	ret = pmr_ranges_copy(&now.rescued, &r->have);
-	for (size_t i = 0; i < r->done.n && !ret; i++)
-		ret = pmr_ranges_add(&now.rescued, r->done.v[i].offset, r->done.v[i].length);
-	pmr_ranges_normalize(&now.rescued);
-	now.bad = r->bad;
+	ret = unite(&now.rescued, &r->have, &r->done);
+	if (!ret)
+		ret = unite(&bad, &p->map.bad, &r->bad);
+	if (!ret)
+		ret = pmr_ranges_subtract(&now.bad, &bad, &now.rescued);
+	if (!ret)
+		ret = pmr_ranges_subtract(&now.listed, &r->listed, &now.rescued);
 	if (!ret)
 		ret = pmr_keep_save(p->source->ctx, &p->map_place, &now);
-	pmr_ranges_release(&now.rescued);
+	pmr_ranges_release(&bad);
+	now.identity = (struct pmr_mapfile_identity){ 0 };
+	pmr_mapfile_release(&now);
 	return ret;
 }
 

@@ -135,7 +135,9 @@ int pmr_rescue_lose(struct pmr_rescue *r, uint64_t offset, uint64_t length, uint
 	const struct pmr_loss between = { .length = length,
 					  .device_offset = device_offset,
 					  .state = PMR_LOST,
-					  .reason = reason };
+					  .reason = reason,
+					  .vanished = pmr_ranges_overlap(&r->vanished, offset,
+									 length) };
 	int ret;
 
 	ret = fill(r, offset, length);
@@ -148,15 +150,58 @@ int pmr_rescue_lose(struct pmr_rescue *r, uint64_t offset, uint64_t length, uint
 	return ret;
 }
 
+/* Cut [position, *end) where it goes into a list, or out of it. Return: whether it begins in it. */
+static bool cut_by(const struct pmr_ranges *list, uint64_t position, uint64_t *end)
+{
+	size_t i = pmr_ranges_first(list, position);
+	const struct pmr_range *range = i < list->n ? &list->v[i] : NULL;
+
+	if (!range)
+		return false;
+	if (range->offset > position) {
+		*end = pmr_min64(*end, range->offset);
+		return false;
+	}
+	*end = pmr_min64(*end, range->offset + range->length);
+	return true;
+}
+
+/* It is in the output, and yet not called rescued. */
+static int doubt(struct pmr_rescue *r, uint64_t offset, uint64_t length)
+{
+	const struct pmr_loss loss = { .offset = offset,
+				       .length = length,
+				       .device_offset = PMR_NO_ADDRESS,
+				       .state = PMR_UNKNOWN,
+				       .reason = "readable-again" };
+	int ret;
+
+	ret = append(&r->bad, offset, length);
+	if (!ret)
+		ret = add_loss(&r->losses, &loss);
+	if (ret)
+		return ret;
+	r->untried += length;
+	r->in_doubt += length;
+	return 0;
+}
+
 int pmr_rescue_take(struct pmr_rescue *r, uint64_t offset, const void *bytes, uint64_t length)
 {
+	uint64_t end = offset + length, to;
 	int ret;
 
 	ret = r->io->write(r->data, offset, bytes, (size_t)length);
-	if (!ret)
-		ret = append(&r->done, offset, length);
-	if (!ret)
-		r->rescued += length;
+	for (; offset < end && !ret; offset = to) {
+		to = end;
+		if (cut_by(&r->doubted, offset, &to)) {
+			ret = doubt(r, offset, to - offset);
+			continue;
+		}
+		ret = append(&r->done, offset, to - offset);
+		if (!ret)
+			r->rescued += to - offset;
+	}
 	return ret;
 }
 
@@ -216,27 +261,17 @@ static int copy_clean(struct pmr_rescue *r, uint64_t position, uint64_t end)
 
 /* ---- the whole */
 
-enum kind { KIND_HAVE, KIND_CLEAN, KIND_POISONED };
+enum kind { KIND_HAVE, KIND_CLEAN, KIND_POISONED, KIND_VANISHED };
 
 /* Cut [position, *end) where it stops being of one kind. */
 static enum kind cut(const struct pmr_rescue *r, uint64_t position, uint64_t *end)
 {
-	const struct pmr_ranges *lists[] = { &r->have, &r->pages };
-	static const enum kind kinds[] = { KIND_HAVE, KIND_POISONED };
-	const struct pmr_range *range;
-	size_t i;
+	const struct pmr_ranges *lists[] = { &r->have, &r->vanished, &r->pages };
+	static const enum kind kinds[] = { KIND_HAVE, KIND_VANISHED, KIND_POISONED };
 
-	for (unsigned int k = 0; k < 2; k++) {
-		i = pmr_ranges_first(lists[k], position);
-		if (i == lists[k]->n)
-			continue;
-		range = &lists[k]->v[i];
-		if (range->offset <= position) {
-			*end = pmr_min64(*end, range->offset + range->length);
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+		if (cut_by(lists[k], position, end))
 			return kinds[k];
-		}
-		*end = pmr_min64(*end, range->offset);
-	}
 	return KIND_CLEAN;
 }
 
@@ -271,6 +306,8 @@ static int run_part(struct pmr_rescue *r, uint64_t position, uint64_t end)
 			ret = skip(r, position, to - position);
 		else if (kind == KIND_CLEAN)
 			ret = copy_clean(r, position, to);
+		else if (kind == KIND_VANISHED)
+			ret = pmr_resumed_lose(r, position, to - position);
 		else
 			ret = pmr_rescue_sectors(r, position, to - position, 0);
 		if (!ret)
@@ -346,6 +383,7 @@ int pmr_rescue_run(struct pmr_rescue *r)
 	r->rescued = 0;
 	r->lost = 0;
 	r->untried = 0;
+	r->in_doubt = 0;
 	r->no_device = 0;
 	r->own.position = 0;
 	r->own.good = PMR_NO_ADDRESS;
@@ -393,7 +431,7 @@ int pmr_rescue_learn(struct pmr_rescue *r, const struct pmr_file *file,
 		ret = learn_loss(r, &r->known[i]);
 	pmr_ranges_normalize(&r->pages);
 	pmr_ranges_normalize(&r->avoid);
-	return ret;
+	return ret ? ret : pmr_resumed_learn(r, listed);
 }
 
 static int save_cached(struct pmr_rescue *r, uint64_t position, uint64_t end)
@@ -415,18 +453,21 @@ static int save_cached(struct pmr_rescue *r, uint64_t position, uint64_t end)
 
 int pmr_rescue_cached(struct pmr_rescue *r)
 {
-	struct pmr_ranges wanted = { 0 };
+	struct pmr_ranges pages = { 0 }, wanted = { 0 };
 	int ret = 0;
 
 	if (!r->io->cached)
 		return 0;
-	ret = pmr_ranges_subtract(&wanted, &r->pages, &r->have);
+	ret = pmr_ranges_subtract(&pages, &r->pages, &r->vanished);
+	if (!ret)
+		ret = pmr_ranges_subtract(&wanted, &pages, &r->have);
 	for (size_t i = 0; i < wanted.n && !ret; i++)
 		ret = save_cached(r, wanted.v[i].offset,
 				  pmr_min64(wanted.v[i].offset + wanted.v[i].length, r->size));
 	for (size_t i = 0; i < r->saved.n && !ret; i++)
 		ret = pmr_ranges_add(&r->have, r->saved.v[i].offset, r->saved.v[i].length);
 	pmr_ranges_normalize(&r->have);
+	pmr_ranges_release(&pages);
 	pmr_ranges_release(&wanted);
 	return ret;
 }
@@ -450,6 +491,11 @@ void pmr_rescue_release(struct pmr_rescue *r)
 	pmr_ranges_release(&r->saved);
 	pmr_ranges_release(&r->pages);
 	pmr_ranges_release(&r->avoid);
+	pmr_ranges_release(&r->noted);
+	pmr_ranges_release(&r->failed);
+	pmr_ranges_release(&r->listed);
+	pmr_ranges_release(&r->vanished);
+	pmr_ranges_release(&r->doubted);
 	pmr_ranges_release(&r->done);
 	pmr_ranges_release(&r->bad);
 	free(r->losses.v);

@@ -2,6 +2,7 @@
 /* A copy of what can be read of a file: open, scan, rescue, look again, and the result. */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -307,6 +308,27 @@ static void say_why(const struct salvager *s)
 		strerror(-error));
 }
 
+/* An earlier run could not read it, and nothing says that what can be read now is what was there. */
+static void say_resumed(const struct salvager *s)
+{
+	uint64_t vanished = pmr_ranges_bytes(&s->rescue.vanished);
+
+	if (vanished)
+		pmr_say(s->ctx, PMR_WARNING, "mapfile-vanished", s->path,
+			"%" PRIu64
+			" bytes were listed as bad when an earlier run looked, and are not any more: they were not read, since "
+			"there may be zeros by now, and are lost; to have them read all the same, begin anew with another "
+			"output and mapfile",
+			vanished);
+	if (s->rescue.in_doubt)
+		pmr_say(s->ctx, PMR_WARNING, "mapfile-doubt", s->path,
+			"%" PRIu64
+			" bytes could not be read by an earlier run, and can be now, and no list tells why: they are in the "
+			"copy, but there may be zeros by now, so the mapfile still has them as lost; to have them believed, "
+			"begin anew with another output and mapfile",
+			s->rescue.in_doubt);
+}
+
 static void look_again(struct salvager *s)
 {
 	const struct pmr_device *device = s->source.filesystem->device;
@@ -324,6 +346,7 @@ static void look_again(struct salvager *s)
 			"salvage it anew");
 	else
 		say_why(s);
+	say_resumed(s);
 	if (s->rescue.no_device)
 		pmr_say(s->ctx, PMR_WARNING, "no-device-access",
 			device->path ? device->path : device->name,
@@ -375,6 +398,10 @@ static int run(struct salvager *s)
 	s->salvage->resumed = s->pair.resumed;
 	if (!ret)
 		ret = pmr_ranges_copy(&s->rescue.have, &s->pair.map.rescued);
+	if (!ret)
+		ret = pmr_ranges_copy(&s->rescue.failed, &s->pair.map.bad);
+	if (!ret)
+		ret = pmr_ranges_copy(&s->rescue.noted, &s->pair.map.listed);
 	if (!ret)
 		ret = scan(s);
 	if (!ret)

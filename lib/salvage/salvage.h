@@ -7,6 +7,7 @@
  *   whole.c     in its place: a device-dax, all of it
  *   rescue.c    which parts of a file to read, and what became of them; all I/O goes through its caller
  *   sectors.c   pages that the file does not give: is it poison, and what the device still gives of them
+ *   resumed.c   what an earlier run could not read, and whether it is believed now
  *   tally.c     from what a rescue found to the losses of the result (pure)
  *   pair.c      output and mapfile: where they may be, whether they belong together
  *   output.c    the file that the bytes go to
@@ -58,10 +59,16 @@ struct pmr_rescue_io {
  * @avoid: device ranges never read, normal
  * @known: what is known to be lost, sorted by offset
  * @n_known: how many
+ * @noted: file ranges that were listed when an earlier run looked, normal
+ * @failed: file ranges that an earlier run could not read, normal
+ * @listed: made of @noted and @known: file ranges that are, or were, in the device's list, normal
+ * @vanished: made of them: what of @noted is in no list any more, normal: never read, and lost
+ * @doubted: made of them: what of @failed no list tells why, normal: read, and called unknown
  * @done: result: file ranges that this run wrote to the output, holes included; in file order
  * @bad: result: file ranges that could not be read, in file order
  * @losses: result: the same, with place and reason, and of what was not tried the known losses as PMR_UNKNOWN
  * @rescued, @lost, @untried: result: bytes of data
+ * @in_doubt: result: what of @untried is in the output, but is @doubted
  * @stopped: result: why not all was tried: a negative errno. -EIO: the filesystem fails, -ENODEV: the device does,
  *           -ESTALE: the file changed; what @io returned; 0
  * @no_device: result: bytes are lost because the device may not be read: a negative errno, or 0
@@ -82,12 +89,18 @@ struct pmr_rescue {
 	struct pmr_ranges avoid;
 	const struct pmr_loss *known;
 	size_t n_known;
+	struct pmr_ranges noted;
+	struct pmr_ranges failed;
+	struct pmr_ranges listed;
+	struct pmr_ranges vanished;
+	struct pmr_ranges doubted;
 	struct pmr_ranges done;
 	struct pmr_ranges bad;
 	struct pmr_losses losses;
 	uint64_t rescued;
 	uint64_t lost;
 	uint64_t untried;
+	uint64_t in_doubt;
 	int stopped;
 	int no_device;
 	struct {
@@ -156,6 +169,19 @@ int pmr_rescue_lose(struct pmr_rescue *rescue, uint64_t offset, uint64_t length,
  * Return: 0; else why no more can be tried, as @stopped of struct pmr_rescue; -ENOMEM.
  */
 int pmr_rescue_sectors(struct pmr_rescue *rescue, uint64_t offset, uint64_t length, int error);
+
+/* ---- resumed.c */
+
+/**
+ * pmr_resumed_learn() - make @listed, @vanished and @doubted, and add to @pages what @vanished touches
+ * @listed: device offsets, normal
+ *
+ * What was listed and is not any more may have been cleared, and be zeros; what could not be read and was not listed, too.
+ * Return: 0, -ENOMEM.
+ */
+int pmr_resumed_learn(struct pmr_rescue *rescue, const struct pmr_ranges *listed);
+/** pmr_resumed_lose() - a part of @vanished is lost. Return: as pmr_rescue_lose(). */
+int pmr_resumed_lose(struct pmr_rescue *rescue, uint64_t offset, uint64_t length);
 
 /* ---- source.c */
 
@@ -358,7 +384,7 @@ int pmr_keep_save(struct pmr_ctx *ctx, const struct pmr_output_place *place,
 /**
  * struct pmr_pair - an output, and the mapfile that goes with it
  * @output_place, @map_place: where they are
- * @map: of which file; its ranges are what an earlier run rescued
+ * @map: of which file; its ranges are what an earlier run rescued, could not read, and saw listed
  * @resumed: there was such a run
  */
 struct pmr_pair {

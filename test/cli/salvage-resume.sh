@@ -117,6 +117,38 @@ strace -f -qq -o /dev/null -P "$work/copy" -e trace=pwritev2,fsync -e inject=pwr
 says "cannot be synced"
 [ "$(tools rescued "$work/map" "$work/original" "$work/copy")" = 0 ] || fail "claimed although it could not be synced"
 
+# Records that vanish meanwhile (a reboot, a clear): what they lost may be zeros now, and stays lost, come to before or not.
+: >"$work/none"
+cp "$work/reference" "$work/copy"
+areas() { grep -v '^#' "$1"; }
+areas "$work/map.reference" >"$work/areas"
+for _ in 1 2; do
+	run 4 salvage --badblocks="$work/none" "$mnt/file" -o "$work/reference" --mapfile="$work/map.reference"
+	json 'codes == ["mapfile-vanished"]' 'd["complete"]' 'd["salvage"]["lost_bytes"] > 0' \
+		'all(r["vanished"] and r["state"] == "lost" and r["device_offset"] for r in d["files"][0]["ranges"])'
+	cmp "$work/reference" "$work/copy" || fail "vanished: the copy changed"
+	areas "$work/map.reference" | cmp - "$work/areas" || fail "vanished: the mapfile changed"
+done
+rm -f "$work/copy" "$work/map"
+disturbed 1 interrupt
+run 4 salvage --badblocks="$work/none" "$mnt/file" -o "$work/copy" --mapfile="$work/map"
+cmp "$work/copy" "$work/reference" || fail "vanished before it was come to"
+areas "$work/map" | cmp - "$work/areas" || fail "vanished before it was come to: the mapfile"
+ddrescuelog -t "$work/map" >/dev/null || fail "ddrescuelog: what was listed"
+# without what was listed (ddrescue drops comments) it is read, and not believed: this time and the next
+sed -i '/^# pmem-recover listed/d' "$work/map"
+for _ in 1 2; do
+	run 8 salvage --badblocks="$work/none" "$mnt/file" -o "$work/copy" --mapfile="$work/map"
+	json 'codes == ["mapfile-doubt"]' 'not d["complete"]' 'd["salvage"]["remaining_bytes"] > 0' \
+		'all(r["state"] == "unknown" and r["reason"] == "readable-again" for r in d["files"][0]["ranges"])'
+	areas "$work/map" | cmp - "$work/areas" || fail "in doubt: the mapfile"
+done
+cmp "$work/copy" "$mnt/file" || fail "in doubt, and not in the copy"
+settle "$mnt"
+# where they are listed again, they are as they were
+run 4 salvage --badblocks="$work/bad" "$mnt/file" -o "$work/copy" --mapfile="$work/map"
+json 'codes == []' 'd["complete"]'
+
 # while somebody writes to it
 for how in touch_it append_to_it; do
 	rm -f "$work/copy" "$work/map"

@@ -105,6 +105,7 @@ static void check_map(const struct pmr_mapfile *map)
 	check(map->size <= INT64_MAX);
 	check_normal(&map->rescued, map->size);
 	check_normal(bad, map->size);
+	check_normal(&map->listed, map->size);
 	for (size_t i = 0; i < bad->n; i++)
 		check(!pmr_ranges_overlap(&map->rescued, bad->v[i].offset, bad->v[i].length));
 	check(!identity->path);
@@ -121,6 +122,7 @@ static void check_same(const struct pmr_mapfile *a, const struct pmr_mapfile *b)
 	check(a->size == b->size);
 	check_same_ranges(&a->rescued, &b->rescued);
 	check_same_ranges(&a->bad, &b->bad);
+	check_same_ranges(&a->listed, &b->listed);
 	check(a->identity.known == b->identity.known);
 	if (!a->identity.known)
 		return;

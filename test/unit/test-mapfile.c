@@ -41,32 +41,64 @@ static const struct good {
 	const char *rescued;
 	const char *bad;
 	bool known;
+	const char *listed;
 } goods[] = {
 	{ "ddrescue's own",
 	  "# Mapfile. Created by GNU ddrescue version 1.27\n# Command line: ddrescue in out map\n"
 	  "# current_pos  current_status  current_pass\n0x00000000     +               1\n"
 	  "#      pos        size  status\n0x00000000  0x00000400  +\n0x00000400  0x00000200  -\n",
-	  1536, "0+1024", "1024+512", false },
-	{ "an old one, without a pass", "0x0 ?\n0x0 0x200 +\n", 512, "0+512", "", false },
-	{ "all statuses", STATUS "0 1 ?\n1 1 *\n2 1 /\n3 1 -\n4 1 +\n", 5, "4+1", "3+1", false },
-	{ "every current status", "0 G 3\n0 1 +\n", 1, "0+1", "", false },
+	  1536, "0+1024", "1024+512", false, "" },
+	{ "an old one, without a pass", "0x0 ?\n0x0 0x200 +\n", 512, "0+512", "", false, "" },
+	{ "all statuses", STATUS "0 1 ?\n1 1 *\n2 1 /\n3 1 -\n4 1 +\n", 5, "4+1", "3+1", false,
+	  "" },
+	{ "every current status", "0 G 3\n0 1 +\n", 1, "0+1", "", false, "" },
 	{ "decimal, octal, hexadecimal", "16 - 2\n0 010 +\n8 0x8 +\n16 9 -\n", 25, "0+16", "16+9",
-	  false },
-	{ "neighbours become one", STATUS "0 1 +\n1 1 +\n2 1 ?\n3 1 +\n", 4, "0+2 3+1", "", false },
+	  false, "" },
+	{ "neighbours become one", STATUS "0 1 +\n1 1 +\n2 1 ?\n3 1 +\n", 4, "0+2 3+1", "", false,
+	  "" },
 	{ "comments, blanks, blank lines", "\n # x\n\t0 ? 1 # c\n\n  0\t4  + \r\n#\n4 4 - # d\n#",
-	  8, "0+4", "4+4", false },
-	{ "no newline at the end", STATUS "0 4 +", 4, "0+4", "", false },
-	{ "an empty file", STATUS "0 0 ?\n", 0, "", "", false },
-	{ "an empty file, rescued", STATUS "0 0 +\n", 0, "", "", false },
+	  8, "0+4", "4+4", false, "" },
+	{ "no newline at the end", STATUS "0 4 +", 4, "0+4", "", false, "" },
+	{ "an empty file", STATUS "0 0 ?\n", 0, "", "", false, "" },
+	{ "an empty file, rescued", STATUS "0 0 +\n", 0, "", "", false, "" },
 	{ "the largest file", STATUS "0 0x7fffffffffffffff -\n", INT64_MAX, "",
-	  "0+9223372036854775807", false },
-	{ "ours", OURS STATUS "0 1024 +\n", 1024, "0+1024", "", true },
+	  "0+9223372036854775807", false, "" },
+	{ "ours", OURS STATUS "0 1024 +\n", 1024, "0+1024", "", true, "" },
 	{ "ours, with a name", "# pmem-recover file: /a b\n" OURS STATUS "0 1024 ?\n", 1024, "", "",
-	  true },
+	  true, "" },
+	{ "ours, with what was listed",
+	  OURS "# pmem-recover listed: 512 512\n# pmem-recover listed: 0x0 1 \n" STATUS
+	       "0 512 +\n512 512 -\n",
+	  1024, "0+512", "512+512", true, "0+1 512+512" },
+	{ "listed without order, twice, over one another",
+	  "# pmem-recover listed: 8 4\n# pmem-recover listed: 0 9\n# pmem-recover listed: 0 9\n" STATUS
+	  "0 12 ?\n",
+	  12, "", "", false, "0+12" },
+	{ "what was listed, behind the status line", STATUS "# pmem-recover listed: x\n0 4 +\n", 4,
+	  "0+4", "", false, "" },
 	{ "ours, of a later version", "# pmem-recover colour: red\n" OURS STATUS "0 1024 ?\n", 1024,
-	  "", "", true },
-	{ "ours behind the status line says nothing", STATUS OURS "0 4 +\n", 4, "0+4", "", false },
+	  "", "", true, "" },
+	{ "ours behind the status line says nothing", STATUS OURS "0 4 +\n", 4, "0+4", "", false,
+	  "" },
 };
+
+/* Written and read again, it says the same of what was listed. */
+static void check_kept(const char *name, const struct pmr_mapfile *map, const char *listed)
+{
+	struct pmr_mapfile back;
+	unsigned long line = 0;
+	const char *fault = "";
+	char again[256], *text;
+	size_t length;
+
+	assert_int_equal(pmr_mapfile_format(map, &text, &length), 0);
+	assert_int_equal(pmr_mapfile_parse(text, length, &back, &line, &fault), 0);
+	ranges_to_text(&back.listed, again, sizeof(again));
+	if (strcmp(again, listed))
+		fail_msg("%s: listed %s after %s", name, again, listed);
+	pmr_mapfile_release(&back);
+	free(text);
+}
 
 static void test_goods(void **state)
 {
@@ -76,17 +108,19 @@ static void test_goods(void **state)
 		struct pmr_mapfile map;
 		unsigned long line = 0;
 		const char *fault = "";
-		char rescued[256], bad[256];
+		char rescued[256], bad[256], listed[256];
 		int ret = pmr_mapfile_parse(g->text, strlen(g->text), &map, &line, &fault);
 
 		if (ret)
 			fail_msg("%s: %d, line %lu: %s", g->name, ret, line, fault);
 		ranges_to_text(&map.rescued, rescued, sizeof(rescued));
 		ranges_to_text(&map.bad, bad, sizeof(bad));
+		ranges_to_text(&map.listed, listed, sizeof(listed));
 		if (map.size != g->size || strcmp(rescued, g->rescued) || strcmp(bad, g->bad) ||
-		    map.identity.known != g->known)
-			fail_msg("%s: size %llu, rescued %s, bad %s", g->name,
-				 (unsigned long long)map.size, rescued, bad);
+		    strcmp(listed, g->listed) || map.identity.known != g->known)
+			fail_msg("%s: size %llu, rescued %s, bad %s, listed %s", g->name,
+				 (unsigned long long)map.size, rescued, bad, listed);
+		check_kept(g->name, &map, listed);
 		pmr_mapfile_release(&map);
 	}
 }
@@ -146,6 +180,13 @@ static const struct fault {
 	{ "ours, in part", "# pmem-recover inode: 12\n" STATUS "0 4 +\n", -EINVAL, 3 },
 	{ "ours, twice", OURS "# pmem-recover inode: 12\n" STATUS "0 1024 +\n", -EINVAL, 6 },
 	{ "ours, an inode that is none", "# pmem-recover inode: x\n", -EINVAL, 1 },
+	{ "listed, no length", "# pmem-recover listed: 4\n", -EINVAL, 1 },
+	{ "listed, nothing", "# pmem-recover listed: \n", -EINVAL, 1 },
+	{ "listed, empty", "# pmem-recover listed: 4 0\n", -EINVAL, 1 },
+	{ "listed, too much", "# pmem-recover listed: 4 4 4\n", -EINVAL, 1 },
+	{ "listed past INT64_MAX", "# pmem-recover listed: 0x7fffffffffffffff 1\n", -ERANGE, 1 },
+	{ "listed past the end", "# pmem-recover listed: 1024 1\n" OURS STATUS "0 1024 +\n",
+	  -EINVAL, 8 },
 	{ "ours, a time that is none", "# pmem-recover change time: 12\n", -EINVAL, 1 },
 	{ "ours, a time with too much", "# pmem-recover change time: 1.0000000001x\n", -EINVAL, 1 },
 	{ "text", "The quick brown fox\n", -EINVAL, 1 },
