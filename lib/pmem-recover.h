@@ -876,7 +876,7 @@ enum pmr_owner {
 /** pmr_owner_name() - the report's word; NULL for PMR_OWNER_NOT_ASKED */
 const char *pmr_owner_name(enum pmr_owner owner);
 
-/** enum pmr_part - what of an inode, a namespace or a region lies there */
+/** enum pmr_part - what of an inode, a filesystem, a namespace or a region lies there */
 enum pmr_part {
 	PMR_PART_NONE, /* no inode's, or the filesystem does not tell */
 	PMR_PART_DIRECTORY, /* names in a directory */
@@ -884,6 +884,7 @@ enum pmr_part {
 	PMR_PART_ATTRIBUTES, /* extended attributes */
 	PMR_PART_EXTENTS, /* where its data lies: extent tree, indirect blocks */
 	PMR_PART_INODE, /* the inode itself, and data that lies in it */
+	PMR_PART_BOOT_BLOCK, /* of a filesystem: what lies ahead of its first block, for a boot loader */
 	PMR_PART_INFO_BLOCK, /* of a namespace: what it is, and where its data begins */
 	PMR_PART_PAGE_MAP, /* of a namespace: the kernel's struct pages of it, made anew each time it is enabled */
 	PMR_PART_PADDING, /* of a namespace: what nothing is kept in */

@@ -137,6 +137,15 @@ static int claim_mmp(struct pmr_ext4 *ext4, struct pmr_claims *claims)
 	return pmr_claims_add_parts(claims, ext4->wanted, &claim);
 }
 
+/* Where blocks are so small that the superblock is in the second one, the first is no group's and in no bitmap. */
+static int claim_boot_block(struct pmr_ext4 *ext4, struct pmr_claims *claims)
+{
+	struct pmr_owner_claim claim = { .owner = PMR_OWNER_METADATA, .part = PMR_PART_BOOT_BLOCK };
+
+	claim.range.length = (uint64_t)ext4->fs->super->s_first_data_block * ext4->fs->blocksize;
+	return claim.range.length ? pmr_claims_add_parts(claims, ext4->wanted, &claim) : 0;
+}
+
 /* Rare, and most filesystems cannot have any: values of attributes too large for a block are looked for again. */
 static int find_holders(struct pmr_ext4 *ext4, struct pmr_ext4_worker *workers, unsigned int n)
 {
@@ -168,6 +177,8 @@ static int look(struct pmr_ext4 *ext4, struct pmr_ext4_worker *workers, unsigned
 	int ret;
 
 	ret = worker_init(&workers[0], ext4, n);
+	if (!ret)
+		ret = claim_boot_block(ext4, &workers[0].claims);
 	if (!ret)
 		ret = claim_mmp(ext4, &workers[0].claims);
 	if (!ret)

@@ -16,9 +16,9 @@ struct advice {
 	bool is_whole;
 };
 
-/* The parts of a filesystem, or of the whole device, that belong to an owner. */
-static uint64_t count(const struct advice *a, const struct pmr_filesystem *filesystem,
-		      enum pmr_owner owner, uint64_t *first)
+/* The parts of a filesystem, or of the whole device, that belong to an owner; the boot block alone, or without that. */
+static uint64_t count_of(const struct advice *a, const struct pmr_filesystem *filesystem,
+			 enum pmr_owner owner, bool is_boot, uint64_t *first)
 {
 	const struct pmr_scan *scan = a->scanner->scan;
 	uint64_t bytes = 0;
@@ -27,6 +27,7 @@ static uint64_t count(const struct advice *a, const struct pmr_filesystem *files
 		const struct pmr_range *range = &scan->owned[i].range;
 
 		if (scan->owned[i].owner != owner ||
+		    is_boot != (scan->owned[i].part == PMR_PART_BOOT_BLOCK) ||
 		    (filesystem && (range->offset < filesystem->start ||
 				    range->offset - filesystem->start >= filesystem->size)))
 			continue;
@@ -35,6 +36,12 @@ static uint64_t count(const struct advice *a, const struct pmr_filesystem *files
 		bytes += range->length;
 	}
 	return bytes;
+}
+
+static uint64_t count(const struct advice *a, const struct pmr_filesystem *filesystem,
+		      enum pmr_owner owner, uint64_t *first)
+{
+	return count_of(a, filesystem, owner, false, first);
 }
 
 static bool is_xfs(const struct pmr_filesystem *filesystem)
@@ -67,6 +74,20 @@ static void say_metadata(const struct advice *a, const struct pmr_filesystem *fs
 				? "xfs_repair (where that stops at what cannot be read, see \"POISON THAT IS NOT IN A "
 				  "FILE\" in pmem-recover(7))"
 				: "'e2fsck -fy', which writes anew what it cannot read");
+}
+
+/* No check of the filesystem reads or writes it. */
+static void say_boot_block(const struct advice *a, const struct pmr_filesystem *fs)
+{
+	uint64_t first, bytes = count_of(a, fs, PMR_OWNER_METADATA, true, &first);
+
+	if (bytes)
+		pmr_say(a->scanner->ctx, PMR_ERROR, "boot-block-lost", fs->mountpoint,
+			"%" PRIu64
+			" bytes ahead of its first block are lost, the first at device offset %" PRIu64
+			": the filesystem keeps nothing there, but a boot loader may; where there was one, install it anew, "
+			"else have zeros written there; then scan again",
+			bytes, first);
 }
 
 static void say_log(const struct advice *a, const struct pmr_filesystem *fs)
@@ -355,6 +376,7 @@ int pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, 
 		if (!view->is_whole || !view->filesystem->mountpoint)
 			continue;
 		say_metadata(&a, view->filesystem);
+		say_boot_block(&a, view->filesystem);
 		say_log(&a, view->filesystem);
 		say_unknown(&a, view->filesystem);
 	}

@@ -49,6 +49,13 @@ for size in 4096 1024; do
 	json 'd["devices"][0]["badblocks"]["ranges"][0]["owner"] == "free"' 'codes == ["poison-in-free-space"]'
 	owner 4 metadata metadata-lost $(($(dumpe2fs "$loop" 2>/dev/null |
 		sed -n 's/.*Inode table at \([0-9]*\).*/\1/p' | head -n 1) * size / 512 + 2)) 1
+	# ahead of the first block, where blocks are so small that the superblock is not in that
+	if [ $size -eq 1024 ]; then
+		owner 4 metadata boot-block-lost 0 2
+		json 'd["devices"][0]["badblocks"]["ranges"][0]["part"] == "boot-block"'
+		run 0 locate "$loop" 1
+		json '[(x["owner"], x["part"]) for x in d["places"]] == [("metadata", "boot-block")]'
+	fi
 	unmounted "$mnt"
 done
 

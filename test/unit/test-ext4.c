@@ -19,7 +19,7 @@ struct truth {
 	ext2_ino_t number, holder; /* of the large value */
 	struct ext2_inode inode;
 	uint64_t bytes;
-	unsigned int values, found[PMR_OWNER_UNKNOWN + 1], parts[PMR_PART_INODE + 1];
+	unsigned int values, found[PMR_OWNER_UNKNOWN + 1], parts[PMR_PART_BOOT_BLOCK + 1];
 };
 
 static bool is_reserved(const struct truth *truth, ext2_ino_t number)
@@ -104,6 +104,20 @@ static void add_inode(struct truth *truth)
 				 0);
 }
 
+/* Of no inode. */
+static void add_boot_block(struct truth *truth)
+{
+	const struct pmr_owner_claim claim = {
+		.range.length =
+			(uint64_t)truth->fs->super->s_first_data_block * truth->fs->blocksize,
+		.owner = PMR_OWNER_METADATA,
+		.part = PMR_PART_BOOT_BLOCK,
+	};
+
+	truth->parts[claim.part]++;
+	assert_false(pmr_claims_add(&truth->all, &claim));
+}
+
 static void truth_init(struct truth *truth)
 {
 	memset(truth, 0, sizeof(*truth));
@@ -115,6 +129,8 @@ static void truth_init(struct truth *truth)
 	for (truth->number = 1; truth->number <= truth->fs->super->s_inodes_count; truth->number++)
 		if (ext2fs_test_inode_bitmap2(truth->fs->inode_map, truth->number))
 			add_inode(truth);
+	if (truth->fs->super->s_first_data_block)
+		add_boot_block(truth);
 	if (ext2fs_has_feature_mmp(truth->fs->super)) {
 		truth->number = 1;
 		add(truth, truth->fs->super->s_mmp_block * truth->fs->blocksize,
@@ -209,6 +225,8 @@ static void test_kinds(void **state)
 			    strstr(kinds[kind], "ext3"));
 		assert_true(truth.parts[PMR_PART_DIRECTORY] && truth.parts[PMR_PART_SYMLINK]);
 		assert_true(truth.parts[PMR_PART_ATTRIBUTES] || strstr(kinds[kind], "-r 0"));
+		assert_true(truth.parts[PMR_PART_BOOT_BLOCK] || !strstr(kinds[kind], "-b 1024") ||
+			    strstr(kinds[kind], "bigalloc"));
 		assert_true(truth.parts[PMR_PART_EXTENTS] && truth.parts[PMR_PART_INODE] > 100);
 		assert_true(truth.values || !strstr(kinds[kind], "ea_inode"));
 		compare(&truth, &wanted, 1);
