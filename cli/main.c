@@ -127,14 +127,23 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-/* What was meant by a name that no command has: the one that begins alike. */
-static const struct command *guess_command(const char *name)
+/* What was meant by a name that no command has, or NULL: the nearest, or else what begins alike. */
+static const char *guess_command(const char *name)
 {
+	const char *meant = NULL;
+	size_t slips = SIZE_MAX;
+
 	for (size_t i = 0; i < N_COMMANDS; i++) {
-		if (!strncmp(commands[i].name, name, ALIKE))
-			return &commands[i];
+		if (text_is_slip(name, commands[i].name, &slips))
+			meant = commands[i].name;
 	}
-	return NULL;
+	if (text_is_slip(name, "help", &slips))
+		meant = "help";
+	for (size_t i = 0; i < N_COMMANDS && !meant; i++) {
+		if (!strncmp(commands[i].name, name, ALIKE))
+			meant = commands[i].name;
+	}
+	return meant || strcmp(name, "version") != 0 ? meant : "--version";
 }
 
 static void print_help(FILE *out)
@@ -171,12 +180,12 @@ static int usage_error(const char *object, const char *text)
 
 static int command_error(const char *name)
 {
-	const struct command *meant = guess_command(name);
+	const char *meant = guess_command(name);
 	char text[64];
 
 	if (!meant)
 		return usage_error(name, "no such command");
-	snprintf(text, sizeof(text), "no such command (is it '%s'?)", meant->name);
+	snprintf(text, sizeof(text), "no such command (is it '%s'?)", meant);
 	return usage_error(name, text);
 }
 
@@ -205,8 +214,10 @@ static int run_list_cmds(void)
 	return cli_close_output();
 }
 
-static int run_version(void)
+static int run_version(int argc, char **argv)
 {
+	if (argc)
+		return usage_error(argv[0], "--version takes no argument");
 	printf("pmem-recover %s\n", pmr_version());
 	return cli_close_output();
 }
@@ -279,9 +290,9 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "help"))
 		return run_help(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return run_help(0, NULL);
-	if (!strcmp(argv[1], "--version"))
-		return run_version();
+		return run_help(argc - 2, argv + 2);
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+		return run_version(argc - 2, argv + 2);
 	if (!strcmp(argv[1], "--list-cmds"))
 		return run_list_cmds();
 	if (argv[1][0] == '-')

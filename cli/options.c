@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "option-values.h"
+#include "text.h"
 
 #define TABLE(table, title)                                                         \
 	{                                                                           \
@@ -223,6 +224,37 @@ static int open_popt(const char *name, const struct poptOption *table, int argc,
 	return *popt ? 0 : -ENOMEM;
 }
 
+/* @typed: as popt has it: "--threed=4", "-x". @meant: the nearest option of the table, or untouched */
+static void guess_option(const struct poptOption *table, const char *typed, size_t length,
+			 size_t *slips, const char **meant)
+{
+	char word[32];
+
+	if (length >= sizeof(word))
+		return;
+	snprintf(word, sizeof(word), "%.*s", (int)length, typed);
+	for (; table->longName || table->shortName || table->arg; table++) {
+		if ((table->argInfo & POPT_ARG_MASK) == POPT_ARG_INCLUDE_TABLE)
+			guess_option(table->arg, typed, length, slips, meant);
+		else if (!(table->argInfo & POPT_ARGFLAG_DOC_HIDDEN) && table->longName &&
+			 text_is_slip(word, table->longName, slips))
+			*meant = table->longName;
+	}
+}
+
+static void complain(const char *name, const struct poptOption *table, const char *typed, int error)
+{
+	const char *meant = NULL;
+	size_t slips = SIZE_MAX;
+	char text[96];
+
+	if (error == POPT_ERROR_BADOPT && !strncmp(typed, "--", 2))
+		guess_option(table, typed + 2, strcspn(typed + 2, "="), &slips, &meant);
+	if (meant)
+		snprintf(text, sizeof(text), "%s (is it '--%s'?)", poptStrerror(error), meant);
+	options_complain(name, typed, meant ? text : poptStrerror(error));
+}
+
 int options_parse(const char *name, const struct poptOption *table, int argc, char **argv,
 		  struct options *options)
 {
@@ -235,7 +267,7 @@ int options_parse(const char *name, const struct poptOption *table, int argc, ch
 	while (!rc && (option = poptGetNextOpt(popt)) > 0)
 		rc = options_set(name, options, option, poptGetOptArg(popt));
 	if (!rc && option < -1) {
-		options_complain(name, poptBadOption(popt, 0), poptStrerror(option));
+		complain(name, table, poptBadOption(popt, 0), option);
 		rc = -EINVAL;
 	}
 	if (!rc)

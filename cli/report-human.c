@@ -325,6 +325,13 @@ static int write_scan(const struct report *report, FILE *out)
 
 	if (!report->scan)
 		return 0;
+	/* where there was nothing to look at, nothing looked at is no answer */
+	if (report->verb == VERB_SCAN && report->scan->complete && !report->n_devices &&
+	    !report->topology->n_devices && !report->topology->n_regions) {
+		write_no_devices(report, out);
+		report_write_zeroed(report->zeroes, "", out);
+		return 0;
+	}
 	rc = report_write_losses(report->scan, out);
 	if (!rc)
 		rc = report_write_owners(report, out);

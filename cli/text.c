@@ -207,3 +207,39 @@ int text_parse_range(const char *text, uint64_t *offset, uint64_t *length)
 	*length = bytes;
 	return 0;
 }
+
+/* Longer than any name there is. */
+#define LONGEST 32
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The distance of Damerau and Levenshtein, each letter touched once. */
+bool text_is_slip(const char *word, const char *meant, size_t *slips)
+{
+	size_t rows[3][LONGEST + 1], n = strlen(word), m = strlen(meant), distance;
+
+	if (n > LONGEST || m > LONGEST)
+		return false;
+	for (size_t j = 0; j <= m; j++)
+		rows[0][j] = j;
+	for (size_t i = 1; i <= n; i++) {
+		size_t *now = rows[i % 3], *last = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
+
+		now[0] = i;
+		for (size_t j = 1; j <= m; j++) {
+			now[j] = least(least(last[j], now[j - 1]) + 1,
+				       last[j - 1] + (word[i - 1] != meant[j - 1]));
+			if (i > 1 && j > 1 && word[i - 1] == meant[j - 2] &&
+			    word[i - 2] == meant[j - 1])
+				now[j] = least(now[j], before[j - 2] + 1);
+		}
+	}
+	distance = rows[n % 3][m];
+	if (distance > (n > 3 ? 2 : 1) || distance >= *slips)
+		return false;
+	*slips = distance;
+	return true;
+}

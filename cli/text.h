@@ -58,4 +58,12 @@ int text_parse_size(const char *text, const char **end, uint64_t *bytes);
  */
 int text_parse_range(const char *text, uint64_t *offset, uint64_t *length);
 
+/**
+ * text_is_slip() - whether a word is a slip of the pen for another: letters wrong, missing, too many or changed round
+ * @slips: how many; those that count have to be less. Gains how many there are where there are less.
+ *
+ * Two at most, and one in words of up to three letters.
+ */
+bool text_is_slip(const char *word, const char *meant, size_t *slips);
+
 #endif

@@ -23,7 +23,7 @@ for verb in list scan health; do
 		'd["summary"]["badblocks"] == 0' "d['command'] == '$verb'"
 	says 'no persistent memory'
 	run 0 $verb --human
-	prints 'No '
+	prints 'No persistent memory.'
 	run 0 $verb --format=human --format=json
 	json 'd["format_version"] == [1, 0]'
 	run 0 $verb -q

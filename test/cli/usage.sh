@@ -18,6 +18,23 @@ refused frobnicate frobnicate
 says 'no such command, see'
 refused scann scann
 says "(is it 'scan'?)"
+refused scna scna
+says "(is it 'scan'?)"
+refused repiar help repiar
+says "(is it 'repair'?)"
+refused hepl hepl
+says "(is it 'help'?)"
+refused mpa mpa
+says "(is it 'map'?)"
+refused salv salv
+says "(is it 'salvage'?)"
+refused version version
+says "(is it '--version'?)"
+# what is far from all of them is not guessed
+for word in ls fix x '' "$(printf 'x%.0s' {1..80})"; do
+	run 16 "$word"
+	! grep -q 'is it' "$work/err" || fail "a guess at '$word'"
+done
 refused recover help recover
 refused heal help heal
 says "(is it 'health'?)"
@@ -28,6 +45,16 @@ refused -x -x
 refused frobnicate help frobnicate
 refused list help scan list
 refused --frobnicate scan --frobnicate
+! grep -q 'is it' "$work/err" || fail "a guess at an option like no other"
+for option in --thread --thread=4 --thraeds=4 --treads; do
+	refused "$option" scan "$option"
+	says "(is it '--threads'?)"
+done
+refused --dryrun repair --dryrun
+says "(is it '--dry-run'?)"
+# of another command
+refused --fil=1 scan --fil=1
+! grep -q 'is it' "$work/err" || fail "an option of another command is offered"
 refused -z scan -z
 refused '\x1b[2J' scan --format=$'\e[2J'
 refused csv scan --format=csv
@@ -86,12 +113,17 @@ for command in help --help -h; do
 	prints 'Exit status'
 	[ ! -s "$work/err" ] || fail "help talks on stderr"
 done
-run 0 --version
-grep -qE '^pmem-recover [0-9]+\.[0-9]+' "$work/out" || fail "version"
+for option in --version -V; do
+	run 0 $option
+	grep -qE '^pmem-recover [0-9]+\.[0-9]+' "$work/out" || fail "version"
+	refused extra $option extra
+done
 cmds=$("$PMEM_RECOVER" --list-cmds)
 [ "$(echo "$cmds" | wc -l)" -ge 5 ] || fail "too few commands"
 run 0 scan -h
+refused list --help scan list
 for cmd in $cmds; do
+	run 0 --help "$cmd"
 	run 0 help "$cmd"
 	prints "Usage: pmem-recover $cmd [OPTION...]"
 	cp "$work/out" "$work/help"
