@@ -109,7 +109,7 @@ ended() {
 	local signal=$1 count n repair
 	shift
 	hurt "$@"
-	module_set clear_delay_ms 2000
+	module_set clear_delay_ms 4000
 	count=$(module_get clear_count)
 	"$PMEM_RECOVER" repair --yes --journal=$journals --from-backup=$whole "$DAX" >/dev/null 2>&1 &
 	repair=$!

@@ -77,6 +77,7 @@ for fs in xfs ext4; do
 	done
 	sleep 1000 3<>$mnt/f &
 	holder=$!
+	has_open $holder 3
 	repair --online --from-backup=$backup $mnt/f
 	status_is 4 "an offlined page in use"
 	report "an offlined page in use: left by name" '[.files[].ranges[] | select(.offset >= 131072 and .offset < 135168)] | length > 0 and all(.state == "skipped" and .reason == "page-offlined")'

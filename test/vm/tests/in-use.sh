@@ -31,9 +31,11 @@ for fs in ext4 xfs; do
 	sector=$(file_sector f 50000)
 
 	sleep 1000 3<>$mnt/f &
+	has_open $! 3
 	left_in_use "open for writing" $!
 
 	sleep 1000 3<$mnt/f &
+	has_open $! 3
 	left_in_use "open for reading" $!
 
 	mkfifo /tmp/commands 2>/dev/null

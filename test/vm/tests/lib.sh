@@ -16,6 +16,8 @@
 #	inject FILE			poison a list of sectors and counts, at once
 #	same NAME			the file is the copy again
 #	device_sector SECTOR		a sector of $PMEM, read past the cache
+#	pause PID			stop a process, and wait until it is
+#	has_open PID FD			wait until a process has that descriptor
 #	thawed				the filesystem takes writes, within seconds
 #	unmount				the filesystem, and take all badblocks away where that is possible
 #	finish				the exit status of the script
@@ -235,6 +237,23 @@ clean() { [ -z "$(badblocks "$PMEM")" ]; }
 
 # A 512-byte write through the device clears what is listed; a page that was offlined cannot be had back so.
 clear_all() { "$TREE" clear "$PMEM"; }
+
+# The signal alone is not waited for, and finds a process in the middle of a call that it still finishes.
+pause() {
+	local stat
+	kill -STOP "$1" || return
+	while read -r stat 2>/dev/null <"/proc/$1/stat" && stat=${stat##*) } && [ "${stat%% *}" != T ]; do
+		sleep 0.01
+	done
+}
+
+# A process that was just begun may not have opened what its command line says.
+has_open() {
+	until [ -e "/proc/$1/fd/$2" ]; do
+		kill -0 "$1" || return
+		sleep 0.01
+	done
+}
 
 # Who writes to a frozen filesystem cannot be killed, so it is not waited for.
 thawed() {

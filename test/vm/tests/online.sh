@@ -65,6 +65,7 @@ for fs in ext4 xfs; do
 	poison_file f 50000
 	sleep 1000 3<$mnt/f &
 	holder=$!
+	has_open $holder 3
 	repair --online --from-backup=$backup $mnt/f
 	status_is 1 "open for reading"
 	report "open for reading: through the device" 'all(.files[].ranges[]; .state == "repaired" and .method == "device")'
@@ -110,7 +111,12 @@ for fs in ext4 xfs; do
 	# The end of a file that is appended to, which nobody can append to until it is repaired.
 	make_file f 10000
 	begin append --delay=20000
-	kill -STOP $writer
+	pause $writer
+	while [ $(($(stat -c %s $mnt/f) % 4096)) = 0 ]; do
+		kill -CONT $writer
+		sleep 0.05
+		pause $writer
+	done
 	sync -f $mnt
 	size=$(stat -c %s $mnt/f)
 	page=$((size - size % 4096))

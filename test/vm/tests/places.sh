@@ -24,6 +24,7 @@ for fs in ext4 xfs; do
 	poison_file low/layered 12288
 	sleep 3600 9<$mnt/open &
 	holder=$!
+	has_open $holder 9
 	rm $mnt/open
 	mount -t tmpfs none $mnt/sub
 	cp $backup/sub/hidden $mnt/sub/hidden

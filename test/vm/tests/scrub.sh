@@ -60,17 +60,17 @@ recover health
 check "full: exit status has 12 ($status)" [ $((status & 12)) = 12 ]
 rm -r $journals/lists
 echo 1 >$scrub
-sleep 1
+while grep -q + $scrub; do sleep 0.1; done
 until clean; do clear_all; done
 recover scan $mnt
 status_is 8 "a scrub that found the list full settles nothing"
-module_set scrub_ms 4000
+module_set scrub_ms 15000
 echo 1 >$scrub
 recover scan --scrub $mnt
 module_set scrub_ms 300
 report "one that runs already is waited for" 'any(.messages[]; .code == "scrub-running")'
 echo 1 >$scrub
-sleep 1
+while grep -q + $scrub; do sleep 0.1; done
 recover scan $mnt
 report "one that began when there was room does: no doubt" '.complete and .devices[0].badblocks.complete'
 clear_all
@@ -94,7 +94,13 @@ run setpriv --reuid=65534 --clear-groups "$PMEM_RECOVER" scan --scrub
 check "nobody: exit status has 8 ($status)" [ $((status & 8)) = 8 ]
 report "nobody: it is said" 'any(.messages[]; .code == "scrub-refused" and (.text | contains("root")))'
 module_set scrub_ms 60000
-run timeout --foreground -s INT 3 "$PMEM_RECOVER" scan --scrub $mnt
+next_run
+"$PMEM_RECOVER" scan --scrub $mnt >"$out" 2>"$err" </dev/null &
+scan=$!
+until grep -q + $scrub || [ ! -e /proc/$scan/fd/1 ]; do sleep 0.1; done
+kill -TERM $scan
+wait $scan
+status=$?
 report "interrupted: it is said" 'any(.messages[]; .code == "scrub-unfinished") and .exit_status == 8 and .complete == false'
 check "interrupted: it goes on" grep -q + $scrub
 recover scan --scrub "$mnt" --badblocks=/tmp/list

@@ -32,7 +32,7 @@ has_lock() {
 "$PMEM_RECOVER" repair --yes --from-backup=$backup/first $mnt/first >/tmp/first.json 2>/tmp/first.err &
 first_run=$!
 until has_lock $first_run || ! kill -0 $first_run; do :; done
-kill -STOP $first_run
+pause $first_run
 check "the first is at work" kill -0 $first_run
 before=$(badblocks "$PMEM" | wc -l)
 

@@ -9,6 +9,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/tests/lib.sh
 . "$here/lib.sh"
 
+seed=${SEED:-$(($(date +%s) % 32768))}
+RANDOM=$seed
+echo "# seed $seed"
+
 use_pmem fsdax
 
 # owned LIST: the last report's bad ranges of PMEM, as jq has them: offsets are in sectors of partition 2

@@ -10,6 +10,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/vm/tests/lib.sh
 . "$here/lib.sh"
 
+seed=${SEED:-$(($(date +%s) % 32768))}
+RANDOM=$seed
+echo "# seed $seed"
+
 use_pmem fsdax
 export TEST_DIR=1 TEST_DEV=1 QA_CHECK_FS=1
 
