@@ -18,7 +18,7 @@
 
 #include "cli.h"
 
-/* Milliseconds in which a guardian that was made is to be ready to freeze. */
+/* Milliseconds in which a guardian that was made is to be ready to freeze, and which the freeze may take to be of use. */
 #define READY 10000u
 /* How often, and every how many nanoseconds, a thaw is tried that fails. */
 #define THAWS 5
@@ -28,6 +28,7 @@
 
 enum stage {
 	STAGE_NEW,
+	STAGE_CALLED_OFF, /* by the parent: it must not freeze any more */
 	STAGE_FREEZING, /* from here on it may be frozen */
 	STAGE_FROZEN,
 	STAGE_THAWED, /* or it never was: see the error */
@@ -64,6 +65,15 @@ static void set_stage(struct watch *watch, enum stage stage)
 	__atomic_store_n(&watch->stage, stage, __ATOMIC_SEQ_CST);
 }
 
+/* Return: whether it was @from, of which there are two who may end it. */
+static bool change_stage(struct watch *watch, enum stage from, enum stage to)
+{
+	int expected = from;
+
+	return __atomic_compare_exchange_n(&watch->stage, &expected, to, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
+
 static enum stage get_stage(const struct watch *watch)
 {
 	return (enum stage)__atomic_load_n(&watch->stage, __ATOMIC_SEQ_CST);
@@ -82,6 +92,12 @@ static int thaw(int fd)
 		nanosleep(&pause, NULL);
 	}
 	return ret;
+}
+
+/* Whether it took too long to freeze, or whoever froze was stopped right then: enough have waited. */
+static bool is_late(const struct watch *watch)
+{
+	return watch->since - watch->began > (uint64_t)READY * 1000000;
 }
 
 /* ---- the guardian */
@@ -110,7 +126,8 @@ static void __attribute__((noreturn)) guard(struct pmr_freeze *freeze, struct wa
 		_exit(1);
 	}
 	watch->began = now();
-	set_stage(watch, STAGE_FREEZING);
+	if (!change_stage(watch, STAGE_NEW, STAGE_FREEZING))
+		_exit(1);
 	if (ioctl(freeze->fd, FIFREEZE, 0) < 0) {
 		watch->error = -errno;
 		set_stage(watch, STAGE_THAWED);
@@ -118,7 +135,8 @@ static void __attribute__((noreturn)) guard(struct pmr_freeze *freeze, struct wa
 	}
 	watch->since = freeze->began = now();
 	set_stage(watch, STAGE_FROZEN);
-	freeze->work(freeze->data);
+	if (!is_late(watch))
+		freeze->work(freeze->data);
 	/* it was frozen by us, so where it is not any more somebody else has thawed it, and nobody knows when */
 	others = ioctl(freeze->fd, FITHAW, 0) < 0 && errno == EINVAL;
 	if (!others && thaw(freeze->fd)) {
@@ -146,18 +164,29 @@ static bool wait_end(int life, uint64_t until)
 	return ret > 0;
 }
 
-/* Whether the guardian came to its end in time. */
-static bool is_in_time(int life, const struct watch *watch, unsigned int limit)
+/*
+ * Whether the guardian came to its end in time. It is not killed while it freezes: that waits for the freeze of somebody else to
+ * be complete before it fails, and then nobody would know whose the freeze is.
+ */
+static bool is_in_time(pid_t guardian, int life, struct watch *watch, unsigned int limit)
 {
 	const uint64_t slice = (uint64_t)limit * 1000000 / 4;
 	const uint64_t made = now();
 
-	/* what it may take begins when it is frozen, and when that is it alone knows */
-	while (get_stage(watch) < STAGE_FROZEN && now() - made < (uint64_t)READY * 1000000)
+	while (get_stage(watch) == STAGE_NEW) {
 		if (wait_end(life, now() + slice))
 			return true;
-	if (get_stage(watch) < STAGE_FROZEN)
-		return false;
+		if (now() - made >= (uint64_t)READY * 1000000 &&
+		    change_stage(watch, STAGE_NEW, STAGE_CALLED_OFF))
+			return false;
+	}
+	while (get_stage(watch) == STAGE_FREEZING) {
+		if (wait_end(life, now() + slice))
+			return true;
+		/* should it have been stopped, it goes on */
+		kill(guardian, SIGCONT);
+	}
+	/* what it may take begins when it is frozen, and when that is it alone knows */
 	return wait_end(life, watch->since + (uint64_t)limit * 1000000);
 }
 
@@ -201,9 +230,11 @@ static int conclude(struct cli *cli, struct pmr_freeze *freeze, const struct wat
 		return watch->error == -EIO ? -EOPNOTSUPP : watch->error;
 	if (stage == STAGE_THAWED || stage == STAGE_THAWED_BY_OTHERS) {
 		freeze->frozen = watch->ended - watch->began;
+		if (is_late(watch))
+			return -ETIMEDOUT;
 		return stage == STAGE_THAWED ? 0 : -EAGAIN;
 	}
-	if (stage == STAGE_NEW)
+	if (stage == STAGE_NEW || stage == STAGE_CALLED_OFF)
 		return in_time ? -ECHILD : -ETIMEDOUT;
 	ret = thaw(freeze->fd);
 	freeze->frozen = now() - watch->began;
@@ -231,7 +262,7 @@ static int guard_in_child(struct cli *cli, struct pmr_freeze *freeze, struct wat
 	}
 	close(life[1]);
 	life[1] = -1;
-	in_time = is_in_time(life[0], watch, freeze->limit);
+	in_time = is_in_time(guardian, life[0], watch, freeze->limit);
 	if (!in_time)
 		kill(guardian, SIGKILL);
 	wait_dead(guardian);

@@ -7,6 +7,7 @@
  *	both-after-freeze	SIGKILL to it and its parent
  *	thaw-after-freeze	somebody else thaws
  *	fail-freeze		the call says EIO
+ *	slow-freeze		it is made after 11 seconds
  *	write-before-freeze	its owner writes the pages of FROZEN_PAGES in FROZEN_FILE anew, with 'O'
  */
 #include <errno.h>
@@ -66,6 +67,8 @@ static int freeze(int fd, long argument)
 	if (is("kill-before-freeze"))
 		end(SIGKILL);
 	is_guardian = 1;
+	if (is("slow-freeze"))
+		sleep(11);
 	ret = (int)syscall(SYS_ioctl, fd, FIFREEZE, argument);
 	if (is("thaw-after-freeze"))
 		syscall(SYS_ioctl, fd, FITHAW, 0);

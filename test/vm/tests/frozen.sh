@@ -14,6 +14,7 @@ use_pmem fsdax
 pages=(40960 81920 409600)
 points=0
 whole=0
+frozen_by_others=
 
 damage() {
 	clear_all
@@ -30,6 +31,7 @@ at() {
 	local point=$1
 	shift
 	damage
+	[ -z "$frozen_by_others" ] || fsfreeze -f $mnt
 	# no program may hang on what it leaves
 	run env FROZEN="$point" LD_PRELOAD="$FROZEN_LIBRARY" timeout 60 "$PMEM_RECOVER" repair --yes --journal="$journals" \
 		--method=device --from-backup=$backup "$@" $mnt/f
@@ -83,6 +85,16 @@ for fs in ext4 xfs; do
 	at fail-freeze
 	status_is 4 "a freeze that fails"
 	report "a freeze that fails: all is left for that" 'all(.files[].ranges[]; .state == "skipped" and .reason == "cannot-freeze")'
+
+	# A freeze that waits for the freeze of somebody else, longer than a guardian may take to be ready.
+	if [ $fs = ext4 ]; then
+		frozen_by_others=yes
+		at slow-freeze
+		frozen_by_others=
+		check "frozen by others: that stays so" fsfreeze -u $mnt
+		status_is 4 "frozen by others"
+		report "frozen by others: all is left for that" 'all(.files[].ranges[]; .state == "skipped" and .reason == "frozen")'
+	fi
 
 	# It is in use, so that no lease is in the way of its owner.
 	exec 9<>$mnt/f
