@@ -9,82 +9,135 @@
 
 #include "journal.h"
 
-static void add(struct json_object *object, const char *key, struct json_object *value)
+/**
+ * struct telling - an object that is made
+ * @object: NULL without memory
+ * @failed: something of it could not be added, so that it is not to be had
+ */
+struct telling {
+	struct json_object *object;
+	bool failed;
+};
+
+static struct telling begin(void)
 {
-	json_object_object_add(object, key, value);
+	return (struct telling){ .object = json_object_new_object() };
 }
 
-static struct json_object *new_text(const char *text)
+static struct json_object *end(const struct telling *t)
 {
-	return text ? json_object_new_string(text) : NULL;
+	if (!t->failed)
+		return t->object;
+	json_object_put(t->object);
+	return NULL;
 }
 
-static void add_boot(struct json_object *object)
+/* @value: NULL where there was no memory for it */
+static void add(struct telling *t, const char *key, struct json_object *value)
+{
+	if (t->object && value && !json_object_object_add(t->object, key, value))
+		return;
+	json_object_put(value);
+	t->failed = true;
+}
+
+/* @text: NULL for none */
+static void add_text(struct telling *t, const char *key, const char *text)
+{
+	if (text)
+		add(t, key, json_object_new_string(text));
+	else if (!t->object || json_object_object_add(t->object, key, NULL))
+		t->failed = true;
+}
+
+static void add_number(struct telling *t, const char *key, uint64_t number)
+{
+	add(t, key, json_object_new_uint64(number));
+}
+
+static void add_boolean(struct telling *t, const char *key, bool value)
+{
+	add(t, key, json_object_new_boolean(value));
+}
+
+static void add_boot(struct telling *t)
 {
 	char *boot = pmr_read_boot_id();
 
-	add(object, "boot_id", new_text(boot));
+	add_text(t, "boot_id", boot);
 	free(boot);
+}
+
+/* @list and @value: NULL where there was no memory. Return: the list; NULL, and both are gone */
+static struct json_object *append(struct json_object *list, struct json_object *value)
+{
+	if (list && value && !json_object_array_add(list, value))
+		return list;
+	json_object_put(value);
+	json_object_put(list);
+	return NULL;
 }
 
 struct json_object *pmr_journal_tell_opening(const char *started, bool zero_fill, size_t n_planned)
 {
-	struct json_object *object = json_object_new_object();
+	struct telling t = begin();
 	char host[256] = "";
 
-	if (!object)
-		return NULL;
 	gethostname(host, sizeof(host) - 1);
-	add(object, "format_version", json_object_new_int(PMR_JOURNAL_VERSION));
-	add(object, "version", json_object_new_string(pmr_version()));
-	add(object, "started_at", json_object_new_string(started));
-	add(object, "host", json_object_new_string(host));
-	add_boot(object);
-	add(object, "pid", json_object_new_int64(getpid()));
-	add(object, "zero_fill", json_object_new_boolean(zero_fill));
-	add(object, "files", json_object_new_uint64(n_planned));
-	return object;
+	add_number(&t, "format_version", PMR_JOURNAL_VERSION);
+	add_text(&t, "version", pmr_version());
+	add_text(&t, "started_at", started);
+	add_text(&t, "host", host);
+	add_boot(&t);
+	add_number(&t, "pid", (uint64_t)getpid());
+	add_boolean(&t, "zero_fill", zero_fill);
+	add_number(&t, "files", n_planned);
+	return end(&t);
+}
+
+static struct json_object *loss_to_json(const struct pmr_loss *loss)
+{
+	struct telling t = begin();
+
+	add_number(&t, "offset", loss->offset);
+	add_number(&t, "length", loss->length);
+	add_number(&t, "device_offset", loss->device_offset);
+	add_text(&t, "state", pmr_state_name(loss->state));
+	add_text(&t, "reason", loss->reason);
+	add_text(&t, "source", loss->source);
+	add_text(&t, "method", loss->method);
+	add_boolean(&t, "vanished", loss->vanished);
+	add_boolean(&t, "shared", loss->shared);
+	add_boolean(&t, "unwritten", loss->unwritten);
+	return end(&t);
 }
 
 static struct json_object *losses_to_json(const struct pmr_file *file)
 {
-	struct json_object *list = json_object_new_array(), *one;
-	const struct pmr_loss *loss;
+	struct json_object *list = json_object_new_array();
 
-	for (size_t i = 0; list && i < file->n_losses; i++) {
-		loss = &file->losses[i];
-		one = json_object_new_object();
-		if (!one)
-			break;
-		add(one, "offset", json_object_new_uint64(loss->offset));
-		add(one, "length", json_object_new_uint64(loss->length));
-		add(one, "device_offset", json_object_new_uint64(loss->device_offset));
-		add(one, "state", json_object_new_string(pmr_state_name(loss->state)));
-		add(one, "reason", new_text(loss->reason));
-		add(one, "source", new_text(loss->source));
-		add(one, "method", new_text(loss->method));
-		add(one, "vanished", json_object_new_boolean(loss->vanished));
-		add(one, "shared", json_object_new_boolean(loss->shared));
-		add(one, "unwritten", json_object_new_boolean(loss->unwritten));
-		json_object_array_add(list, one);
-	}
+	for (size_t i = 0; list && i < file->n_losses; i++)
+		list = append(list, loss_to_json(&file->losses[i]));
 	return list;
+}
+
+static struct json_object *step_to_json(const struct pmr_step *step)
+{
+	struct telling t = begin();
+
+	add_number(&t, "offset", step->offset);
+	add_number(&t, "length", step->length);
+	add_number(&t, "device_offset", step->device_offset);
+	add_text(&t, "method", pmr_method_name(step->method));
+	return end(&t);
 }
 
 static struct json_object *steps_to_json(const struct pmr_file_plan *plan)
 {
-	struct json_object *list = json_object_new_array(), *one;
+	struct json_object *list = json_object_new_array();
 
-	for (size_t i = 0; list && i < plan->n_steps; i++) {
-		one = json_object_new_object();
-		if (!one)
-			break;
-		add(one, "offset", json_object_new_uint64(plan->steps[i].offset));
-		add(one, "length", json_object_new_uint64(plan->steps[i].length));
-		add(one, "device_offset", json_object_new_uint64(plan->steps[i].device_offset));
-		add(one, "method", json_object_new_string(pmr_method_name(plan->steps[i].method)));
-		json_object_array_add(list, one);
-	}
+	for (size_t i = 0; list && i < plan->n_steps; i++)
+		list = append(list, step_to_json(&plan->steps[i]));
 	return list;
 }
 
@@ -92,30 +145,24 @@ static struct json_object *steps_to_json(const struct pmr_file_plan *plan)
 static struct json_object *part_to_json(const struct pmr_device *device, uint64_t at,
 					uint64_t *length)
 {
-	struct json_object *one, *name;
 	struct pmr_device *lower;
+	struct telling t;
 	uint64_t place;
 
 	if (!pmr_device_below(device, at, length, &lower, &place))
 		return NULL;
-	one = json_object_new_object();
-	name = new_text(pmr_device_identity(lower));
-	if (!one || !name) {
-		json_object_put(name);
-		json_object_put(one);
-		return NULL;
-	}
-	add(one, "offset", json_object_new_uint64(at));
-	add(one, "length", json_object_new_uint64(*length));
-	add(one, "device", name);
-	add(one, "device_offset", json_object_new_uint64(place));
-	return one;
+	t = begin();
+	add_number(&t, "offset", at);
+	add_number(&t, "length", *length);
+	add(&t, "device", json_object_new_string(pmr_device_identity(lower)));
+	add_number(&t, "device_offset", place);
+	return end(&t);
 }
 
 /* Where the steps lie below a volume, each part that lies together; all of them, or NULL: what is not told is not looked at. */
 static struct json_object *below_to_json(const struct pmr_file_plan *plan)
 {
-	struct json_object *list = json_object_new_array(), *one;
+	struct json_object *list = json_object_new_array();
 	const struct pmr_device *device = plan->file->filesystem->device;
 	uint64_t length;
 
@@ -124,97 +171,78 @@ static struct json_object *below_to_json(const struct pmr_file_plan *plan)
 
 		for (; at < end; at += length) {
 			length = end - at;
-			one = part_to_json(device, at, &length);
-			if (!one || json_object_array_add(list, one) < 0) {
-				json_object_put(one);
-				json_object_put(list);
+			list = append(list, part_to_json(device, at, &length));
+			if (!list)
 				return NULL;
-			}
 		}
 	}
 	return list;
 }
 
+static struct json_object *new_pair(struct json_object *first, struct json_object *second)
+{
+	struct json_object *pair = append(json_object_new_array_ext(2), first);
+
+	return append(pair, second);
+}
+
 /* A pair for each sector. */
 static struct json_object *around_to_json(const struct pmr_claim *claim)
 {
-	struct json_object *list = json_object_new_array(), *pair;
+	struct json_object *list = json_object_new_array();
+	const struct pmr_journal_around *around;
 
 	for (size_t i = 0; list && i < claim->n_around; i++) {
-		pair = json_object_new_array_ext(2);
-		if (!pair)
-			break;
-		json_object_array_add(pair, json_object_new_uint64(claim->around[i].offset));
-		json_object_array_add(pair, json_object_new_uint64(claim->around[i].crc));
-		json_object_array_add(list, pair);
+		around = &claim->around[i];
+		list = append(list, new_pair(json_object_new_uint64(around->offset),
+					     json_object_new_uint64(around->crc)));
 	}
 	return list;
 }
 
 /* as hexadecimal digits: it may hold any bytes */
-static struct json_object *capability_to_json(const struct pmr_claim *claim)
+static void add_capability(struct telling *t, const struct pmr_claim *claim)
 {
 	const unsigned char *bytes = claim->capability;
-	struct json_object *text;
-	char *digits;
+	char *digits = bytes ? malloc(2 * claim->capability_length + 1) : NULL;
 
-	if (!bytes)
-		return NULL;
-	digits = malloc(2 * claim->capability_length + 1);
-	if (!digits)
-		return NULL;
-	for (size_t i = 0; i < claim->capability_length; i++)
+	t->failed |= bytes && !digits;
+	for (size_t i = 0; digits && i < claim->capability_length; i++)
 		snprintf(digits + 2 * i, 3, "%02x", bytes[i]);
-	text = json_object_new_string(digits);
+	add_text(t, "capability", digits);
 	free(digits);
-	return text;
 }
 
 static struct json_object *time_to_json(const struct timespec *time)
 {
-	struct json_object *pair = json_object_new_array_ext(2);
-
-	if (pair) {
-		json_object_array_add(pair, json_object_new_int64(time->tv_sec));
-		json_object_array_add(pair, json_object_new_int64(time->tv_nsec));
-	}
-	return pair;
+	return new_pair(json_object_new_int64(time->tv_sec), json_object_new_int64(time->tv_nsec));
 }
 
 struct json_object *pmr_journal_tell_file(const struct pmr_file_plan *plan,
 					  const struct pmr_claim *claim)
 {
 	const struct pmr_filesystem *fs = plan->file->filesystem;
-	struct json_object *object = json_object_new_object(), *below = NULL;
+	struct telling t = begin();
 
-	if (!object)
-		return NULL;
-	if (fs->device->n_pieces) {
-		below = below_to_json(plan);
-		if (!below) {
-			json_object_put(object);
-			return NULL;
-		}
-	}
-	add(object, "inode", json_object_new_uint64(plan->file->inode));
-	add(object, "generation", json_object_new_uint64(plan->file->generation));
-	add(object, "size", json_object_new_uint64(plan->file->size));
-	add(object, "change_time", time_to_json(&claim->change_time));
-	add(object, "mode", json_object_new_int64(claim->mode));
-	add(object, "capability", capability_to_json(claim));
-	add(object, "dax", json_object_new_boolean(plan->file->dax));
-	add(object, "in_use", json_object_new_boolean(plan->in_use));
-	add(object, "filesystem_type", new_text(fs->type));
-	add(object, "filesystem_uuid", new_text(fs->uuid));
-	add(object, "device", new_text(pmr_device_lasting_name(fs->device)));
-	add(object, "namespace_uuid", new_text(fs->device->ns_uuid));
-	add(object, "losses", losses_to_json(plan->file));
-	add(object, "steps", steps_to_json(plan));
-	if (below)
-		add(object, "below", below);
+	add_number(&t, "inode", plan->file->inode);
+	add_number(&t, "generation", plan->file->generation);
+	add_number(&t, "size", plan->file->size);
+	add(&t, "change_time", time_to_json(&claim->change_time));
+	add_number(&t, "mode", claim->mode);
+	add_capability(&t, claim);
+	add_boolean(&t, "dax", plan->file->dax);
+	add_boolean(&t, "in_use", plan->in_use);
+	add_text(&t, "filesystem_type", fs->type);
+	add_text(&t, "filesystem_uuid", fs->uuid);
+	add_text(&t, "device", pmr_device_lasting_name(fs->device));
+	add_text(&t, "namespace_uuid", fs->device->ns_uuid);
+	add(&t, "losses", losses_to_json(plan->file));
+	add(&t, "steps", steps_to_json(plan));
+	if (fs->device->n_pieces)
+		add(&t, "below", below_to_json(plan));
 	if (plan->file->whole_device)
-		add(object, "around", around_to_json(claim));
-	return object;
+		add(&t, "around", around_to_json(claim));
+	return end(&t);
 }
 
 const char *pmr_mark_name(enum pmr_mark mark)
@@ -232,37 +260,30 @@ struct json_object *pmr_journal_tell_mark(size_t index, enum pmr_mark mark,
 					  const uint64_t *positions, size_t n,
 					  const struct timespec *change_time)
 {
-	struct json_object *object = json_object_new_object();
 	struct json_object *list = json_object_new_array_ext((int)n);
+	struct telling t = begin();
 	struct timespec now;
 
-	if (!object || !list) {
-		json_object_put(object);
-		json_object_put(list);
-		return NULL;
-	}
 	/* the clock that change times are taken from */
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	for (size_t i = 0; i < n; i++)
-		json_object_array_add(list, json_object_new_uint64(positions[i]));
-	add(object, "file", json_object_new_uint64(index));
-	add(object, "mark", json_object_new_string(pmr_mark_name(mark)));
-	add(object, "pieces", list);
-	add(object, "time", time_to_json(&now));
-	add_boot(object);
-	add(object, "change_time", time_to_json(change_time));
-	return object;
+	for (size_t i = 0; list && i < n; i++)
+		list = append(list, json_object_new_uint64(positions[i]));
+	add_number(&t, "file", index);
+	add_text(&t, "mark", pmr_mark_name(mark));
+	add(&t, "pieces", list);
+	add(&t, "time", time_to_json(&now));
+	add_boot(&t);
+	add(&t, "change_time", time_to_json(change_time));
+	return end(&t);
 }
 
 struct json_object *pmr_journal_tell_outcome(const struct pmr_file *file, size_t index)
 {
-	struct json_object *object = json_object_new_object();
+	struct telling t = begin();
 
-	if (!object)
-		return NULL;
-	add(object, "file", json_object_new_uint64(index));
-	add(object, "change_time", time_to_json(&file->change_time));
-	add_boot(object);
-	add(object, "losses", losses_to_json(file));
-	return object;
+	add_number(&t, "file", index);
+	add(&t, "change_time", time_to_json(&file->change_time));
+	add_boot(&t);
+	add(&t, "losses", losses_to_json(file));
+	return end(&t);
 }

@@ -94,6 +94,16 @@ static int append(struct pmr_journal *journal, enum pmr_record type, uint64_t po
 	return ret ? ret : put(journal, payload, length);
 }
 
+/* json-c does not say that it had no memory for all of a text */
+static bool is_whole(const char *text, struct json_object *object)
+{
+	struct json_object *back = json_tokener_parse(text);
+	bool whole = back && json_object_equal(back, object);
+
+	json_object_put(back);
+	return whole;
+}
+
 static int append_json(struct pmr_journal *journal, enum pmr_record type,
 		       struct json_object *object)
 {
@@ -107,6 +117,8 @@ static int append_json(struct pmr_journal *journal, enum pmr_record type,
 	if (length > PMR_RECORD_MAX)
 		return fail(journal, "would have a record that is too long to be read back",
 			    -EFBIG);
+	if (!is_whole(text, object))
+		return -ENOMEM;
 	return append(journal, type, 0, text, length);
 }
 
