@@ -21,13 +21,13 @@
 static enum pmr_verdict earlier_verdict(const struct pmr_journal_file *was,
 					const struct pmr_journal_piece *piece)
 {
+	size_t i = pmr_resume_first_loss(was->losses, was->n_losses, piece->offset);
 	const struct pmr_loss *loss;
 
-	for (size_t i = 0; i < was->n_losses; i++) {
+	for (; i < was->n_losses; i++) {
 		loss = &was->losses[i];
-		if (loss->offset >= piece->offset + piece->length ||
-		    loss->offset + loss->length <= piece->offset)
-			continue;
+		if (loss->offset >= piece->offset + piece->length)
+			break;
 		if (loss->state == PMR_CONFLICT)
 			return PMR_VERDICT_CONFLICT;
 		if (loss->state == PMR_SKIPPED && loss->reason)

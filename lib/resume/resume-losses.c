@@ -111,13 +111,25 @@ int pmr_resume_take_losses(struct pmr_resume_subject *s, struct pmr_losses *loss
 
 /* ---- what becomes of them */
 
+size_t pmr_resume_first_loss(const struct pmr_loss *losses, size_t n, uint64_t offset)
+{
+	size_t low = 0, high = n, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (losses[mid].offset + losses[mid].length > offset)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
 /* the losses of a piece: [*from, *to) */
 static void losses_of(const struct pmr_file *file, const struct pmr_journal_piece *piece,
 		      size_t *from, size_t *to)
 {
-	for (*from = 0; *from < file->n_losses; ++*from)
-		if (file->losses[*from].offset + file->losses[*from].length > piece->offset)
-			break;
+	*from = pmr_resume_first_loss(file->losses, file->n_losses, piece->offset);
 	for (*to = *from; *to < file->n_losses; ++*to)
 		if (file->losses[*to].offset >= piece->offset + piece->length)
 			break;

@@ -146,6 +146,8 @@ void pmr_resume_find_file(struct pmr_resume_subject *s);
 
 /* ---- resume-losses.c */
 
+/** pmr_resume_first_loss() - index of the first one that ends after @offset, @n for none. @losses: in file order, none overlaps */
+size_t pmr_resume_first_loss(const struct pmr_loss *losses, size_t n, uint64_t offset);
 /** pmr_resume_take_losses() - those of the journal, cut where its pieces begin and end. Return: 0, -ENOMEM. */
 int pmr_resume_take_losses(struct pmr_resume_subject *s, struct pmr_losses *losses);
 /** pmr_resume_conclude() - the losses of a piece take what was decided of it, where it is not written */

@@ -121,10 +121,60 @@ static void test_gone(void **state)
 	pmr_unref(resume.ctx);
 }
 
+static void test_first_loss(void **state)
+{
+	static const struct pmr_loss losses[] = { { .offset = 512, .length = 512 },
+						  { .offset = 4096, .length = 1024 },
+						  { .offset = 5120, .length = 512 } };
+	static const struct {
+		uint64_t offset;
+		size_t first;
+	} rows[] = { { 0, 0 },	  { 1023, 0 }, { 1024, 1 }, { 4096, 1 },
+		     { 5119, 1 }, { 5120, 2 }, { 5632, 3 }, { UINT64_MAX, 3 } };
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++)
+		assert_int_equal(pmr_resume_first_loss(losses, N(losses), rows[i].offset),
+				 rows[i].first);
+	assert_int_equal(pmr_resume_first_loss(NULL, 0, 0), 0);
+}
+
+/* What an earlier resume left of one loss says nothing of the pieces beside it. */
+static void test_earlier_verdict(void **state)
+{
+	static struct pmr_loss losses[] = {
+		{ .offset = 512, .length = 512, .state = PMR_REPAIRED },
+		{ .offset = 4608, .length = 512, .state = PMR_CONFLICT },
+		{ .offset = 8192, .length = 512, .state = PMR_SKIPPED, .reason = "changed" },
+		{ .offset = 12288, .length = 512, .state = PMR_SKIPPED },
+	};
+	static const struct pmr_journal_file was = { .losses = losses, .n_losses = N(losses) };
+	static const struct {
+		uint64_t offset, length;
+		enum pmr_verdict verdict;
+	} rows[] = {
+		{ 0, 4096, PMR_VERDICT_REDO },	      { 0, 8192, PMR_VERDICT_CONFLICT },
+		{ 4096, 4096, PMR_VERDICT_CONFLICT }, { 4096, 512, PMR_VERDICT_REDO },
+		{ 8192, 4096, PMR_VERDICT_SKIPPED },  { 8704, 3584, PMR_VERDICT_REDO },
+		{ 12288, 4096, PMR_VERDICT_REDO },    { 16384, 4096, PMR_VERDICT_REDO },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		const struct pmr_journal_piece piece = { .offset = rows[i].offset,
+							 .length = rows[i].length };
+
+		if (earlier_verdict(&was, &piece) != rows[i].verdict)
+			fail_msg("row %zu", i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_first_loss),
+		cmocka_unit_test(test_earlier_verdict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
