@@ -180,6 +180,25 @@ static int claim_inodes(struct pmr_ext4_worker *worker, uint32_t number, uint64_
 	return ret;
 }
 
+int pmr_ext4_alone(struct pmr_ext4_worker *worker, uint32_t number)
+{
+	uint32_t size = block_size(worker);
+	const unsigned char *inode = NULL;
+	uint64_t offset;
+	int ret;
+
+	if (pmr_ext4_inode_at(worker->ext4, number, &offset)) {
+		worker->ext4->incomplete = true;
+		return 0;
+	}
+	if (pmr_ext4_read(worker->ext4, worker->fd, offset - offset % size, worker->table, size))
+		worker->ext4->incomplete = true;
+	else
+		inode = worker->table + offset % size;
+	ret = claim_inodes(worker, number, offset, inode, worker->ext4->inode_size);
+	return ret || !inode ? ret : pmr_ext4_one(worker, number);
+}
+
 static int look_for_holders(struct pmr_ext4_worker *worker, uint32_t number,
 			    const unsigned char *inodes, size_t length)
 {

@@ -252,3 +252,36 @@ out:
 	free(ext4);
 	return ret;
 }
+
+int pmr_ext4_inode_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
+			  uint64_t number, struct pmr_claims *claims)
+{
+	struct pmr_ext4 *ext4 = calloc(1, sizeof(*ext4));
+	struct pmr_ext4_worker worker = { .fd = -1 };
+	int ret;
+
+	if (!ext4)
+		return -ENOMEM;
+	ext4->ctx = ctx;
+	ext4->path = path;
+	ext4->pread = pread;
+	ext4->wanted = wanted;
+	pmr_sieve_init(&ext4->sieve, wanted);
+	ret = pmr_ext4_open(ext4);
+	if (!ret && ext2fs_has_feature_ea_inode(ext4->fs->super))
+		ret = -EOPNOTSUPP;
+	if (!ret && number > UINT32_MAX)
+		ret = -EUCLEAN;
+	if (!ret)
+		ret = worker_init(&worker, ext4, 1);
+	if (!ret)
+		ret = pmr_ext4_alone(&worker, (uint32_t)number);
+	if (!ret)
+		ret = add_all(claims, &worker, 1);
+	if (!ret && ext4->incomplete)
+		ret = -EUCLEAN;
+	worker_release(&worker);
+	pmr_ext4_close(ext4);
+	free(ext4);
+	return ret;
+}

@@ -164,6 +164,8 @@ int pmr_ext4_add_claim(struct pmr_claims *claims, const struct pmr_owner_claim *
 int pmr_ext4_inode_at(const struct pmr_ext4 *ext4, uint32_t number, uint64_t *offset);
 /** pmr_ext4_one() - look at one inode. Return: 0 also where it makes no sense (@incomplete tells); -ECANCELED; -ENOMEM. */
 int pmr_ext4_one(struct pmr_ext4_worker *worker, uint32_t number);
+/** pmr_ext4_alone() - the same with the inode's own bytes, for which no group was looked at. Return: as pmr_ext4_one(). */
+int pmr_ext4_alone(struct pmr_ext4_worker *worker, uint32_t number);
 /** pmr_ext4_group() - look at all of a group's inodes but reserved ones. Return: as pmr_ext4_one(). */
 int pmr_ext4_group(struct pmr_ext4_worker *worker, dgrp_t group);
 

@@ -8,6 +8,7 @@
  *   lookup.c   both behind one table, by type of filesystem
  *   xfs.c      what an XFS tells of itself
  *   log.c      a device that holds an XFS's log
+ *   inode.c    one file asked for, at the cost of that file
  *   handle.c   an inode opened by its number
  *   open-files.c  who has files open that have no name (open-files.h)
  *   root.c     all of a filesystem, and what of it other mounts hide
@@ -150,6 +151,16 @@ int pmr_fsmap_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesyste
 int pmr_ext4_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
 		    unsigned int threads, struct pmr_claims *claims);
 
+/**
+ * pmr_ext4_inode_claims() - what of one inode has ranges of its filesystem, by that inode alone
+ * @number: no reserved inode
+ *
+ * Return: as pmr_ext4_claims(), of that inode; -EOPNOTSUPP also where its attributes may have values in inodes of their own,
+ * whose holder is found by a pass alone.
+ */
+int pmr_ext4_inode_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
+			  uint64_t number, struct pmr_claims *claims);
+
 /* ---- ext4-free.c */
 
 /**
@@ -191,6 +202,21 @@ int pmr_log_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
  */
 int pmr_lookup(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
 	       const struct pmr_ranges *wanted, struct pmr_claims *claims, enum pmr_way *way);
+
+/* ---- inode.c */
+
+/**
+ * pmr_lookup_inode() - which ranges of a filesystem are metadata of one file, at the cost of that file
+ * @fd: the file, after its extents were listed
+ * @wanted: normal, in offsets from the filesystem's byte 0
+ * @claims: gains METADATA with a part and @inode, in any order; of XFS's PMR_PART_INODE, all that is read with it
+ * @rest: gains what may be the file's metadata and nobody told of, normal
+ *
+ * Return: 0; -ECANCELED; -ENOMEM.
+ */
+int pmr_lookup_inode(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
+		     uint64_t inode, const struct pmr_ranges *wanted, struct pmr_claims *claims,
+		     struct pmr_ranges *rest);
 
 /** pmr_may_ask_xfs() - whether this process has CAP_SYS_ADMIN, without which XFS tells nobody of owners */
 bool pmr_may_ask_xfs(void);

@@ -42,6 +42,9 @@ struct bulk_answer {
 	unsigned char rest[384];
 };
 
+/* Inodes are read in clusters of so many, and in whole blocks (XFS_INODE_BIG_CLUSTER_SIZE grows with the inode). */
+#define CLUSTER_INODES 32u
+
 /* Superblock, free space, inodes, and the list of free blocks. */
 #define HEAD_SECTORS 4
 
@@ -62,6 +65,39 @@ bool pmr_xfs_inode(int fd, uint64_t number, struct pmr_xfs_inode *inode)
 	if (ioctl(fd, BULKSTAT_SINGLE, &request))
 		return false;
 	*inode = (struct pmr_xfs_inode){ answer.inode, answer.mode, answer.generation };
+	return true;
+}
+
+/* How many bits it takes to tell so many apart. */
+static unsigned int bits_of(uint64_t n)
+{
+	unsigned int bits = 0;
+
+	while (bits < 63 && (UINT64_C(1) << bits) < n)
+		bits++;
+	return bits;
+}
+
+bool pmr_xfs_inode_at(const struct pmr_xfs_geometry *g, uint64_t number, struct pmr_range *range)
+{
+	unsigned int in_block, in_group;
+	uint64_t group, offset, cluster;
+
+	if (!g->inode_size || g->inode_size > g->block_size)
+		return false;
+	in_block = bits_of(g->block_size / g->inode_size);
+	in_group = bits_of(g->group_blocks) + in_block;
+	if (in_group > 63)
+		return false;
+	group = number >> in_group;
+	if (group >= g->groups)
+		return false;
+	offset = (number & ((UINT64_C(1) << in_group) - 1)) * g->inode_size;
+	cluster = (uint64_t)CLUSTER_INODES * g->inode_size;
+	if (cluster < g->block_size)
+		cluster = g->block_size;
+	offset -= offset % cluster;
+	*range = (struct pmr_range){ group * g->group_blocks * g->block_size + offset, cluster };
 	return true;
 }
 

@@ -50,6 +50,15 @@ struct pmr_xfs_inode {
 bool pmr_xfs_inode(int fd, uint64_t number, struct pmr_xfs_inode *inode);
 
 /**
+ * pmr_xfs_inode_at() - where the inodes are that are read with one of them, and without which that one is not
+ * @range: result, in offsets from the filesystem's byte 0
+ *
+ * Return: whether there can be such an inode.
+ */
+bool pmr_xfs_inode_at(const struct pmr_xfs_geometry *geometry, uint64_t number,
+		      struct pmr_range *range);
+
+/**
  * pmr_xfs_fixed() - where the log lies, and the heads of groups, which never move
  * @log: gains it, normal, in offsets from the filesystem's byte 0
  * @metadata: gains them, likewise

@@ -96,15 +96,56 @@ static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
 	return ret;
 }
 
+/* Of all of a filesystem that is said with what else has no owner. */
+static int say_untold(struct pmr_finding *f)
+{
+	struct pmr_ranges unknown = { 0 }, untold = { 0 };
+	int ret;
+
+	ret = pmr_claims_ranges(&f->view->claims, is_unknown, &unknown);
+	pmr_ranges_normalize(&f->view->met);
+	if (!ret)
+		ret = pmr_ranges_subtract(&untold, &unknown, &f->view->met);
+	if (!ret)
+		pmr_say_untold(f->scanner, f->view, f->root->path, &untold);
+	pmr_ranges_release(&unknown);
+	pmr_ranges_release(&untold);
+	return ret;
+}
+
+/* Whose what no file has is: its directories told already what they have. */
+static int ask_rest(struct pmr_finding *f)
+{
+	enum pmr_way way = f->view->filesystem->way;
+	uint64_t seen = f->scanner->scan->files_seen;
+	struct pmr_ranges met = { 0 };
+	int ret;
+
+	ret = pmr_ranges_copy(&met, &f->view->met);
+	if (!ret)
+		ret = pmr_claims_ranges(&f->view->claims, NULL, &met);
+	if (!ret)
+		ret = ask_filesystem(f, &met);
+	if (!ret && !f->is_whole)
+		ret = say_untold(f);
+	/* the walk met them all */
+	f->scanner->scan->files_seen = seen;
+	f->view->filesystem->way = way;
+	pmr_ranges_release(&met);
+	return ret;
+}
+
 static int run_auto(struct pmr_finding *f)
 {
 	struct pmr_ranges asked = { 0 }, unknown = { 0 };
 	const char *type = f->view->filesystem->type;
 	int ret;
 
-	/* A pass over all inodes may cost more than the files of one tree. */
-	if (!f->is_whole && (!type || strcmp(type, "xfs") != 0))
-		return pmr_find_in_files(f, &f->view->wide);
+	/* A pass over all inodes may cost more than the files of one tree: it is made for what these do not have. */
+	if (!f->is_whole && (!type || strcmp(type, "xfs") != 0)) {
+		ret = pmr_find_in_files(f, &f->view->wide);
+		return ret ? ret : ask_rest(f);
+	}
 	ret = ask_filesystem(f, &asked);
 	if (!ret && f->view->filesystem->way == PMR_WAY_WALK)
 		ret = pmr_claims_ranges(&f->view->claims, is_in_doubt, &unknown);
@@ -112,6 +153,8 @@ static int run_auto(struct pmr_finding *f)
 		ret = pmr_find_in_files(f, &unknown);
 	if (!ret && unknown.n && f->is_whole)
 		ret = pmr_find_opened(f);
+	if (!ret && !f->is_whole)
+		ret = say_untold(f);
 	pmr_ranges_release(&asked);
 	pmr_ranges_release(&unknown);
 	return ret;
@@ -120,22 +163,14 @@ static int run_auto(struct pmr_finding *f)
 /* Files that no name leads to, and what is no file's, only the filesystem can tell. */
 static int run_walk(struct pmr_finding *f)
 {
-	struct pmr_ranges met = { 0 };
 	int ret;
 
 	ret = pmr_find_in_files(f, &f->view->wide);
 	if (!ret && f->is_whole)
 		ret = pmr_find_opened(f);
-	if (!ret && f->is_whole) {
-		ret = pmr_ranges_copy(&met, &f->view->met);
-		/* directories that it met */
-		if (!ret)
-			ret = pmr_claims_ranges(&f->view->claims, NULL, &met);
-		if (!ret)
-			ret = ask_filesystem(f, &met);
-	}
+	if (!ret)
+		ret = ask_rest(f);
 	f->view->filesystem->way = PMR_WAY_WALK;
-	pmr_ranges_release(&met);
 	return ret;
 }
 

@@ -411,12 +411,46 @@ void pmr_scan_sort_devices(struct pmr_scan *scan)
 		qsort(scan->devices, scan->n_devices, sizeof(scan->devices[0]), compare_devices);
 }
 
+/* What files that were looked at have as metadata, in the place of what else was told there, but for metadata of others. */
+static int settle_own(struct pmr_view *view)
+{
+	struct pmr_claims others = { 0 }, merged = { 0 };
+	struct pmr_ranges ranges = { 0 };
+	int ret;
+
+	if (!view->own.n)
+		return 0;
+	ret = pmr_claims_ranges(&view->own, NULL, &ranges);
+	for (size_t i = 0; i < view->claims.n && !ret; i++)
+		ret = pmr_claims_add(view->claims.v[i].owner == PMR_OWNER_METADATA ? &merged
+										   : &others,
+				     &view->claims.v[i]);
+	if (!ret)
+		ret = pmr_claims_without(&others, &ranges, &merged);
+	for (size_t i = 0; i < view->own.n && !ret; i++)
+		ret = pmr_claims_add(&merged, &view->own.v[i]);
+	pmr_claims_settle(&merged);
+	if (!ret) {
+		free(view->claims.v);
+		view->claims = merged;
+		merged = (struct pmr_claims){ 0 };
+	}
+	free(merged.v);
+	free(others.v);
+	pmr_ranges_release(&ranges);
+	return ret;
+}
+
 int pmr_owned_find(struct pmr_scanner *scanner)
 {
 	struct pmr_scan *scan = scanner->scan;
 	size_t i;
 	int ret = 0;
 
+	for (i = 0; i < scanner->n_views && !ret; i++)
+		ret = settle_own(scanner->views[i]);
+	if (ret)
+		return ret;
 	pmr_scan_sort_devices(scan);
 	for (i = 0; i < scan->n_devices && !ret; i++)
 		ret = own_device(scanner, scan->devices[i]);

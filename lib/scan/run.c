@@ -52,6 +52,8 @@ static int run_link(struct pmr_scanner *scanner, struct pmr_view *view,
 		scanner->is_named = true;
 		ret = pmr_look_at_nameless(scanner, view, fd, target->name, &st);
 		scanner->is_named = false;
+		if (!ret)
+			ret = pmr_look_at_itself(scanner, view, fd, target->name);
 	}
 	close(fd);
 	return ret;
@@ -63,7 +65,7 @@ static int run_file(struct pmr_scanner *scanner, struct pmr_view *view,
 	const char *name = target->name;
 	bool is_link;
 	struct stat st;
-	int ret;
+	int fd, ret;
 
 	is_link = !fstatat(AT_FDCWD, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode);
 	if (is_link && strcmp(target->path, name) == 0)
@@ -79,6 +81,12 @@ static int run_file(struct pmr_scanner *scanner, struct pmr_view *view,
 	scanner->is_named = true;
 	ret = pmr_look_at(scanner, view, AT_FDCWD, target->path, name, &st);
 	scanner->is_named = false;
+	/* that it cannot be opened was said */
+	fd = ret ? -1 : pmr_file_open(AT_FDCWD, target->path, O_RDONLY);
+	if (fd < 0)
+		return ret;
+	ret = pmr_look_at_itself(scanner, view, fd, name);
+	close(fd);
 	return ret;
 }
 

@@ -108,6 +108,7 @@ void pmr_view_release(struct pmr_view *view)
 		free(view->names[i].path);
 	free(view->names);
 	free(view->claims.v);
+	free(view->own.v);
 	pmr_ranges_release(&view->wide);
 	pmr_ranges_release(&view->met);
 }

@@ -7,6 +7,7 @@
  *   above.c      poison under what is built on a device: mapped devices become targets too
  *   run.c        each of them looked at by what it is
  *   look.c       one file -> its losses, or why they cannot be known
+ *   itself.c     the metadata of a file that was named
  *   examine.c    the pages under these losses -> which unlisted sectors are lost too, and what the cache still has
  *   owned.c      the device's list minus what files claimed -> who owns the rest
  *   advise.c     what to do about what no file owns
@@ -51,6 +52,7 @@ struct pmr_inode_name {
  * @sieve: @wide made ready
  * @met: what of @wide files that were looked at have; in offsets from the filesystem's byte 0, in any order
  * @claims: settled: what has @wide, as the filesystem tells it; what no claim covers was not asked for
+ * @own: metadata of files that were looked at, in any order; it is theirs whatever @claims has there
  * @names: of inodes of @claims, in the order met
  * @is_whole: all of it was asked for
  * @is_found: pmr_find() did all of it
@@ -62,6 +64,7 @@ struct pmr_view {
 	struct pmr_sieve sieve;
 	struct pmr_ranges met;
 	struct pmr_claims claims;
+	struct pmr_claims own;
 	struct pmr_inode_name *names;
 	size_t n_names;
 	size_t alloc_names;
@@ -193,6 +196,25 @@ int pmr_look_failed(struct pmr_scanner *scanner, const char *path, int error);
  */
 int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, int dirfd,
 			  const char *name, const char *path, struct pmr_claims *claims);
+
+/* ---- itself.c */
+
+/**
+ * pmr_look_at_itself() - what of the bad bytes that no file was found to have is metadata of a file that was named
+ * @fd: the file, which was looked at
+ * @path: what to call it
+ *
+ * The view gains claims. Where nobody tells, that is said, and the scan is not complete. Return: 0, -ECANCELED, -ENOMEM.
+ */
+int pmr_look_at_itself(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
+		       const char *path);
+
+/**
+ * pmr_say_untold() - say of a file or tree that bad bytes may be its metadata, as nobody tells; then the scan is not complete
+ * @untold: normal, in offsets from the filesystem's byte 0; widened
+ */
+void pmr_say_untold(struct pmr_scanner *scanner, const struct pmr_view *view, const char *path,
+		    const struct pmr_ranges *untold);
 
 /* ---- find.c */
 

@@ -95,3 +95,92 @@ for map in 0 1; do
 	owner 4 metadata metadata-lost $((group * 8 + 1)) 2
 	unmounted "$mnt"
 done
+
+# ---- what a file has besides its data is lost with it, whether all, its directory or the file itself is asked about
+
+# pieces FILE: in 400 extents, with attributes that have a block of their own
+pieces() {
+	/usr/bin/python3 - "$1" <<-'END' || fail pieces
+		import os, sys
+		fd = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)
+		for i in range(400):
+		    os.pwrite(fd, b"x" * 4096, i * 8192)
+		os.setxattr(fd, "user.a", b"a" * 3000)
+		os.fsync(fd)
+	END
+	sync -f "$mnt"
+}
+
+# itself PART CODE SECTOR: of d/f alone
+itself() {
+	local target
+
+	echo "$3 1" >"$work/bad"
+	for target in "" /d /d/f; do
+		run 4 scan --badblocks="$work/bad" "$mnt$target"
+		# of a sector of inodes one is its
+		json "[(r['owner'], r['part'], r['path']) for r in d['devices'][0]['badblocks']['ranges'] if 'path' in r] == [
+				('metadata', '$1', '$mnt/d/f')]" "any(m['code'] == '$2' and m['object'] == '$mnt/d/f' for m in d['messages'])" \
+			'd["files"] == []' 'd["complete"]'
+	done
+	for target in /d /d/f; do
+		run 4 scan --lookup=walk --badblocks="$work/bad" "$mnt$target"
+	done
+	run 0 scan --badblocks="$work/bad" "$mnt/file"
+	json 'codes == []'
+}
+
+# field COMMAND EXPRESSION: of what debugfs tells of d/f
+field() { debugfs -R "$1 <$inode>" "$loop" 2>/dev/null | sed -n "$2"; }
+
+made mkfs.ext4 -q -F -b 4096
+mkdir "$mnt/d"
+pieces "$mnt/d/f"
+inode=$(stat -c %i "$mnt/d/f")
+tree=$(field ex '2s/.*- *[0-9]* *\([0-9][0-9]*\) *[0-9]* *$/\1/p')
+itself extents extents-lost $((tree * 8 + 2))
+itself attributes attributes-lost $(($(field stat 's/.*File ACL: \([0-9]*\).*/\1/p') * 8))
+read -r block offset < <(field imap 's/.*located at block \([0-9]*\), offset 0x\(.*\)/\1 \2/p')
+itself inode inode-lost $((block * 8 + 0x$offset / 512))
+# who may not read the inodes is not told that nothing is lost, unless the file has nothing but its data
+echo "$((tree * 8 + 2)) 1" >"$work/bad"
+chmod 0 "$loop"
+for target in "8 d/f" "8 d" "0 file"; do
+	setpriv --bounding-set=-dac_override,-dac_read_search "$PMEM_RECOVER" scan --badblocks="$work/bad" "$mnt/${target#* }" \
+		>"$work/out" 2>"$work/err"
+	status=$?
+	[ $status -eq "${target% *}" ] || fail "$target, by who may not read the device: $status"
+	json "('owner-unknown' in codes) == ($status == 8)"
+done
+chmod 660 "$loop"
+unmounted "$mnt"
+
+for map in 1 0; do
+	made mkfs.xfs -q -f -m rmapbt=$map
+	mkdir "$mnt/d"
+	pieces "$mnt/d/f"
+	inode=$(stat -c %i "$mnt/d/f")
+	# what is in the log alone is not where it is looked for
+	unmounted "$mnt"
+	mounted "$loop" "$mnt"
+	# the root of the map is in the inode
+	tree=$(xfs_db -r -c "inode $inode" -c 'p u3.bmbt.ptrs' "$loop" | sed 's/.*1://; s/ .*//')
+	daddr() { xfs_db -r -c "convert $1 $2 daddr" "$loop" | sed 's/.*(\([0-9]*\))/\1/'; }
+	if [ $map = 1 ]; then
+		itself extents extents-lost $(($(daddr fsblock "$tree") + 1))
+	fi
+	# inodes are read many at a time
+	echo "$(daddr ino "$inode") 1" >"$work/bad"
+	run 4 scan --badblocks="$work/bad" "$mnt/d/f"
+	json "any(m['code'] == 'inode-lost' and m['object'] == '$mnt/d/f' for m in d['messages'])"
+	if [ $map = 0 ]; then
+		echo "$(($(daddr fsblock "$tree") + 1)) 1" >"$work/bad"
+		for target in /d /d/f; do
+			run 8 scan --badblocks="$work/bad" "$mnt$target"
+			json 'codes == ["owner-unknown"]' 'd["files"] == []'
+			says 'XFS made with rmapbt=1 would tell'
+		done
+		run 0 scan --badblocks="$work/bad" "$mnt/file"
+	fi
+	unmounted "$mnt"
+done

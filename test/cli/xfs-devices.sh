@@ -81,7 +81,8 @@ run 12 scan --badblocks="$work/bad" "$mnt"
 json "[f['path'] for f in d['files']] == ['$mnt/file']"
 # of a directory, or of the data's device, the log is no part
 mkdir "$mnt/below"
-run 0 scan --badblocks="$work/bad" "$mnt/below"
+run 8 scan --badblocks="$work/bad" "$mnt/below"
+json 'd["files"] == []' "$codes == ['owner-unknown']"
 run 4 scan --badblocks="$work/bad" "$data"
 json "[f['path'] for f in d['files']] == ['$mnt/file']" "$codes == []"
 # a repair leaves it
