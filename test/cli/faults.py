@@ -935,9 +935,9 @@ def main():
         for name in which.split(","):
             wrong += race_each(bench, ACTIONS[name], WRITES, re.escape(bench.path))
     elif what in ("late", "dax-late"):
-        # between the last look and the write that follows nothing can be done: behind the writes themselves. A punch has
-        # something to lose between what it looks at last, the free space, and the first of its writes
-        names = {"fstatfs", "fallocate"} if "--method=punch" in options else WRITES
+        # between the last look and the write that follows nothing can be done: behind the writes themselves. A punch can be
+        # stopped behind the look at the free space, and what others write before it must not be what it gives back
+        names = {"fstatfs"} if "--method=punch" in options else WRITES
         for name in which.split(","):
             wrong += race_each(bench, ACTIONS[name], names, re.escape(bench.path), late=True)
     ends = ", ".join(f"{n} ended with {status}" for status, n in sorted(bench.ends.items()))
