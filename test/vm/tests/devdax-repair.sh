@@ -176,8 +176,11 @@ check "stored to around it: it is set aside" "$PMEM_RECOVER" journal --journal=$
 # Who has it open is named, and the journal waits; so it does while the namespace is disabled.
 ended KILL '250 1'
 exec {held}< <("$TREE" hold "$DAX" & echo $!; wait)
-read -r holder <&"$held"
-read -r _ <&"$held"
+# Its number, and its word that it holds it, in either order.
+for _ in 1 2; do
+	read -r line <&"$held"
+	[ "$line" = held ] || holder=$line
+done
 resume
 status_is 12 "resumed in use"
 says "resumed in use: by whom" "is open or mapped by tree \($holder\)"
@@ -207,8 +210,11 @@ hurt '300 1'
 mkdir -p /dev/other
 mknod /dev/other/dax0.0 c "$((16#$(stat -c %t "$DAX")))" "$((16#$(stat -c %T "$DAX")))"
 exec {held}< <("$TREE" hold /dev/other/dax0.0 & echo $!; wait)
-read -r holder <&"$held"
-read -r _ <&"$held"
+# Its number, and its word that it holds it, in either order.
+for _ in 1 2; do
+	read -r line <&"$held"
+	[ "$line" = held ] || holder=$line
+done
 repair --from-backup=$whole "$DAX"
 status_is 4 "in use"
 says "in use: by whom" "is open or mapped by tree \($holder\)"
