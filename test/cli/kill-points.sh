@@ -119,7 +119,7 @@ each_kill() {
 				killed $first "${command[@]}" || fail "$what: not killed at $first"
 				command=("${args[@]}" --resume)
 			fi
-			killed $call $k "${command[@]}" || break
+			killed "$call" $k "${command[@]}" || break
 			finished "$what, killed at $call $k"
 		done
 		case $status in
