@@ -102,6 +102,37 @@ mkdir "$work/journals"
 touch "$work/journals"/{1.journal,2.done,3.aside,4.txt}
 printf "$work/journals/%s\n" 1.journal 2.done 3.aside | sort >"$work/wanted"
 complete_line "pmem-recover journal $work/journals/" | sort | diff -u "$work/wanted" - || complain "completion of journals"
+# and a bare name is one in their directory, not in the working directory; to be resumed is what was interrupted
+mkdir "$work/other"
+touch "$work/other"/{5.journal,6.done} "$work/here.journal"
+cd "$work" || fail cd
+complete_line "pmem-recover journal --journal=$work/other " | sort | diff -u <(printf '%s\n' 5.journal 6.done) - ||
+	complain "completion of names of journals"
+complete_line "pmem-recover repair --resume --journal $work/other " | diff -u <(echo 5.journal) - ||
+	complain "completion of what is to be resumed"
+complete_line "pmem-recover journal $work/other/6" | diff -u <(echo "$work/other/6.done") - || complain "completion of a path"
+if [ -n "${PMR_TEST_STATE:-}" ]; then
+	touch "$state/7.journal"
+	complete_line "pmem-recover journal " | diff -u <(echo 7.journal) - || complain "completion of the state directory"
+fi
+# what is no file has no file's name
+for values in "salvage --fill=" "locate --address=" "scan --threads=" "scan --read-rate="; do
+	[ -z "$(complete_line "pmem-recover $values")" ] || complain "$values: files are offered"
+done
+[ -n "$(complete_line "pmem-recover salvage --mapfile=")" ] || complain "no files are offered for a mapfile"
+# ids: health says which there are
+cat >"$work/health" <<'PROGRAM'
+#!/bin/sh
+case $* in
+*--list-opts) echo --acknowledge=ID ;;
+*) printf '%s\n' "pmem0: 512 B at byte 4096 vanished from its list, last seen 2026-01-01T00:00:00Z: pmem0@4096" \
+	"/mnt/a: b: 1 KiB at byte 0 overwritten with zeros 2026-01-01T00:00:00Z, the file changed since: pmem1@8192" ;;
+esac
+PROGRAM
+chmod +x "$work/health"
+PMEM_RECOVER=$work/health complete_line "pmem-recover health --acknowledge=" |
+	diff -u <(printf '%s\n' pmem0@4096 pmem1@8192) - || complain "completion of ids"
+cd / || fail cd
 # locate wants a device, and then a number
 printf '/dev/%s\n' $(ls /sys/class/block) | tr '!' / | sort >"$work/devices"
 complete_line "pmem-recover locate -u /dev/" | sort | diff -u "$work/devices" - || complain "completion of devices"
