@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli.h"
 #include "report-human.h"
@@ -147,6 +148,33 @@ char *cli_listed_path(const struct cli *cli)
 	return cli_device_path(cli, cli->file->device);
 }
 
+/*
+ * A bare name that is no file's is a device's, as everywhere. It becomes a path, so that all who look at the targets mean the
+ * same.
+ */
+static int find_bare_targets(struct cli *cli)
+{
+	struct options *options = &cli->options;
+	struct stat st;
+	char *path;
+
+	for (size_t i = 0; i < options->n_args; i++) {
+		if (strchr(options->args[i], '/') || !stat(options->args[i], &st) ||
+		    errno != ENOENT || pmr_topology_find(cli->report.topology, options->args[i]))
+			continue;
+		path = cli_device_path(cli, options->args[i]);
+		if (!path)
+			return -ENOMEM;
+		if (stat(path, &st) || !S_ISBLK(st.st_mode)) {
+			free(path);
+			continue;
+		}
+		free(options->args[i]);
+		options->args[i] = path;
+	}
+	return 0;
+}
+
 static int scan_targets(struct cli *cli, const char *const *targets, size_t n_targets)
 {
 	struct report *report = &cli->report;
@@ -184,6 +212,8 @@ int cli_scan(struct cli *cli)
 			cli, "--scrub",
 			"means nothing with --badblocks: the kernel's list is not asked then");
 	rc = cli_look(cli, PMR_TOPOLOGY_FILESYSTEMS);
+	if (!rc)
+		rc = find_bare_targets(cli);
 	if (!rc && options->scrub)
 		rc = cli_scrub(cli);
 	if (rc)

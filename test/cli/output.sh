@@ -83,6 +83,16 @@ run 4 scan --badblocks="$work/bare"
 json 'd["summary"]["lost_bytes"] == 1536' 'd["devices"][0]["path"] == "'"$loop"'"'
 run 4 health --badblocks="$work/bare"
 json 'd["devices"][0]["path"] == "'"$loop"'"' 'd["summary"]["badblocks"] == 1'
+# and so may any device that is asked for, where there is no such file: all who look at the targets mean the same
+run 4 scan --badblocks="$work/bad" "$loop"
+rm "${loop#/dev/}"
+run 4 scan --badblocks="$work/bad" "${loop#/dev/}"
+json 'd["summary"]["lost_bytes"] == 1536' 'd["devices"][0]["path"] == "'"$loop"'"'
+run 0 repair -n --zero-fill --badblocks=/dev/null "${loop#/dev/}"
+for name in no-such-device null shm; do
+	run 8 scan --badblocks=/dev/null $name
+	says "pmem-recover: $name: is no file"
+done
 run 8 health --badblocks=<(echo '# device no-such-device')
 says '/dev/no-such-device: '
 json 'd["summary"]["badblocks"] is None' 'd["summary"]["bad_bytes"] is None'
