@@ -273,6 +273,8 @@ static void cell_state(FILE *out, const void *row)
 		fprintf(out, ": %s", r->loss->reason);
 	if (r->loss->vanished)
 		fputs(" (vanished)", out);
+	if (r->loss->shared)
+		fputs(" (shared)", out);
 }
 
 static void cell_loss_device(FILE *out, const void *row)

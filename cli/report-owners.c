@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Who has badblocks that are in no file of the report, and how that was found, for people. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "report-human.h"
 #include "table.h"
@@ -149,7 +150,12 @@ void report_write_ways(const struct report *report, FILE *out)
 
 		if (!texts[filesystem->way])
 			continue;
-		fprintf(out, "Looked up by: %s (", texts[filesystem->way]);
+		/* of others it knows no files, and is no reverse map */
+		fprintf(out, "Looked up by: %s (",
+			filesystem->way == PMR_WAY_REVERSE_MAP && filesystem->type &&
+					strcmp(filesystem->type, "xfs") != 0
+				? "map of blocks"
+				: texts[filesystem->way]);
 		text_print_safe(out, filesystem->mountpoint && filesystem->role == PMR_ROLE_DATA
 					     ? filesystem->mountpoint
 					     : filesystem->source);

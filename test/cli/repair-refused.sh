@@ -76,6 +76,8 @@ sync -f "$mnt"
 for backup in clone third; do
 	refused shared --from-backup="$mnt/$backup"
 	says "is not mounted DAX"
+	run 4 scan -u --badblocks="$work/bad" "$mnt/file"
+	prints '(shared)'
 	! grep -q 'the method' "$work/err" || fail "another method is offered, and would not do"
 done
 rm "$mnt/clone" "$mnt/third"

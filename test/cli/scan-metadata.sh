@@ -49,6 +49,10 @@ for size in 4096 1024; do
 	json 'd["devices"][0]["badblocks"]["ranges"][0]["owner"] == "free"' 'codes == ["poison-in-free-space"]'
 	owner 4 metadata metadata-lost $(($(dumpe2fs "$loop" 2>/dev/null |
 		sed -n 's/.*Inode table at \([0-9]*\).*/\1/p' | head -n 1) * size / 512 + 2)) 1
+	# what ext4 tells by GETFSMAP is no reverse map
+	run 0 locate -u "$loop" 8K
+	prints 'metadata'
+	prints "Looked up by: map of blocks ($mnt)"
 	# ahead of the first block, where blocks are so small that the superblock is not in that
 	if [ $size -eq 1024 ]; then
 		owner 4 metadata boot-block-lost 0 2

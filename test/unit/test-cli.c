@@ -315,23 +315,24 @@ static void test_owned(void **state)
 static void test_ways(void **state)
 {
 	static const struct {
+		const char *type;
 		enum pmr_way way;
 		const char *json;
 		const char *human;
 	} rows[] = {
-		{ PMR_WAY_NONE, "\"size\": null\n", "" },
-		{ PMR_WAY_REVERSE_MAP, "\"lookup\": \"reverse-map\"\n",
+		{ "ext4", PMR_WAY_NONE, "\"size\": null\n", "" },
+		{ "xfs", PMR_WAY_REVERSE_MAP, "\"lookup\": \"reverse-map\"\n",
 		  "Looked up by: reverse map (/mnt)\n" },
-		{ PMR_WAY_INODE_TABLE, "\"lookup\": \"inode-table\"\n",
+		{ "ext4", PMR_WAY_REVERSE_MAP, "\"lookup\": \"reverse-map\"\n",
+		  "Looked up by: map of blocks (/mnt)\n" },
+		{ "ext4", PMR_WAY_INODE_TABLE, "\"lookup\": \"inode-table\"\n",
 		  "Looked up by: inode table (/mnt)\n" },
-		{ PMR_WAY_WALK, "\"lookup\": \"walk\"\n",
+		{ "xfs", PMR_WAY_WALK, "\"lookup\": \"walk\"\n",
 		  "Looked up by: walk of all files (/mnt)\n" },
 	};
 	struct pmr_device device = { .name = (char *)"pmem0",
 				     .badblocks = { .trust = PMR_LIST_COMPLETE } };
-	struct pmr_filesystem filesystem = { .type = (char *)"ext4",
-					     .mountpoint = (char *)"/mnt",
-					     .device = &device };
+	struct pmr_filesystem filesystem = { .mountpoint = (char *)"/mnt", .device = &device };
 	struct pmr_filesystem *filesystems[] = { &filesystem };
 	struct pmr_topology topology = { .filesystems = filesystems, .n_filesystems = 1 };
 	struct pmr_device *devices[] = { &device };
@@ -344,6 +345,7 @@ static void test_ways(void **state)
 		struct report scanned = { .verb = VERB_SCAN, .topology = &topology };
 		struct report located = { .verb = VERB_LOCATE, .topology = &topology };
 
+		filesystem.type = (char *)(uintptr_t)rows[i].type;
 		filesystem.way = rows[i].way;
 		scanned.scan = &scan;
 		located.location = &location;
