@@ -107,15 +107,22 @@ static int ask_ext4(struct lookup *l, enum pmr_way *way)
 	return 0;
 }
 
+/*
+ * @ask: who has what is not told yet
+ * @claim_free: once its inodes were read, what of the rest is free; NULL where it does not tell
+ * @has_table: of inodes, which one pass reads for any number of questions
+ */
 static const struct source {
 	const char *type;
 	int (*ask)(struct lookup *l, enum pmr_way *way);
+	int (*claim_free)(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
+			  struct pmr_claims *claims);
 	bool has_table;
 } sources[] = {
-	{ "xfs", ask_xfs, false },
-	{ "ext4", ask_ext4, true },
-	{ "ext3", ask_ext4, true },
-	{ "ext2", ask_ext4, true },
+	{ "xfs", ask_xfs, NULL, false },
+	{ "ext4", ask_ext4, pmr_ext4_free_claims, true },
+	{ "ext3", ask_ext4, pmr_ext4_free_claims, true },
+	{ "ext2", ask_ext4, pmr_ext4_free_claims, true },
 };
 
 static const struct source *find_source(const struct pmr_filesystem *filesystem)
@@ -192,9 +199,9 @@ static int ask(struct lookup *l, const struct pmr_ranges *wanted, struct pmr_ran
 		if (!ret)
 			ret = pmr_claims_rest(l->claims, wanted, rest);
 	}
-	if (ret || !rest->n || *way != PMR_WAY_INODE_TABLE)
+	if (ret || !rest->n || *way != PMR_WAY_INODE_TABLE || !source->claim_free)
 		return ret;
-	ret = pmr_ext4_free_claims(l->ctx, l->filesystem->source, rest, l->claims);
+	ret = source->claim_free(l->ctx, l->filesystem->source, rest, l->claims);
 	pmr_ranges_release(rest);
 	return ret ? ret : pmr_claims_rest(l->claims, wanted, rest);
 }
