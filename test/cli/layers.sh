@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Arrows never turn back: what was compiled of each room of the library calls rooms before it, in the order of
-# pmem-recover.h's first comment, and calls of some functions stay in one room, or are nowhere.
+# pmem-recover.h's first comment, and calls of some functions stay in one room, or are nowhere. README's map has each file.
 set -uo pipefail
 export LC_ALL=C
 
@@ -74,4 +74,19 @@ nm -A "${objects[@]}" | awk -v rooms="$rooms" '
 			failed = 1
 		}
 		exit failed
-	}'
+	}' || exit 1
+
+# By its name, or as one of several of a kind, in the part of its directory.
+failed=0
+cd "$top_srcdir" || exit 1
+mapfile -t map < <(awk '/^## / { tree = /^## The tree/ } tree && /^    [^ ]/ { room = $1 }
+	tree { gsub(/[,:;()]/, " "); for (i = 1; i <= NF; i++) if ($i ~ /^[a-z0-9*-]+\.c$/) print room $i }' README.md)
+for file in lib/*/*.c cli/*.c; do
+	for pattern in "${map[@]}"; do
+		# shellcheck disable=SC2053 # it is one
+		[[ $file == $pattern ]] && continue 2
+	done
+	echo "README.md: $file has no place in the map of the tree"
+	failed=1
+done
+exit $failed
