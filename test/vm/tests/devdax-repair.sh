@@ -175,12 +175,7 @@ check "stored to around it: it is set aside" "$PMEM_RECOVER" journal --journal=$
 
 # Who has it open is named, and the journal waits; so it does while the namespace is disabled.
 ended KILL '250 1'
-exec {held}< <("$TREE" hold "$DAX" & echo $!; wait)
-# Its number, and its word that it holds it, in either order.
-for _ in 1 2; do
-	read -r line <&"$held"
-	[ "$line" = held ] || holder=$line
-done
+hold_device "$DAX"
 resume
 status_is 12 "resumed in use"
 says "resumed in use: by whom" "is open or mapped by tree \($holder\)"
@@ -209,12 +204,7 @@ hurt '300 1'
 # by another node of it, as a container has one
 mkdir -p /dev/other
 mknod /dev/other/dax0.0 c "$((16#$(stat -c %t "$DAX")))" "$((16#$(stat -c %T "$DAX")))"
-exec {held}< <("$TREE" hold /dev/other/dax0.0 & echo $!; wait)
-# Its number, and its word that it holds it, in either order.
-for _ in 1 2; do
-	read -r line <&"$held"
-	[ "$line" = held ] || holder=$line
-done
+hold_device /dev/other/dax0.0
 repair --from-backup=$whole "$DAX"
 status_is 4 "in use"
 says "in use: by whom" "is open or mapped by tree \($holder\)"

@@ -81,9 +81,7 @@ check "poison that nobody knew of: every other byte" cmp $copy $whole
 rm -f $copy
 
 # Somebody has it mapped: nobody can tell whether it changed.
-exec {held}< <("$TREE" hold "$DAX" & echo $!; wait)
-read -r holder <&"$held"
-read -r _ <&"$held"
+hold_device "$DAX"
 recover salvage "$DAX" -o $copy
 status_is 4 "in use"
 says "in use: it is said by whom" "is open or mapped by tree \($holder\)"

@@ -15,6 +15,7 @@
 #	poison_file NAME OFFSET [COUNT]	poison the sectors under that byte of a file in $mnt; what they held is gone
 #	inject FILE			poison a list of sectors and counts, at once
 #	same NAME			the file is the copy again
+#	hold_device NODE		have a device-dax mapped by another program; sets holder, its number
 #	device_sector SECTOR		a sector of $PMEM, read past the cache
 #	pause PID			stop a process, and wait until it is
 #	has_open PID FD			wait until a process has that descriptor
@@ -271,6 +272,17 @@ unmount() {
 	umount $mnt
 	clear_all
 	rm -rf "${backup:?}"/* "${journals:?}"/*.journal "$journals/zeroed"
+}
+
+# shellcheck disable=SC2034 # holder, for tests that source this
+hold_device() {
+	local line
+	exec {held}< <("$TREE" hold "$1" & echo $!; wait)
+	# Its number, and its word that it holds it, in either order.
+	for _ in 1 2; do
+		read -r line <&"$held"
+		case $line in [0-9]*) holder=$line ;; esac
+	done
 }
 
 device_sector() { dd if="$PMEM" bs=512 skip="$1" count=1 iflag=direct status=none; }
