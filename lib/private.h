@@ -5,6 +5,7 @@
 #ifndef PMR_PRIVATE_H
 #define PMR_PRIVATE_H
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -464,6 +465,20 @@ int pmr_extents_open(int fd, uint64_t offset, uint64_t length, bool sync,
 /** pmr_extents_open_with() - the same with another FIEMAP, for tests */
 int pmr_extents_open_with(int fd, uint64_t offset, uint64_t length, bool sync, pmr_fiemap_fn fiemap,
 			  struct pmr_extents **extents);
+/**
+ * pmr_extents_go_around() - from here on a listing goes on behind what cannot be listed: a part of the filesystem's own map
+ *
+ * Such a range comes as an extent with PMR_EXTENT_UNLISTED. It ends where the file can be listed again, though a shorter part
+ * of it that could be listed may be overlooked: ask again for what matters.
+ */
+void pmr_extents_go_around(struct pmr_extents *extents);
+/** PMR_EXTENT_UNLISTED - beside FIEMAP_EXTENT_UNKNOWN: what there is, data or hole, the filesystem does not tell */
+#define PMR_EXTENT_UNLISTED (1u << 31)
+/** pmr_is_map_error() - whether FIEMAP, or reading a file, fails so where the filesystem cannot read or believe its own map */
+static inline bool pmr_is_map_error(int error)
+{
+	return error == -EIO || error == -EUCLEAN || error == -EBADMSG;
+}
 /** pmr_extents_next() - Return: 1 and the extent; 0 at the end; a negative errno (-EPROTO: the kernel went backwards) */
 int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent);
 /** pmr_extents_close() - takes NULL */

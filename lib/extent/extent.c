@@ -24,6 +24,7 @@ struct pmr_extents {
 	uint64_t position; /* nothing before it is given any more */
 	uint64_t end;
 	bool sync;
+	bool around;
 	bool last;
 	uint64_t size; /* of the file, once that mattered; 0 before */
 	unsigned int next;
@@ -129,6 +130,15 @@ static int clip(struct pmr_extents *e, const struct fiemap_extent *fe, struct pm
 	return 1;
 }
 
+static uint64_t size_of(struct pmr_extents *e)
+{
+	struct stat st;
+
+	if (!e->size)
+		e->size = fstat(e->fd, &st) ? UINT64_MAX : (uint64_t)st.st_size;
+	return e->size;
+}
+
 /*
  * Where the next mapping cannot be read, iomap (5.15) calls the extent before it the last one, and keeps the error to
  * itself. So the last one has to reach the end; else it is asked once more what follows. The size is taken once: a file that
@@ -136,12 +146,97 @@ static int clip(struct pmr_extents *e, const struct fiemap_extent *fe, struct pm
  */
 static bool is_last(struct pmr_extents *e)
 {
-	struct stat st;
-
-	if (!e->size && e->position < e->end)
-		e->size = fstat(e->fd, &st) ? UINT64_MAX : (uint64_t)st.st_size;
-	return e->position >= e->end || e->position >= e->size;
+	return e->position >= e->end || e->position >= size_of(e);
 }
+
+/* ---- around what cannot be listed */
+
+/* Whether the first extent of a range can be told, or that there is none in it. */
+static bool can_list(const struct pmr_extents *e, uint64_t offset, uint64_t length)
+{
+	union {
+		struct fiemap map;
+		char room[sizeof(struct fiemap) + sizeof(struct fiemap_extent)];
+	} answer = { .map = { .fm_start = offset, .fm_length = length, .fm_extent_count = 1 } };
+
+	return !pmr_is_map_error(e->fiemap(e->fd, &answer.map));
+}
+
+static uint64_t middle_of(uint64_t low, uint64_t high)
+{
+	uint64_t half = (high - low) / 2;
+
+	return low + (half < PMR_SECTOR ? PMR_SECTOR : half - half % PMR_SECTOR);
+}
+
+/* No extent came after the position, so what lies between it and the first mapping that cannot be read is a hole. */
+static uint64_t first_unlisted(const struct pmr_extents *e, uint64_t limit)
+{
+	uint64_t low = e->position, high = limit, middle;
+
+	if (can_list(e, low, high - low))
+		return limit;
+	while (high - low > PMR_SECTOR) {
+		middle = middle_of(low, high);
+		if (can_list(e, e->position, middle - e->position))
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* In steps that grow with what lies behind, as one block of a map can stand for much of a file; then exactly. */
+static uint64_t end_of_unlisted(const struct pmr_extents *e, uint64_t from, uint64_t limit)
+{
+	uint64_t low = from, high = limit, step = PMR_PAGE, middle;
+
+	while (limit - low > step) {
+		if (can_list(e, low + step, PMR_SECTOR)) {
+			high = low + step;
+			break;
+		}
+		low += step;
+		if (step < (low - from) / 8)
+			step = (low - from) / 8 / PMR_SECTOR * PMR_SECTOR;
+	}
+	while (high - low > PMR_SECTOR) {
+		middle = middle_of(low, high);
+		if (can_list(e, middle, pmr_min64(PMR_SECTOR, limit - middle)))
+			high = middle;
+		else
+			low = middle;
+	}
+	return high;
+}
+
+/* @error: of the listing, from the position on. Return: as pmr_extents_next(). */
+static int go_around(struct pmr_extents *e, int error, struct pmr_extent *extent)
+{
+	uint64_t limit = pmr_min64(e->end, size_of(e)), from, to;
+
+	/* behind the end of the file there is nothing to look for */
+	if (e->position >= limit) {
+		e->last = true;
+		return 0;
+	}
+	from = first_unlisted(e, limit);
+	if (from >= limit)
+		return error;
+	to = end_of_unlisted(e, from, limit);
+	*extent = (struct pmr_extent){ .offset = from,
+				       .length = to - from,
+				       .flags = FIEMAP_EXTENT_UNKNOWN | PMR_EXTENT_UNLISTED };
+	e->position = to;
+	return 1;
+}
+
+void pmr_extents_go_around(struct pmr_extents *extents)
+{
+	extents->around = true;
+}
+
+/* ---- the listing */
 
 int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent)
 {
@@ -152,6 +247,13 @@ int pmr_extents_next(struct pmr_extents *extents, struct pmr_extent *extent)
 		if (extents->last || extents->position >= extents->end)
 			return 0;
 		ret = fetch(extents);
+		/* delayed data that could not be written shows in the listing */
+		if (pmr_is_map_error(ret) && extents->around && extents->sync) {
+			extents->sync = false;
+			ret = fetch(extents);
+		}
+		if (pmr_is_map_error(ret) && extents->around)
+			return go_around(extents, ret, extent);
 		if (ret)
 			return ret;
 		if (extents->last)

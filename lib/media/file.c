@@ -92,7 +92,7 @@ int pmr_media_recover_file(int fd, uint32_t flag, uint64_t offset, void *buffer,
 			   (ret == -EOPNOTSUPP || ret == -EINVAL ||
 			    (ret == -EIO && is_stubborn(fd, offset + done, to + done, want)))) {
 			flag = 0; /* this file does not take it, or it does nothing */
-		} else if (!n || flag || !pmr_media_is_error(ret) ||
+		} else if (!n || flag || (!pmr_media_is_error(ret) && !pmr_is_map_error(ret)) ||
 			   want == in_page(offset + done, want)) {
 			break;
 		} else {

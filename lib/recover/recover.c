@@ -158,19 +158,11 @@ static int find(struct recovery *r, struct pmr_topology *topology, uint64_t addr
 /* What the list takes of the file, as it is now. */
 static int learn(struct recovery *r)
 {
-	const struct pmr_filesystem *filesystem = r->source.filesystem;
-	struct pmr_ranges bad = { 0 };
-	bool complete;
 	int ret;
 
-	ret = pmr_ranges_copy(&r->bad, &filesystem->device->badblocks.ranges);
+	ret = pmr_ranges_copy(&r->bad, &r->source.filesystem->device->badblocks.ranges);
 	if (!ret)
-		ret = pmr_filesystem_badblocks(filesystem, &bad);
-	r->known.n = 0;
-	if (!ret)
-		ret = pmr_file_losses(r->source.fd, filesystem, &bad, r->rescue.size, &r->known,
-				      &complete);
-	pmr_ranges_release(&bad);
+		ret = pmr_source_losses(&r->source, &r->known);
 	r->file.losses = r->known.v;
 	r->file.n_losses = r->known.n;
 	return ret ? ret : pmr_rescue_learn(&r->rescue, &r->file, &r->bad);

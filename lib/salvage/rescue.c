@@ -243,7 +243,7 @@ static int copy_clean(struct pmr_rescue *r, uint64_t position, uint64_t end)
 			position = until;
 		}
 		r->own.chunk = (size_t)pmr_min64(r->own.chunk * 4ull, PMR_RESCUE_CHUNK);
-		if (error && !pmr_media_is_error(error))
+		if (error && !pmr_media_is_error(error) && !pmr_is_map_error(error))
 			return error;
 		if (error && position < end) {
 			until = pmr_min64(page_of(position) + PMR_PAGE, end);
@@ -344,8 +344,13 @@ static int run_data(struct pmr_rescue *r, const struct pmr_range *data)
 int pmr_rescue_list(const struct pmr_rescue *r, uint64_t offset, uint64_t length,
 		    struct pmr_extents **extents)
 {
-	return r->fiemap ? pmr_extents_open_with(r->fd, offset, length, false, r->fiemap, extents)
-			 : pmr_extents_open(r->fd, offset, length, false, extents);
+	int ret;
+
+	ret = r->fiemap ? pmr_extents_open_with(r->fd, offset, length, false, r->fiemap, extents)
+			: pmr_extents_open(r->fd, offset, length, false, extents);
+	if (!ret)
+		pmr_extents_go_around(*extents);
+	return ret;
 }
 
 /* Extents that follow one another in the file are read as one, wherever they lie. */
@@ -358,6 +363,7 @@ static int run_extents(struct pmr_rescue *r, struct pmr_extents *extents)
 	while ((ret = pmr_extents_next(extents, &extent)) > 0) {
 		if (extent.flags & FIEMAP_EXTENT_UNWRITTEN)
 			continue;
+		r->unlisted |= extent.flags & PMR_EXTENT_UNLISTED;
 		if (data.length && data.offset + data.length == extent.offset) {
 			data.length += extent.length;
 			continue;
@@ -385,6 +391,7 @@ int pmr_rescue_run(struct pmr_rescue *r)
 	r->untried = 0;
 	r->in_doubt = 0;
 	r->no_device = 0;
+	r->unlisted = false;
 	r->own.position = 0;
 	r->own.good = PMR_NO_ADDRESS;
 	if (!r->size)

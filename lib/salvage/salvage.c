@@ -28,6 +28,7 @@ struct salvager {
 	struct pmr_source source;
 	struct pmr_pair pair;
 	struct pmr_ranges listed; /* the device's list that the rescue goes by */
+	struct pmr_losses known; /* where the scan could not list the file to its end */
 	struct pmr_rescue rescue;
 	struct timespec
 		kept_at; /* when the mapfile was brought up to date, and what was rescued then */
@@ -171,6 +172,7 @@ static struct pmr_file *scanned_file(const struct salvager *s)
 static int scan(struct salvager *s)
 {
 	struct pmr_device *device = s->source.filesystem->device;
+	struct pmr_file around = { 0 };
 	const struct pmr_file *file;
 	int ret;
 
@@ -187,6 +189,12 @@ static int scan(struct salvager *s)
 	if (!device->from_file && !s->source.whole)
 		pmr_method_try(s->ctx, s->salvage->scan);
 	ret = pmr_ranges_copy(&s->listed, &device->badblocks.ranges);
+	if (!ret && file && pmr_is_map_error(file->error)) {
+		ret = pmr_source_losses(&s->source, &s->known);
+		around.losses = s->known.v;
+		around.n_losses = s->known.n;
+		file = &around;
+	}
 	return ret ? ret : pmr_rescue_learn(&s->rescue, file, &s->listed);
 }
 
@@ -347,6 +355,10 @@ static void look_again(struct salvager *s)
 	else
 		say_why(s);
 	say_resumed(s);
+	if (s->rescue.unlisted)
+		pmr_say(s->ctx, PMR_WARNING, "no-extents", s->path,
+			"where the filesystem's map of it is damaged, it was read through the file alone, and is lost where that "
+			"failed; keep this copy before anything repairs the filesystem, which may cut the file there");
 	if (s->rescue.no_device)
 		pmr_say(s->ctx, PMR_WARNING, "no-device-access",
 			device->path ? device->path : device->name,
@@ -377,7 +389,7 @@ static int conclude(struct salvager *s)
 	if (s->rescue.stopped && result->rescued + result->lost < s->source.listing.data)
 		result->remaining = s->source.listing.data - result->rescued - result->lost;
 	result->complete = safe && !s->changed && !s->rescue.stopped && !s->rescue.untried &&
-			   result->scan->complete;
+			   !s->rescue.unlisted && result->scan->complete;
 	return pmr_tally(&s->rescue, &s->source, result->scan);
 }
 
@@ -454,6 +466,7 @@ int pmr_salvage_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const ch
 	pmr_source_close(&s.source);
 	pmr_ranges_release(&s.listed);
 	pmr_rescue_release(&s.rescue);
+	free(s.known.v);
 	if (ret)
 		pmr_salvage_free(s.salvage);
 	else

@@ -72,6 +72,7 @@ struct pmr_rescue_io {
  * @stopped: result: why not all was tried: a negative errno. -EIO: the filesystem fails, -ENODEV: the device does,
  *           -ESTALE: the file changed; what @io returned; 0
  * @no_device: result: bytes are lost because the device may not be read: a negative errno, or 0
+ * @unlisted: result: parts of the file could not be listed: what they have is read through the file, or lost (no-extents)
  * @own: the room's own
  */
 struct pmr_rescue {
@@ -103,6 +104,7 @@ struct pmr_rescue {
 	uint64_t in_doubt;
 	int stopped;
 	int no_device;
+	bool unlisted;
 	struct {
 		char *buffer; /* the last one that @io gave */
 		char *spare; /* a page */
@@ -142,7 +144,7 @@ int pmr_rescue_run(struct pmr_rescue *rescue);
 /** pmr_rescue_release() - free the storage; takes an empty one */
 void pmr_rescue_release(struct pmr_rescue *rescue);
 
-/** pmr_rescue_list() - pmr_extents_open() of the file, or the test's. Return: 0, -ENOMEM. */
+/** pmr_rescue_list() - pmr_extents_open() of the file, or the test's, around what cannot be listed. Return: 0, -ENOMEM. */
 int pmr_rescue_list(const struct pmr_rescue *rescue, uint64_t offset, uint64_t length,
 		    struct pmr_extents **extents);
 /** pmr_rescue_take() - bytes go to the output. Return: 0; -ENOMEM; what writing said. */
@@ -229,6 +231,14 @@ int pmr_source_open(struct pmr_ctx *ctx, struct pmr_topology *topology, const ch
 void pmr_source_close(struct pmr_source *source);
 /** pmr_source_look_again() - whether size, change time or mapping changed. Return: 0; a negative errno. */
 int pmr_source_look_again(struct pmr_source *source, bool *changed);
+
+/**
+ * pmr_source_losses() - what its device's list takes of what can be listed of it, from FIEMAP alone
+ * @losses: what it has goes
+ *
+ * Return: 0; -ENOMEM; what FIEMAP said.
+ */
+int pmr_source_losses(const struct pmr_source *source, struct pmr_losses *losses);
 
 /* As the functions of struct pmr_rescue_io. */
 int pmr_source_read(struct pmr_source *source, uint64_t offset, void *buffer, size_t length,

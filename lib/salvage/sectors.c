@@ -86,7 +86,7 @@ static int check_place(const struct pmr_rescue *r, const struct pmr_extent *part
 	    now.length == part->length && !((now.flags ^ part->flags) & ~untelling))
 		ret = 0;
 	else if (ret >= 0)
-		ret = -ESTALE;
+		ret = ret && now.flags & PMR_EXTENT_UNLISTED ? -EIO : -ESTALE;
 	pmr_extents_close(extents);
 	return ret;
 }
@@ -196,7 +196,9 @@ static int rescue_window(struct pmr_rescue *r, uint64_t offset, uint64_t length,
 			break;
 		}
 		ret = pmr_extent_is_trusted(&part) ? rescue_part(r, &part, error)
-						   : lose_unplaced(r, &part, error, "unlisted");
+		      : part.flags & PMR_EXTENT_UNLISTED
+			      ? lose_unplaced(r, &part, error, "no-extents")
+			      : lose_unplaced(r, &part, error, "unlisted");
 		if (ret)
 			break;
 		position = part.offset + part.length;

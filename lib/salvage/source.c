@@ -70,6 +70,7 @@ static int take_listing(struct pmr_source *s, struct pmr_listing *listing)
 				 FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_DATA_INLINE;
 	struct pmr_extent whole = { 0 }, extent;
 	uint64_t size = (uint64_t)s->st.st_size;
+	bool listed = false, unlisted = false;
 	struct pmr_extents *extents;
 	int ret;
 
@@ -77,7 +78,10 @@ static int take_listing(struct pmr_source *s, struct pmr_listing *listing)
 	ret = pmr_extents_open(s->fd, 0, size ? size : 1, true, &extents);
 	if (ret)
 		return ret;
+	pmr_extents_go_around(extents);
 	while ((ret = pmr_extents_next(extents, &extent)) > 0) {
+		unlisted |= extent.flags & PMR_EXTENT_UNLISTED;
+		listed |= !(extent.flags & PMR_EXTENT_UNLISTED);
 		extent.flags &= telling;
 		if (whole.length && whole.flags == extent.flags &&
 		    whole.offset + whole.length == extent.offset &&
@@ -90,7 +94,8 @@ static int take_listing(struct pmr_source *s, struct pmr_listing *listing)
 	}
 	mix_extent(listing, &whole, size);
 	pmr_extents_close(extents);
-	return ret;
+	/* a filesystem that has shut down answers so to everything */
+	return !ret && unlisted && !listed ? -EIO : ret;
 }
 
 static int resolve(struct pmr_source *s, struct pmr_topology *topology)
@@ -197,6 +202,29 @@ int pmr_source_look_again(struct pmr_source *source, bool *changed)
 	ret = take_listing(source, &listing);
 	if (!ret)
 		*changed = listing.hash != source->listing.hash;
+	return ret;
+}
+
+int pmr_source_losses(const struct pmr_source *s, struct pmr_losses *losses)
+{
+	uint64_t size = (uint64_t)s->st.st_size;
+	struct pmr_extents *extents = NULL;
+	struct pmr_ranges bad = { 0 };
+	struct pmr_extent extent;
+	int ret;
+
+	losses->n = 0;
+	ret = pmr_filesystem_badblocks(s->filesystem, &bad);
+	if (!ret)
+		ret = pmr_extents_open(s->fd, 0, size ? size : 1, true, &extents);
+	if (extents)
+		pmr_extents_go_around(extents);
+	while (!ret && (ret = pmr_extents_next(extents, &extent)) > 0)
+		ret = pmr_extent_is_trusted(&extent)
+			      ? pmr_intersect(&bad, &extent, size, s->filesystem->start, losses)
+			      : 0;
+	pmr_extents_close(extents);
+	pmr_ranges_release(&bad);
 	return ret;
 }
 

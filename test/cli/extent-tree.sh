@@ -24,8 +24,8 @@ echo "$((leaf * 8)) 8" >>"$work/bad"
 tools damage "$image" "$work/bad" || fail damage
 mounted "$loop" "$mnt"
 
-run 8 scan --badblocks="$work/bad" "$mnt/file"
-json 'codes == ["no-extents"]' 'not d["complete"]'
+run 12 scan --badblocks="$work/bad" "$mnt/file"
+json 'codes == ["no-extents", "extents-lost"]' 'not d["complete"]'
 says "the filesystem's own metadata"
 # the walk, which has its own FIEMAP, and the way that knows whose the damaged block is
 run 12 scan --lookup=walk --badblocks="$work/bad" "$mnt"
@@ -33,6 +33,16 @@ says "$mnt/file: its extents cannot be listed"
 run 12 scan --badblocks="$work/bad" "$mnt"
 json 'any(r.get("part") == "extents" for r in d["devices"][0]["badblocks"]["ranges"])'
 run 8 map --badblocks="$work/bad" "$mnt/file"
-run 8 repair --dry-run --badblocks="$work/bad" --trust-badblocks --from-backup="$work/backup" "$mnt/file"
+run 12 repair --dry-run --badblocks="$work/bad" --trust-badblocks --from-backup="$work/backup" "$mnt/file"
 # what lies before it can be told
 run 0 map --badblocks="$work/bad" "$mnt/file" 0+5M
+
+# a copy has all that the file gives, and around the sector behind the break what the device gives
+run 12 salvage --badblocks="$work/bad" "$mnt/file" -o "$work/copy" --mapfile="$work/map"
+json 'codes.count("no-extents") == 2' 'd["salvage"]["remaining_bytes"] == 0' \
+	'not d["complete"] and not d["files"][0]["complete"]' \
+	'[(r["offset"], r["length"], r.get("reason")) for r in d["files"][0]["ranges"]] == [
+		(680 * 8192, 340 * 8192, "no-extents"), (1100 * 8192 + 1536, 512, None)]'
+says "keep this copy before anything repairs the filesystem"
+ours=$(tools rescued "$work/map" "$work/backup" "$work/copy") || fail "the mapfile has + where the copy is wrong"
+[ "$ours" -eq $((1199 * 8192 + 4096 - 340 * 8192 - 512)) ] || fail "$ours bytes were rescued"

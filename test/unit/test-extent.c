@@ -28,13 +28,15 @@ static struct {
 	int fd;
 	int error;
 	uint64_t broken; /* mappings from here on cannot be read; 0 for none */
+	uint64_t mended; /* and from here on they can again; 0 for never */
+	int sync_error; /* of what could not be written back */
 	unsigned int calls;
 	unsigned int synced;
 } kernel;
 
 static int pretend(int fd, struct fiemap *map)
 {
-	uint64_t end = map->fm_start + map->fm_length;
+	uint64_t end = map->fm_start + map->fm_length, fails = UINT64_MAX;
 	uint32_t n = 0;
 	size_t i;
 
@@ -47,6 +49,11 @@ static int pretend(int fd, struct fiemap *map)
 		kernel.synced++;
 	if (kernel.error)
 		return kernel.error;
+	if (kernel.sync_error && map->fm_flags & FIEMAP_FLAG_SYNC)
+		return kernel.sync_error;
+	if (kernel.broken && end > kernel.broken &&
+	    (!kernel.mended || map->fm_start < kernel.mended))
+		fails = map->fm_start > kernel.broken ? map->fm_start : kernel.broken;
 	for (i = 0; i < kernel.n && n < kernel.most && n < map->fm_extent_count; i++) {
 		uint64_t stop;
 
@@ -54,12 +61,12 @@ static int pretend(int fd, struct fiemap *map)
 			stop = UINT64_MAX;
 		if (stop <= map->fm_start || kernel.v[i].fe_logical >= end)
 			continue;
-		if (kernel.broken && kernel.v[i].fe_logical >= kernel.broken)
+		if (kernel.v[i].fe_logical >= fails || fails == map->fm_start)
 			break;
 		map->fm_extents[n++] = kernel.v[i];
 	}
 	map->fm_mapped_extents = n;
-	if (!kernel.broken || kernel.broken >= end || n == map->fm_extent_count || n == kernel.most)
+	if (fails == UINT64_MAX || n == map->fm_extent_count || n == kernel.most)
 		return 0;
 	/* as iomap_fiemap() does since 5.15 */
 	if (!n)
@@ -297,6 +304,80 @@ static void test_last(void **state)
 	free(v);
 }
 
+/* What cannot be listed comes as one extent, to the sector, and the rest as it is. */
+static void test_around(void **state)
+{
+	enum { EXTENTS = 100 };
+	static const uint64_t far = (uint64_t)1 << 45;
+	static const struct {
+		uint64_t broken;
+		uint64_t mended;
+		uint64_t end; /* of the unlisted range; 0 where it is @mended */
+		uint64_t length; /* of the window */
+		unsigned int most;
+		int sync_error;
+		unsigned int before; /* extents, and in all */
+		unsigned int extents;
+	} rows[] = {
+		{ 0, 0, 0, UINT64_MAX, 512, 0, 101, 101 },
+		{ 40 * 8192, 60 * 8192, 0, UINT64_MAX, 512, 0, 40, 82 },
+		{ 40 * 8192, 60 * 8192, 0, UINT64_MAX, 7, 0, 40, 82 },
+		{ 40 * 8192, 60 * 8192, 0, UINT64_MAX, 512, -EIO, 40, 82 },
+		{ 39 * 8192 + 4608, 40 * 8192 + 1024, 0, UINT64_MAX, 512, 0, 40, 102 },
+		{ 4608, 5120, 0, UINT64_MAX, 512, 0, 1, 102 },
+		{ 100 * 8192, (1ull << 45) - 4096, 0, UINT64_MAX, 512, 0, 100, 102 },
+		{ 99 * 8192, 0, (1ull << 45) + 1, UINT64_MAX, 512, 0, 99, 100 },
+		{ 40 * 8192, 60 * 8192, 50 * 8192, 50 * 8192, 512, 0, 40, 41 },
+		{ 40 * 8192, 60 * 8192, 0, 40 * 8192, 512, 0, 40, 40 },
+		{ 0, 0, 0, UINT64_MAX, 512, -EUCLEAN, 101, 101 },
+		/* behind the end of the file */
+		{ (1ull << 45) + 4096, 0, 0, UINT64_MAX, 512, 0, 101, 101 },
+	};
+	struct fiemap_extent *v = calloc(EXTENTS + 1, sizeof(*v));
+	struct pmr_extent extent;
+	int fd;
+
+	(void)state;
+	assert_non_null(v);
+	fd = memfd_create("test-extent", MFD_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)far + 1), 0);
+	for (size_t i = 0; i < EXTENTS; i++)
+		v[i] = extent_at(i * 8192, (EXTENTS - i) * 4096, 4096, 0);
+	v[EXTENTS] = extent_at(far, 0, 4096, FIEMAP_EXTENT_LAST);
+	for (size_t i = 0; i < N(rows); i++) {
+		uint64_t end = rows[i].end ? rows[i].end : rows[i].mended, at = 0;
+		struct pmr_extents *extents;
+		unsigned int n = 0;
+		int ret;
+
+		use_kernel(v, EXTENTS + 1, rows[i].most);
+		kernel.fd = fd;
+		kernel.broken = rows[i].broken;
+		kernel.mended = rows[i].mended;
+		kernel.sync_error = rows[i].sync_error;
+		assert_int_equal(
+			pmr_extents_open_with(fd, 0, rows[i].length, true, pretend, &extents), 0);
+		pmr_extents_go_around(extents);
+		while ((ret = pmr_extents_next(extents, &extent)) == 1) {
+			assert_true(extent.offset >= at && extent.length);
+			at = extent.offset + extent.length;
+			assert_int_equal(!!(extent.flags & PMR_EXTENT_UNLISTED),
+					 n == rows[i].before);
+			if (n++ != rows[i].before)
+				continue;
+			assert_false(pmr_extent_is_trusted(&extent));
+			assert_int_equal(extent.offset, rows[i].broken);
+			assert_int_equal(at, end);
+		}
+		if (ret || n != rows[i].extents || kernel.calls > 400)
+			fail_msg("row %zu: %d, %u extents, %u calls", i, ret, n, kernel.calls);
+		pmr_extents_close(extents);
+	}
+	close(fd);
+	free(v);
+}
+
 static void test_trust(void **state)
 {
 	static const struct {
@@ -368,10 +449,10 @@ static void test_real_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_batches),	  cmocka_unit_test(test_window),
-		cmocka_unit_test(test_nonsense),  cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_last),	  cmocka_unit_test(test_trust),
-		cmocka_unit_test(test_real_file),
+		cmocka_unit_test(test_batches),	 cmocka_unit_test(test_window),
+		cmocka_unit_test(test_nonsense), cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_last),	 cmocka_unit_test(test_trust),
+		cmocka_unit_test(test_around),	 cmocka_unit_test(test_real_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,7 @@
  *   T  good, its place not to be trusted     t  the same, and cannot be read
  *   v  an earlier run saw sector 2 listed    r  good, an earlier run could not read it
  *      and could not read the page           F  as L, and an earlier run could not read it
+ *   M  good, and cannot be listed            m  the same, and cannot be read
  * In what became of it:
  *   .  all of it is in the output            7  all but sector 2
  *   0  nothing, and called lost              ?  not tried
@@ -229,6 +230,30 @@ static const struct row {
 	  .unplaced = "encrypted",
 	  .wanted = ".0.",
 	  .reasons = "encrypted - encrypted" },
+	{ .name = "unlisted", .pages = "..mm.", .wanted = "..00.", .reasons = "no-extents" },
+	{ .name = "unlisted, the file has it", .pages = ".MM.", .wanted = "...." },
+	{ .name = "unlisted, behind a hole, and up to the end",
+	  .pages = ".hmhmm",
+	  .wanted = "..0.00",
+	  .reasons = "no-extents no-extents" },
+	{ .name = "unlisted in two places, poison between and behind",
+	  .pages = "hmLMx.mXL",
+	  .wanted = ".07.7.007",
+	  .reasons = "no-extents - unlisted no-extents page-offlined -" },
+	{ .name = "unlisted, no device",
+	  .pages = ".mML",
+	  .closed = -EACCES,
+	  .wanted = ".0.0",
+	  .reasons = "no-extents no-device-access - no-device-access" },
+	{ .name = "unlisted, resumed",
+	  .pages = ".mMm.",
+	  .have = "+  + ",
+	  .wanted = ".0...",
+	  .reasons = "no-extents" },
+	{ .name = "unlisted, nothing to compare with",
+	  .pages = "mm",
+	  .wanted = "??",
+	  .stopped = -EIO },
 	{ .name = "encrypted",
 	  .pages = ".Lx",
 	  .unplaced = "encrypted",
@@ -273,6 +298,7 @@ static int fake_fiemap(int fd, struct fiemap *map)
 	const struct world *w = the_world;
 	uint64_t page = map->fm_start / PMR_PAGE,
 		 last = (map->fm_start + map->fm_length - 1) / PMR_PAGE;
+	bool is_broken = false;
 	unsigned int n = 0;
 
 	(void)fd;
@@ -282,6 +308,10 @@ static int fake_fiemap(int fd, struct fiemap *map)
 
 		if (c == 'h')
 			continue;
+		if (c == 'm' || c == 'M') {
+			is_broken = true;
+			break;
+		}
 		*e = (struct fiemap_extent){ .fe_logical = page * PMR_PAGE,
 					     .fe_physical = PLACE(page) - START,
 					     .fe_length = PMR_PAGE };
@@ -293,6 +323,8 @@ static int fake_fiemap(int fd, struct fiemap *map)
 			e->fe_physical += PMR_PAGE;
 		n++;
 	}
+	if (is_broken && !n)
+		return -EUCLEAN;
 	/* as Linux has it, whatever follows */
 	if (n)
 		map->fm_extents[n - 1].fe_flags |= FIEMAP_EXTENT_LAST;
@@ -318,6 +350,8 @@ static int fake_read(void *data, uint64_t offset, void *buffer, size_t length, s
 		assert_null(strchr("LCDFv", page));
 		if (page == 'x')
 			return -EFAULT;
+		if (page == 'm')
+			return -EUCLEAN;
 		if (strchr("eXbtk", page))
 			return -EIO;
 		to[n] = is_hole(page) ? 0 : truth(offset + n);
