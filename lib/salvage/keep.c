@@ -106,22 +106,6 @@ int pmr_keep_load(struct pmr_ctx *ctx, const struct pmr_output_place *place,
 	return 1;
 }
 
-/* A name that no other run has. */
-static int make(const struct pmr_output_place *place, char *name, size_t size)
-{
-	int fd = -1;
-
-	snprintf(name, size, ".pmem-recover-%ld.map", (long)getpid());
-	for (int i = 0; i < 2 && fd < 0; i++) {
-		fd = openat(place->directory, name,
-			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-		/* left behind by a run that was killed and had the same number */
-		if (fd < 0 && (errno != EEXIST || unlinkat(place->directory, name, 0)))
-			break;
-	}
-	return fd < 0 ? -errno : fd;
-}
-
 int pmr_keep_save(struct pmr_ctx *ctx, const struct pmr_output_place *place,
 		  const struct pmr_mapfile *map)
 {
@@ -132,7 +116,7 @@ int pmr_keep_save(struct pmr_ctx *ctx, const struct pmr_output_place *place,
 	ret = pmr_mapfile_format(map, &text, &length);
 	if (ret)
 		return fail(ctx, place, "cannot be written", ret);
-	fd = make(place, name, sizeof(name));
+	fd = pmr_output_beside(place, "map", 0666, name, sizeof(name));
 	if (fd < 0) {
 		ret = fail(ctx, place, "cannot be made", fd);
 		goto out;

@@ -16,8 +16,11 @@ struct pmr_output {
 	struct pmr_ctx *ctx;
 	const struct pmr_output_place *place;
 	int fd;
+	int old; /* what it takes the place of, locked; or -1 */
 	uint64_t inode;
 	bool made; /* by this run */
+	const char *unfinished; /* the name to remove it by if it cannot be used; NULL for none */
+	char temporary[64]; /* the name that it has until it takes the other's place */
 	bool told; /* that it failed */
 	struct pmr_behind *behind;
 	int sync_error; /* the first: the kernel tells of bytes that it could not write only once */
@@ -166,17 +169,97 @@ int pmr_output_check(struct pmr_ctx *ctx, const struct pmr_output_place *place, 
 		      "exists: name another file, or replace it with --force", -EEXIST);
 }
 
+int pmr_output_beside(const struct pmr_output_place *place, const char *kind, mode_t mode,
+		      char *name, size_t size)
+{
+	int fd = -1;
+
+	snprintf(name, size, ".pmem-recover-%ld.%s", (long)getpid(), kind);
+	for (int i = 0; i < 2 && fd < 0; i++) {
+		fd = openat(place->directory, name,
+			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+		/* left behind by a run that was killed and had the same number */
+		if (fd < 0 && (errno != EEXIST || unlinkat(place->directory, name, 0)))
+			break;
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+static int lock(const struct pmr_output *output, int fd)
+{
+	if (!flock(fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+		return 0;
+	return refuse(output->ctx, "output", output->place->path, "another run is writing to it",
+		      -EBUSY);
+}
+
+/* Where a lock is more than the filesystem can do, or takes the right to write, it is nobody's. */
+static int lock_old(struct pmr_output *output)
+{
+	const int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+	const struct pmr_output_place *place = output->place;
+	struct stat locked, named;
+	int ret;
+
+	output->old = openat(place->directory, place->name, O_WRONLY | flags);
+	if (output->old < 0)
+		output->old = openat(place->directory, place->name, O_RDONLY | flags);
+	if (output->old < 0)
+		return fail(output, "cannot be opened, to see whether another run writes to it",
+			    -errno);
+	ret = lock(output, output->old);
+	if (ret)
+		return ret;
+	if (fstat(output->old, &locked) ||
+	    fstatat(place->directory, place->name, &named, AT_SYMLINK_NOFOLLOW))
+		return fail(output, "cannot be looked at", -errno);
+	if (locked.st_dev != named.st_dev || locked.st_ino != named.st_ino ||
+	    !S_ISREG(named.st_mode))
+		return refuse(output->ctx, "output", place->path,
+			      "was replaced meanwhile: see what it is now, then try again", -EBUSY);
+	return 0;
+}
+
+/* What has the name keeps it until the new one is ready. */
 static int make(struct pmr_output *output)
 {
 	const struct pmr_output_place *place = output->place;
-	/* its name is taken, not its blocks: other names of it keep what they have */
-	if (place->st.st_mode && unlinkat(place->directory, place->name, 0))
-		return fail(output, "cannot be replaced", -errno);
-	output->fd = openat(place->directory, place->name,
-			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
-	if (output->fd < 0)
-		return fail(output, "cannot be made", -errno);
+	int ret;
+
+	if (!place->st.st_mode) {
+		output->fd = openat(place->directory, place->name,
+				    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
+				    0600);
+		if (output->fd < 0)
+			return fail(output, "cannot be made", -errno);
+		output->unfinished = place->name;
+	} else {
+		ret = lock_old(output);
+		if (ret)
+			return ret;
+		output->fd = pmr_output_beside(place, "out", 0600, output->temporary,
+					       sizeof(output->temporary));
+		if (output->fd < 0)
+			return fail(output, "cannot be made", output->fd);
+		output->unfinished = output->temporary;
+	}
 	output->made = true;
+	return 0;
+}
+
+/* Its name is taken, not its blocks: other names of it keep what they have. */
+static int take_place(struct pmr_output *output)
+{
+	const struct pmr_output_place *place = output->place;
+
+	if (output->unfinished == output->temporary) {
+		if (renameat(place->directory, output->temporary, place->directory, place->name))
+			return fail(output, "cannot be replaced", -errno);
+		output->unfinished = NULL;
+	}
+	/* its name must outlive a power cut as its bytes do; what cannot sync a directory has no such promise to break */
+	if (fsync(place->directory) && errno != EINVAL && errno != EROFS)
+		return fail(output, "its directory cannot be synced", -errno);
 	return 0;
 }
 
@@ -205,6 +288,7 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 	o->ctx = ctx;
 	o->place = place;
 	o->fd = -1;
+	o->old = -1;
 	ret = pmr_output_check(ctx, place, size, end, inode, force);
 	if (!ret)
 		ret = end == PMR_NO_ADDRESS ? make(o) : reopen(o, size, end, force ? 0 : inode);
@@ -212,18 +296,17 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 		ret = fail(o, "cannot be looked at", -errno);
 	else if (!ret)
 		o->inode = st.st_ino;
-	if (!ret && flock(o->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-		ret = refuse(ctx, "output", place->path, "another run is writing to it", -EBUSY);
+	if (!ret)
+		ret = lock(o, o->fd);
 	if (!ret && ftruncate(o->fd, (off_t)size))
 		ret = fail(o, "cannot be made as large as the file", -errno);
-	/* its name must outlive a power cut as its bytes do; what cannot sync a directory has no such promise to break */
-	if (!ret && o->made && fsync(place->directory) && errno != EINVAL && errno != EROFS)
-		ret = fail(o, "its directory cannot be synced", -errno);
 	if (!ret)
 		ret = pmr_behind_new(o->fd, &o->behind);
+	if (!ret && o->made)
+		ret = take_place(o);
 	if (ret) {
-		if (o->made)
-			unlinkat(place->directory, place->name, 0);
+		if (o->unfinished)
+			unlinkat(place->directory, o->unfinished, 0);
 		pmr_output_close(o);
 		return ret;
 	}
@@ -293,5 +376,7 @@ void pmr_output_close(struct pmr_output *output)
 	pmr_behind_free(output->behind);
 	if (output->fd >= 0)
 		close(output->fd);
+	if (output->old >= 0)
+		close(output->old);
 	free(output);
 }

@@ -330,6 +330,14 @@ struct pmr_output_place {
  */
 int pmr_output_find(struct pmr_ctx *ctx, const char *code, const char *path,
 		    const struct stat *input, struct pmr_output_place *place);
+/**
+ * pmr_output_beside() - make a new file beside a place, by a name that no other run has: .pmem-recover-PID.@kind
+ * @name, @size: result: its name
+ *
+ * Return: a descriptor to write to; a negative errno.
+ */
+int pmr_output_beside(const struct pmr_output_place *place, const char *kind, mode_t mode,
+		      char *name, size_t size);
 /** pmr_output_leave() - takes an empty place whose @directory is -1 */
 void pmr_output_leave(struct pmr_output_place *place);
 
@@ -341,7 +349,8 @@ void pmr_output_leave(struct pmr_output_place *place);
  * @inode: of the output of that run; 0 where it is not known
  * @force: a new one may take the place of one that exists; one with another inode is a copy of that run's
  *
- * Nobody else may read a new one before pmr_output_finish().
+ * Nobody else may read a new one before pmr_output_finish(). It takes the name of one that exists once it is as large as it
+ * has to be, and not where another run holds that.
  * Return: 0; a negative errno, said.
  */
 int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,

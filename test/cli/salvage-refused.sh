@@ -185,6 +185,18 @@ cmp "$work/medium" "$mnt/medium" || fail "not copied without a mapfile"
 	run 8 salvage --force --badblocks="$work/bad" "$mnt/big" -o "$work/big" &&
 		says "File too large"
 ) || exit 1
+# and what was there is there: nothing takes its place before it can
+cmp "$work/big" "$mnt/big" || fail "what was to be replaced is gone"
+# nor while another run is writing to it
+exec {held}<"$work/big"
+flock -n $held || fail "flock"
+run 8 salvage --force --badblocks="$work/bad" "$mnt/big" -o "$work/big"
+says "$work/big: another run is writing to it"
+[ "$(stat -L -c %i /proc/self/fd/$held)" = "$(stat -c %i "$work/big")" ] || fail "what another run writes to has lost its name"
+exec {held}<&-
+run 0 salvage --force --badblocks="$work/bad" "$mnt/big" -o "$work/big"
+cmp "$work/big" "$mnt/big" || fail "replaced"
+[ -z "$(find "$work" -maxdepth 1 -name '.pmem-recover-*')" ] || fail "something was left behind"
 
 # ---- what is not known
 run 8 salvage "$mnt/medium" -o "$work/unlisted"
