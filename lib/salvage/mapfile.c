@@ -32,14 +32,21 @@ enum field {
 	FIELD_GENERATION,
 	FIELD_SIZE,
 	FIELD_CHANGED,
-	FIELD_OUTPUT, /* the only one that may be missing */
+	FIELD_OUTPUT, /* this one and what follows may be missing */
+	FIELD_OUTPUT_GENERATION,
+	FIELD_OUTPUT_BIRTH,
 	N_FIELDS,
 };
 
 static const char *const field_names[N_FIELDS] = {
-	[FIELD_FILESYSTEM] = "filesystem: ", [FIELD_INODE] = "inode: ",
-	[FIELD_GENERATION] = "generation: ", [FIELD_SIZE] = "size: ",
-	[FIELD_CHANGED] = "change time: ",   [FIELD_OUTPUT] = "output inode: ",
+	[FIELD_FILESYSTEM] = "filesystem: ",
+	[FIELD_INODE] = "inode: ",
+	[FIELD_GENERATION] = "generation: ",
+	[FIELD_SIZE] = "size: ",
+	[FIELD_CHANGED] = "change time: ",
+	[FIELD_OUTPUT] = "output inode: ",
+	[FIELD_OUTPUT_GENERATION] = "output generation: ",
+	[FIELD_OUTPUT_BIRTH] = "output birth: ",
 };
 
 static int fail(struct parser *p, int error, const char *fault)
@@ -216,10 +223,19 @@ static int parse_uuid(struct parser *p, char **uuid)
 	return 0;
 }
 
+static int parse_generation(struct parser *p, uint32_t *generation)
+{
+	uint64_t number;
+	int ret = parse_number(p, UINT32_MAX, &number);
+
+	if (!ret)
+		*generation = (uint32_t)number;
+	return ret;
+}
+
 static int parse_field(struct parser *p, enum field field)
 {
 	struct pmr_mapfile_identity *identity = &p->map->identity;
-	uint64_t generation;
 	int ret;
 
 	if (p->fields & 1u << field)
@@ -233,15 +249,19 @@ static int parse_field(struct parser *p, enum field field)
 		ret = parse_number(p, UINT64_MAX, &identity->inode);
 		break;
 	case FIELD_GENERATION:
-		ret = parse_number(p, UINT32_MAX, &generation);
-		if (!ret)
-			identity->generation = (uint32_t)generation;
+		ret = parse_generation(p, &identity->generation);
 		break;
 	case FIELD_SIZE:
 		ret = parse_number(p, INT64_MAX, &identity->size);
 		break;
 	case FIELD_OUTPUT:
 		ret = parse_number(p, UINT64_MAX, &p->map->output);
+		break;
+	case FIELD_OUTPUT_GENERATION:
+		ret = parse_generation(p, &p->map->output_generation);
+		break;
+	case FIELD_OUTPUT_BIRTH:
+		ret = parse_time(p, &p->map->output_birth);
 		break;
 	default:
 		ret = parse_time(p, &identity->change_time);
@@ -387,10 +407,14 @@ static void print_path(FILE *out, const char *path)
 	}
 }
 
+static void print_time(FILE *out, enum field field, const struct timespec *time)
+{
+	fprintf(out, OURS "%s%" PRId64 ".%09ld\n", field_names[field], (int64_t)time->tv_sec,
+		time->tv_nsec);
+}
+
 static void print_identity(FILE *out, const struct pmr_mapfile_identity *identity)
 {
-	const struct timespec *changed = &identity->change_time;
-
 	if (identity->path) {
 		fputs(OURS "file: ", out);
 		print_path(out, identity->path);
@@ -401,8 +425,19 @@ static void print_identity(FILE *out, const struct pmr_mapfile_identity *identit
 	fprintf(out, OURS "%s%" PRIu64 "\n", field_names[FIELD_INODE], identity->inode);
 	fprintf(out, OURS "%s%" PRIu32 "\n", field_names[FIELD_GENERATION], identity->generation);
 	fprintf(out, OURS "%s%" PRIu64 "\n", field_names[FIELD_SIZE], identity->size);
-	fprintf(out, OURS "%s%" PRId64 ".%09ld\n", field_names[FIELD_CHANGED],
-		(int64_t)changed->tv_sec, changed->tv_nsec);
+	print_time(out, FIELD_CHANGED, &identity->change_time);
+}
+
+static void print_output(FILE *out, const struct pmr_mapfile *map)
+{
+	if (!map->output)
+		return;
+	fprintf(out, OURS "%s%" PRIu64 "\n", field_names[FIELD_OUTPUT], map->output);
+	if (map->output_generation)
+		fprintf(out, OURS "%s%" PRIu32 "\n", field_names[FIELD_OUTPUT_GENERATION],
+			map->output_generation);
+	if (map->output_birth.tv_sec || map->output_birth.tv_nsec)
+		print_time(out, FIELD_OUTPUT_BIRTH, &map->output_birth);
 }
 
 static void print_area(FILE *out, uint64_t offset, uint64_t length, char status)
@@ -475,8 +510,8 @@ int pmr_mapfile_format(const struct pmr_mapfile *map, char **text, size_t *lengt
 	fprintf(out, "# Mapfile. Created by pmem-recover version %s\n", pmr_version());
 	if (map->identity.known)
 		print_identity(out, &map->identity);
-	if (map->identity.known && map->output)
-		fprintf(out, OURS "%s%" PRIu64 "\n", field_names[FIELD_OUTPUT], map->output);
+	if (map->identity.known)
+		print_output(out, map);
 	for (size_t i = 0; i < map->listed.n; i++)
 		fprintf(out, OURS LISTED "0x%08" PRIX64 "  0x%08" PRIX64 "\n",
 			map->listed.v[i].offset, map->listed.v[i].length);

@@ -37,6 +37,9 @@ struct pmr_mapfile_identity {
  * struct pmr_mapfile - what a mapfile says; zero-initialised it is of an empty file
  * @identity: of which file
  * @output: inode of the file that bytes were rescued to; 0 where that is not known
+ * @output_generation: its FS_IOC_GETVERSION, 0 where there is none: an inode's number alone is soon another file's, and
+ *                     on another disk at once
+ * @output_birth: when it was made, by statx(2); 0 where that is not known
  * @size: where its last area ends; it begins at 0
  * @rescued: areas with status '+', normal
  * @bad: areas with status '-', normal; all other areas still have to be tried
@@ -45,6 +48,8 @@ struct pmr_mapfile_identity {
 struct pmr_mapfile {
 	struct pmr_mapfile_identity identity;
 	uint64_t output;
+	uint32_t output_generation;
+	struct timespec output_birth;
 	uint64_t size;
 	struct pmr_ranges rescued;
 	struct pmr_ranges bad;

@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include "salvage.h"
+#include "scan/scan.h"
 
 struct pmr_output {
 	struct pmr_ctx *ctx;
 	const struct pmr_output_place *place;
 	int fd;
 	int old; /* what it takes the place of, locked; or -1 */
-	uint64_t inode;
 	bool made; /* by this run */
 	const char *unfinished; /* the name to remove it by if it cannot be used; NULL for none */
 	char temporary[64]; /* the name that it has until it takes the other's place */
@@ -131,9 +131,68 @@ static int fail(struct pmr_output *output, const char *what, int error)
 	return error;
 }
 
+static int identify(int fd, struct pmr_mapfile *map)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st))
+		return -errno;
+	map->output = st.stx_ino;
+	map->output_generation = pmr_file_generation(fd);
+	map->output_birth = (struct timespec){ 0 };
+	if (st.stx_mask & STATX_BTIME)
+		map->output_birth = (struct timespec){ .tv_sec = st.stx_btime.tv_sec,
+						       .tv_nsec = st.stx_btime.tv_nsec };
+	return 0;
+}
+
+/* What the mapfile does not say is no difference. */
+static bool is_same_file(const struct pmr_mapfile *then, const struct pmr_mapfile *now)
+{
+	const struct timespec *birth = &then->output_birth;
+
+	if (then->output && then->output != now->output)
+		return false;
+	if (then->output_generation && then->output_generation != now->output_generation)
+		return false;
+	return (!birth->tv_sec && !birth->tv_nsec) || pmr_is_same_time(birth, &now->output_birth);
+}
+
+static int open_again(const struct pmr_output_place *place)
+{
+	int fd = openat(place->directory, place->name,
+			O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	return fd;
+}
+
+/* @map: what the mapfile says; NULL where anything of the right size will do */
+static int check_same(struct pmr_ctx *ctx, const struct pmr_output_place *place, int fd,
+		      const struct pmr_mapfile *map)
+{
+	struct pmr_mapfile now = { 0 };
+	int ret;
+
+	if (!map)
+		return 0;
+	ret = identify(fd, &now);
+	if (ret)
+		pmr_say(ctx, PMR_ERROR, "output", place->path, "cannot be looked at: %s",
+			strerror(-ret));
+	else if (!is_same_file(map, &now))
+		ret = refuse(
+			ctx, "mapfile-output", place->path,
+			"is not the file that bytes were rescued to, and would be overwritten: name that one; if this is a "
+			"copy of it, insist with --force",
+			-EINVAL);
+	return ret;
+}
+
 /* @st: of what has the name now, or once it is open */
 static int check_again(struct pmr_ctx *ctx, const struct pmr_output_place *place,
-		       const struct stat *st, uint64_t size, uint64_t end, uint64_t inode)
+		       const struct stat *st, uint64_t size, uint64_t end)
 {
 	if (!place->st.st_mode || !S_ISREG(st->st_mode) || st->st_dev != place->st.st_dev ||
 	    st->st_ino != place->st.st_ino)
@@ -149,20 +208,28 @@ static int check_again(struct pmr_ctx *ctx, const struct pmr_output_place *place
 			(uint64_t)st->st_size, end, size);
 		return -EINVAL;
 	}
-	if (inode && st->st_ino != inode)
-		return refuse(
-			ctx, "mapfile-output", place->path,
-			"is not the file that bytes were rescued to, and would be overwritten: name that one; if this is a "
-			"copy of it, insist with --force",
-			-EINVAL);
 	return 0;
 }
 
-int pmr_output_check(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
-		     uint64_t end, uint64_t inode, bool force)
+int pmr_output_check(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t end,
+		     const struct pmr_mapfile *map, bool force)
 {
-	if (end != PMR_NO_ADDRESS)
-		return check_again(ctx, place, &place->st, size, end, force ? 0 : inode);
+	int fd, ret;
+
+	if (end != PMR_NO_ADDRESS) {
+		ret = check_again(ctx, place, &place->st, map->size, end);
+		if (ret || force)
+			return ret;
+		fd = open_again(place);
+		if (fd < 0) {
+			pmr_say(ctx, PMR_ERROR, "output", place->path, "cannot be opened: %s",
+				strerror(-fd));
+			return fd;
+		}
+		ret = check_same(ctx, place, fd, map);
+		close(fd);
+		return ret;
+	}
 	if (!place->st.st_mode || force)
 		return 0;
 	return refuse(ctx, "output-exists", place->path,
@@ -263,23 +330,27 @@ static int take_place(struct pmr_output *output)
 	return 0;
 }
 
-static int reopen(struct pmr_output *output, uint64_t size, uint64_t end, uint64_t inode)
+static int reopen(struct pmr_output *output, uint64_t end, const struct pmr_mapfile *map,
+		  bool force)
 {
 	const struct pmr_output_place *place = output->place;
 	struct stat st;
+	int ret;
 
-	output->fd = openat(place->directory, place->name,
-			    O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if (output->fd < 0 || fstat(output->fd, &st))
-		return fail(output, "cannot be opened", -errno);
-	return check_again(output->ctx, place, &st, size, end, inode);
+	output->fd = open_again(place);
+	if (output->fd < 0)
+		return fail(output, "cannot be opened", output->fd);
+	if (fstat(output->fd, &st))
+		return fail(output, "cannot be looked at", -errno);
+	ret = check_again(output->ctx, place, &st, map->size, end);
+	return ret ? ret : check_same(output->ctx, place, output->fd, force ? NULL : map);
 }
 
-int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
-		    uint64_t end, uint64_t inode, bool force, struct pmr_output **output)
+int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t end,
+		    struct pmr_mapfile *map, bool force, struct pmr_output **output)
 {
+	struct pmr_mapfile now = { 0 };
 	struct pmr_output *o;
-	struct stat st;
 	int ret;
 
 	o = calloc(1, sizeof(*o));
@@ -289,19 +360,17 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 	o->place = place;
 	o->fd = -1;
 	o->old = -1;
-	ret = pmr_output_check(ctx, place, size, end, inode, force);
+	ret = pmr_output_check(ctx, place, end, map, force);
 	if (!ret)
-		ret = end == PMR_NO_ADDRESS ? make(o) : reopen(o, size, end, force ? 0 : inode);
-	if (!ret && fstat(o->fd, &st))
-		ret = fail(o, "cannot be looked at", -errno);
-	else if (!ret)
-		o->inode = st.st_ino;
+		ret = end == PMR_NO_ADDRESS ? make(o) : reopen(o, end, map, force);
 	if (!ret)
 		ret = lock(o, o->fd);
-	if (!ret && ftruncate(o->fd, (off_t)size))
+	if (!ret && ftruncate(o->fd, (off_t)map->size))
 		ret = fail(o, "cannot be made as large as the file", -errno);
 	if (!ret)
 		ret = pmr_behind_new(o->fd, &o->behind);
+	if (!ret && (ret = identify(o->fd, &now)))
+		fail(o, "cannot be looked at", ret);
 	if (!ret && o->made)
 		ret = take_place(o);
 	if (ret) {
@@ -310,6 +379,9 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 		pmr_output_close(o);
 		return ret;
 	}
+	map->output = now.output;
+	map->output_generation = now.output_generation;
+	map->output_birth = now.output_birth;
 	*output = o;
 	return 0;
 }
@@ -317,11 +389,6 @@ int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, u
 void *pmr_output_buffer(struct pmr_output *output)
 {
 	return pmr_behind_buffer(output->behind);
-}
-
-uint64_t pmr_output_inode(const struct pmr_output *output)
-{
-	return output->inode;
 }
 
 int pmr_output_write(struct pmr_output *output, uint64_t offset, const void *bytes, size_t length)

@@ -79,6 +79,8 @@ static int load_mapfile(struct pmr_pair *p)
 		return ret;
 	p->resumed = true;
 	p->map.output = loaded.output;
+	p->map.output_generation = loaded.output_generation;
+	p->map.output_birth = loaded.output_birth;
 	p->map.rescued = loaded.rescued;
 	p->map.bad = loaded.bad;
 	p->map.listed = loaded.listed;
@@ -117,15 +119,15 @@ int pmr_pair_find(const struct pmr_source *source, const struct pmr_salvage_opti
 	if (!ret && p->options->mapfile)
 		ret = load_mapfile(p);
 	if (!ret)
-		ret = pmr_output_check(source->ctx, &p->output_place, p->map.size, rescued_end(p),
-				       p->map.output, options->force);
+		ret = pmr_output_check(source->ctx, &p->output_place, rescued_end(p), &p->map,
+				       options->force);
 	return ret;
 }
 
 int pmr_pair_open(struct pmr_pair *p)
 {
-	return pmr_output_open(p->source->ctx, &p->output_place, p->map.size, rescued_end(p),
-			       p->map.output, p->options->force, &p->output);
+	return pmr_output_open(p->source->ctx, &p->output_place, rescued_end(p), &p->map,
+			       p->options->force, &p->output);
 }
 
 static int unite(struct pmr_ranges *both, const struct pmr_ranges *a, const struct pmr_ranges *b)
@@ -145,7 +147,9 @@ int pmr_pair_save(struct pmr_pair *p, const struct pmr_rescue *r)
 	struct pmr_ranges bad = { 0 };
 	int ret;
 
-	now.output = pmr_output_inode(p->output);
+	now.output = p->map.output;
+	now.output_generation = p->map.output_generation;
+	now.output_birth = p->map.output_birth;
 	ret = unite(&now.rescued, &r->have, &r->done);
 	if (!ret)
 		ret = unite(&bad, &p->map.bad, &r->bad);

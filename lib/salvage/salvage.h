@@ -344,26 +344,24 @@ void pmr_output_leave(struct pmr_output_place *place);
 /**
  * pmr_output_open() - make the output, or open the one of an earlier run
  * @place: where; must outlive the output
- * @size: that it shall have, with holes for all that is not written
  * @end: an earlier run has put bytes into it up to here; PMR_NO_ADDRESS for a new output
- * @inode: of the output of that run; 0 where it is not known
- * @force: a new one may take the place of one that exists; one with another inode is a copy of that run's
+ * @map: its size is that of the output, with holes for all that is not written; it says which file that of the earlier run
+ *       was, and then which one this is
+ * @force: a new one may take the place of one that exists; one that is another file is a copy of that run's
  *
  * Nobody else may read a new one before pmr_output_finish(). It takes the name of one that exists once it is as large as it
  * has to be, and not where another run holds that.
  * Return: 0; a negative errno, said.
  */
-int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
-		    uint64_t end, uint64_t inode, bool force, struct pmr_output **output);
+int pmr_output_open(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t end,
+		    struct pmr_mapfile *map, bool force, struct pmr_output **output);
 /**
  * pmr_output_check() - whether pmr_output_open() would refuse what was found there, to know it before there is work to lose
  *
  * Return: 0; a negative errno, said.
  */
-int pmr_output_check(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t size,
-		     uint64_t end, uint64_t inode, bool force);
-/** pmr_output_inode() - of an open output */
-uint64_t pmr_output_inode(const struct pmr_output *output);
+int pmr_output_check(struct pmr_ctx *ctx, const struct pmr_output_place *place, uint64_t end,
+		     const struct pmr_mapfile *map, bool force);
 /** pmr_output_buffer() - see pmr_behind_buffer() */
 void *pmr_output_buffer(struct pmr_output *output);
 /** pmr_output_write() - see pmr_behind_write(). Return: 0; a negative errno, said the first time. */

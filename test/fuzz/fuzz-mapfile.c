@@ -130,6 +130,10 @@ static void check_same(const struct pmr_mapfile *a, const struct pmr_mapfile *b)
 	check(a->identity.inode == b->identity.inode);
 	check(a->identity.generation == b->identity.generation);
 	check(!pmr_mapfile_differs(a, &b->identity));
+	check(a->output == b->output);
+	/* of no output there is nothing to say */
+	check(!a->output || a->output_generation == b->output_generation);
+	check(!a->output || pmr_is_same_time(&a->output_birth, &b->output_birth));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -66,6 +66,10 @@ static const struct good {
 	{ "ours", OURS STATUS "0 1024 +\n", 1024, "0+1024", "", true, "" },
 	{ "ours, with a name", "# pmem-recover file: /a b\n" OURS STATUS "0 1024 ?\n", 1024, "", "",
 	  true, "" },
+	{ "ours, with the output",
+	  OURS "# pmem-recover output inode: 13\n# pmem-recover output generation: 4294967295\n"
+	       "# pmem-recover output birth: 1700000000.5\n" STATUS "0 1024 ?\n",
+	  1024, "", "", true, "" },
 	{ "ours, with what was listed",
 	  OURS "# pmem-recover listed: 512 512\n# pmem-recover listed: 0x0 1 \n" STATUS
 	       "0 512 +\n512 512 -\n",
@@ -82,7 +86,7 @@ static const struct good {
 	  "" },
 };
 
-/* Written and read again, it says the same of what was listed. */
+/* Written and read again, it says the same of what was listed, and of the output. */
 static void check_kept(const char *name, const struct pmr_mapfile *map, const char *listed)
 {
 	struct pmr_mapfile back;
@@ -96,6 +100,10 @@ static void check_kept(const char *name, const struct pmr_mapfile *map, const ch
 	ranges_to_text(&back.listed, again, sizeof(again));
 	if (strcmp(again, listed))
 		fail_msg("%s: listed %s after %s", name, again, listed);
+	if (map->identity.known &&
+	    (back.output != map->output || back.output_generation != map->output_generation ||
+	     !pmr_is_same_time(&back.output_birth, &map->output_birth)))
+		fail_msg("%s: another output", name);
 	pmr_mapfile_release(&back);
 	free(text);
 }
@@ -187,6 +195,11 @@ static const struct fault {
 	{ "listed past INT64_MAX", "# pmem-recover listed: 0x7fffffffffffffff 1\n", -ERANGE, 1 },
 	{ "listed past the end", "# pmem-recover listed: 1024 1\n" OURS STATUS "0 1024 +\n",
 	  -EINVAL, 8 },
+	{ "ours, an output generation that is none",
+	  "# pmem-recover output generation: 4294967296\n", -ERANGE, 1 },
+	{ "ours, an output birth that is none", "# pmem-recover output birth: 1\n", -EINVAL, 1 },
+	{ "ours, an output birth twice",
+	  "# pmem-recover output birth: 1.0\n# pmem-recover output birth: 1.0\n", -EINVAL, 2 },
 	{ "ours, a time that is none", "# pmem-recover change time: 12\n", -EINVAL, 1 },
 	{ "ours, a time with too much", "# pmem-recover change time: 1.0000000001x\n", -EINVAL, 1 },
 	{ "text", "The quick brown fox\n", -EINVAL, 1 },
