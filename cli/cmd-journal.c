@@ -61,7 +61,8 @@ static int show_directory(struct cli *cli)
 	struct pmr_journals *list;
 	int rc;
 
-	rc = read_list(cli, cli->options.journal, cli->options.all ? PMR_JOURNALS_ALL : 0, &list);
+	rc = read_list(cli, cli->options.journal,
+		       PMR_JOURNALS_NAMED | (cli->options.all ? PMR_JOURNALS_ALL : 0), &list);
 	for (size_t i = 0; !rc && i < list->n; i++)
 		rc = show(cli, &list->v[i]);
 	return rc;

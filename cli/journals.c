@@ -110,12 +110,13 @@ static bool is_of_targets(const struct cli *cli, const struct pmr_journal_entry 
 
 int cli_say_journals(struct cli *cli, bool targets, enum pmr_level level)
 {
+	/* a repair makes the directory that it keeps its own in */
+	unsigned int flags = cli->report.verb == VERB_REPAIR ? 0 : PMR_JOURNALS_NAMED;
 	struct pmr_journals *journals = NULL;
 	int rc;
 
-	rc = pmr_journals_new(cli->ctx, cli->options.journal, 0, &journals);
-	/* who may not read them is no worse off than where there are none, but for what was said */
-	if (rc && rc != -EACCES && rc != -EPERM)
+	rc = pmr_journals_new(cli->ctx, cli->options.journal, flags, &journals);
+	if (rc)
 		cli->report.unfinished = true;
 	for (size_t i = 0; !rc && i < journals->n; i++) {
 		if (!targets || is_of_targets(cli, &journals->v[i]))

@@ -1823,11 +1823,13 @@ struct pmr_journals {
 
 /** PMR_JOURNALS_ALL - also those that are done or set aside; without it only names that end in ".journal" are opened */
 #define PMR_JOURNALS_ALL 0x1u
+/** PMR_JOURNALS_NAMED - somebody named the directory, so that it should be there; one that is not may be a slip of the pen */
+#define PMR_JOURNALS_NAMED 0x2u
 
 /**
  * pmr_journals_new() - read the journals of a directory
- * @directory: NULL for PMR_STATE_DIRECTORY; one that does not exist has no journals
- * @flags: 0 or PMR_JOURNALS_ALL
+ * @directory: NULL for PMR_STATE_DIRECTORY; one that does not exist has no journals, but see PMR_JOURNALS_NAMED
+ * @flags: PMR_JOURNALS_...
  * @journals: result; release with pmr_journals_free()
  *
  * Bytes are checked, not kept. What cannot be opened is an entry that is PMR_JOURNAL_DAMAGED with "cannot-open".

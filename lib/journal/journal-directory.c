@@ -167,15 +167,18 @@ static int list_names(int directory, unsigned int flags, char ***names, size_t *
 	return ret;
 }
 
-/* Return: a descriptor; -ENOENT; another errno, said. */
-static int open_directory(struct pmr_ctx *ctx, const char *name)
+/* Return: a descriptor; -ENOENT, which is said of one that was @named; another errno, said. */
+static int open_directory(struct pmr_ctx *ctx, const char *name, bool named)
 {
 	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
 
 	if (fd >= 0)
 		return fd;
 	ret = -errno;
-	if (ret != -ENOENT)
+	if (ret == -ENOENT && named)
+		pmr_say(ctx, PMR_WARNING, "journals-unknown", name,
+			"there is no such directory, so it is not known whether a repair was interrupted: is that its name?");
+	else if (ret != -ENOENT)
 		pmr_say(ctx, PMR_WARNING, "journals-unknown", name,
 			"cannot be opened, so it is not known whether a repair was interrupted: %s",
 			strerror(-ret));
@@ -188,14 +191,15 @@ int pmr_journals_new(struct pmr_ctx *ctx, const char *directory, unsigned int fl
 	struct pmr_journals *made = calloc(1, sizeof(*made));
 	char **names = NULL;
 	size_t n = 0, alloc = 0;
+	bool named = directory && (flags & PMR_JOURNALS_NAMED);
 	int fd, ret = 0;
 
 	if (!made)
 		return -ENOMEM;
 	if (!directory)
 		directory = PMR_STATE_DIRECTORY;
-	fd = open_directory(ctx, directory);
-	if (fd < 0 && fd != -ENOENT) {
+	fd = open_directory(ctx, directory, named);
+	if (fd < 0 && (fd != -ENOENT || named)) {
 		free(made);
 		return fd;
 	}
@@ -352,7 +356,7 @@ int pmr_journals_prune(struct pmr_ctx *ctx, const char *directory, unsigned int 
 		return 0;
 	if (!directory)
 		directory = PMR_STATE_DIRECTORY;
-	fd = open_directory(ctx, directory);
+	fd = open_directory(ctx, directory, false);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	ret = list_names(fd, PMR_JOURNALS_ALL, &names, &n);

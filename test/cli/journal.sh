@@ -39,6 +39,18 @@ killed() {
 
 # ---- none
 
+# named, and not there: a slip of the pen is not "none"
+run 8 journal -u --journal="$journals-"
+says "$journals-: there is no such directory"
+run 8 repair --resume --journal="$journals-"
+says "$journals-: there is no such directory"
+run 8 health --journal="$journals-"
+json '"journals-unknown" in codes'
+run 12 scan --badblocks="$work/bad" --journal="$journals-" "$mnt/plain"
+json '"journals-unknown" in codes'
+run 12 salvage --badblocks="$work/bad" --journal="$journals-" "$mnt/plain" -o "$work/copy"
+json '"journals-unknown" in codes'
+mkdir -m 700 "$journals"
 run 0 journal --journal="$journals"
 json 'd["journals"] == []' 'codes == []'
 run 0 journal --journal="$journals" --human
@@ -364,11 +376,11 @@ if setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$PMEM_RECOVER"; t
 	as_nobody 8 journal --journal="$journals"
 	json 'codes == ["journals-unknown"]' 'd["journals"] == []'
 	says 'Permission denied'
-	# said, and no fault of the machine's
-	as_nobody 0 health --journal="$journals"
+	# unknown is not clean
+	as_nobody 8 health --journal="$journals"
 	json '"journals-unknown" in codes'
-	as_nobody 0 health --journal="$work/nowhere"
-	json '"journals-unknown" not in codes'
+	mkdir -m 755 "$work/public"
+	as_nobody 0 health --journal="$work/public"
 fi
 run 8 journal --journal="$work/bad"
 says 'Not a directory'

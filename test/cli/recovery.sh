@@ -76,7 +76,10 @@ words_for() {
 		wanted=4
 		words=(health --badblocks="$work/named")
 		;;
-	journal) words=(journal --journal="$work/no-journals") ;;
+	journal)
+		mkdir -p "$work/no-journals"
+		words=(journal --journal="$work/no-journals")
+		;;
 	scan) wanted=4 words=(scan "$bad" "$work/mnt") ;;
 	map) wanted=4 words=(map "$bad" "$work/mnt/file") ;;
 	salvage) wanted=4 words=(salvage "$bad" --force -o "$work/saved" "$work/mnt/file") ;;
