@@ -254,6 +254,7 @@ int cmd_repair(struct cli *cli)
 		.accept_offlined = options->accept_offlined,
 		.trust_badblocks = options->trust_badblocks,
 		.verify_backup = options->verify_backup,
+		.accept_unmended = options->force,
 		.method = options->method,
 		.online = options->online,
 		.journal = options->journal,

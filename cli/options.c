@@ -104,7 +104,7 @@ static const struct poptOption repair_table[] = {
 	      "how much of the readable file must agree with the backup; window is the default",
 	      "window|full|none"),
 	FLAG("force", '\0', OPT_FORCE,
-	     "allow --verify-backup=none; with --resume, a journal of another host"),
+	     "allow --verify-backup=none, and a salvaged copy that still lacks what is lost; with --resume, a journal of another host"),
 	FLAG("zero-fill", '\0', OPT_ZERO_FILL, "write zeros over what is lost"),
 	FLAG("accept-offlined", '\0', OPT_ACCEPT_OFFLINED,
 	     "replace whole pages that a machine check took offline"),

@@ -1513,6 +1513,7 @@ const char *pmr_method_name(enum pmr_method method);
  * @accept_offlined: take whole offlined pages from the source
  * @trust_badblocks: believe the list where a read succeeds; refused except on loop devices
  * @verify_backup: how closely to compare
+ * @accept_unmended: also from a copy that was salvaged and, by the mapfile beside it, still lacks what is lost
  * @method: how to write
  * @online: repair files that are in use, too, by PMR_METHOD_DEVICE
  * @journal: directory of the journal; NULL for PMR_STATE_DIRECTORY
@@ -1525,6 +1526,7 @@ struct pmr_repair_options {
 	bool accept_offlined;
 	bool trust_badblocks;
 	enum pmr_verify_backup verify_backup;
+	bool accept_unmended;
 	enum pmr_method method;
 	bool online;
 	const char *journal;

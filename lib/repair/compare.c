@@ -20,7 +20,9 @@ struct compare {
 	char *ours; /* PMR_CHUNK bytes each */
 	char *theirs;
 	uint64_t compared; /* bytes found equal */
-	bool zeros; /* a loss would be replaced by nothing but zeros */
+	struct pmr_ranges
+		blank; /* losses that would be replaced by nothing but one byte again and again */
+	unsigned char fill; /* that of the first of them */
 	uint64_t differs_at; /* file offset of the first difference */
 };
 
@@ -235,9 +237,16 @@ out:
 	return ret;
 }
 
-static bool is_zero(const char *bytes, size_t length)
+static bool is_one_byte(const char *bytes, size_t length, char byte)
 {
-	return !length || (!bytes[0] && !memcmp(bytes, bytes + 1, length - 1));
+	return bytes[0] == byte && !memcmp(bytes, bytes + 1, length - 1);
+}
+
+static int add_blank(struct compare *c, const struct pmr_loss *loss, char byte)
+{
+	if (!c->blank.n)
+		c->fill = (unsigned char)byte;
+	return pmr_ranges_add(&c->blank, loss->offset, loss->length);
 }
 
 /* Every byte that is to be taken from the backup can be read from it. */
@@ -245,30 +254,71 @@ static int read_replacements(struct compare *c)
 {
 	const struct pmr_file *file = c->claim->file;
 	const struct pmr_loss *loss;
+	char first = 0;
 	size_t length;
-	bool zeros;
+	bool blank;
 	int ret;
 
 	for (size_t i = 0; i < file->n_losses; i++) {
 		loss = &file->losses[i];
 		if (loss->state != PMR_LOST)
 			continue;
-		zeros = true;
+		blank = true;
 		for (uint64_t done = 0; done < loss->length; done += length) {
 			length = loss->length - done < PMR_CHUNK ? (size_t)(loss->length - done)
 								 : PMR_CHUNK;
 			ret = pmr_backup_read(c->backup, loss->offset + done, c->theirs, length);
 			if (ret)
 				return ret;
-			zeros = zeros && is_zero(c->theirs, length);
+			if (!done)
+				first = c->theirs[0];
+			blank = blank && is_one_byte(c->theirs, length, first);
 		}
-		c->zeros = c->zeros || zeros;
+		ret = blank ? add_blank(c, loss, first) : 0;
+		if (ret)
+			return ret;
 	}
+	pmr_ranges_normalize(&c->blank);
 	return 0;
 }
 
-static int judge(struct pmr_ctx *ctx, const struct compare *c, enum pmr_verify_backup how,
-		 int result, const char **refused)
+/* What would be replaced by bytes that look like none. */
+static int judge_blank(struct pmr_ctx *ctx, const struct compare *c, bool accept,
+		       const char **refused)
+{
+	const struct pmr_file *file = c->claim->file;
+	char *mapfile = NULL;
+	uint64_t offset = 0;
+	int ret;
+
+	if (!c->blank.n)
+		return 0;
+	ret = accept ? 0 : pmr_backup_unmended(c->backup, &c->blank, &mapfile, &offset);
+	if (ret < 0)
+		return ret;
+	if (ret) {
+		pmr_say(ctx, PMR_ERROR, "backup-unmended", c->backup->path,
+			"is a copy that was salvaged, and still lacks byte %" PRIu64
+			" and more of what %s lost, by %s beside it: put the right bytes there first, or insist with --force",
+			offset, file->path, mapfile);
+		free(mapfile);
+		*refused = "backup-unmended";
+		return -EINVAL;
+	}
+	if (c->fill)
+		pmr_say(ctx, PMR_WARNING, "backup-zeros", c->backup->path,
+			"has nothing but 0x%02x where %s lost bytes: is it a copy that was made after the damage, with that "
+			"byte for what is lost?",
+			c->fill, file->path);
+	else
+		pmr_say(ctx, PMR_WARNING, "backup-zeros", c->backup->path,
+			"has only zeros where %s lost bytes: is it a copy that was made after the damage?",
+			file->path);
+	return 0;
+}
+
+static int judge(struct pmr_ctx *ctx, const struct compare *c,
+		 const struct pmr_repair_options *options, int result, const char **refused)
 {
 	const struct pmr_file *file = c->claim->file;
 
@@ -294,11 +344,10 @@ static int judge(struct pmr_ctx *ctx, const struct compare *c, enum pmr_verify_b
 		*refused = "backup-unreadable";
 		return -EINVAL;
 	}
-	if (c->zeros)
-		pmr_say(ctx, PMR_WARNING, "backup-zeros", c->backup->path,
-			"has only zeros where %s lost bytes: is it a copy that was made after the damage?",
-			file->path);
-	if (!c->compared && how != PMR_VERIFY_NONE)
+	result = judge_blank(ctx, c, options->accept_unmended, refused);
+	if (result)
+		return result;
+	if (!c->compared && options->verify_backup != PMR_VERIFY_NONE)
 		pmr_say(ctx, PMR_WARNING, "backup-unchecked", c->backup->path,
 			"nothing of %s around the damage can still be read to compare it with",
 			file->path);
@@ -307,9 +356,10 @@ static int judge(struct pmr_ctx *ctx, const struct compare *c, enum pmr_verify_b
 
 int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
 		      const struct pmr_claim *claim, struct pmr_media *media,
-		      const struct pmr_file_plan *plan, enum pmr_verify_backup how,
+		      const struct pmr_file_plan *plan, const struct pmr_repair_options *options,
 		      const char **refused)
 {
+	enum pmr_verify_backup how = options->verify_backup;
 	struct compare c = { .backup = backup, .claim = claim, .media = media, .plan = plan };
 	int ret = -ENOMEM;
 
@@ -327,8 +377,9 @@ int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
 		ret = compare_steps(&c);
 	if (!ret && how != PMR_VERIFY_NONE)
 		ret = compare_windows(&c, how);
-	ret = judge(ctx, &c, how, ret, refused);
+	ret = judge(ctx, &c, options, ret, refused);
 out:
+	pmr_ranges_release(&c.blank);
 	free(c.ours);
 	free(c.theirs);
 	return ret;

@@ -113,8 +113,7 @@ static int prepare_backup(struct prepare *p, const struct pmr_claim *claim, stru
 	}
 	ret = pmr_backup_open(p->ctx, plan->backup, claim, &backup, refused);
 	if (!ret)
-		ret = pmr_backup_verify(p->ctx, &backup, claim, media, plan,
-					p->options->verify_backup, refused);
+		ret = pmr_backup_verify(p->ctx, &backup, claim, media, plan, p->options, refused);
 	plan->backup_inode = backup.inode;
 	plan->backup_change_time = backup.change_time;
 	pmr_backup_close(&backup);

@@ -374,14 +374,14 @@ int pmr_backup_read(const struct pmr_backup *backup, uint64_t offset, void *buff
  * pmr_backup_verify() - compare a backup with what can still be read of the file
  * @media: the file's device
  * @plan: the file's steps
- * @how: which bytes
+ * @options: which bytes, and whether a copy that was salvaged may lack them
  * @refused: why it is not to be believed; static storage; said through the context
  *
  * Return: 0; -EINVAL with @refused set; -ENOMEM.
  */
 int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
 		      const struct pmr_claim *claim, struct pmr_media *media,
-		      const struct pmr_file_plan *plan, enum pmr_verify_backup how,
+		      const struct pmr_file_plan *plan, const struct pmr_repair_options *options,
 		      const char **refused);
 
 /**
@@ -390,6 +390,18 @@ int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
  * Asked behind the last read: a write notes the change time before its first byte can be read.
  */
 bool pmr_backup_has_changed(const struct pmr_backup *backup);
+
+/**
+ * pmr_backup_unmended() - whether a mapfile beside a backup says that bytes are missing in it, as in a copy that was salvaged
+ * @blank: offsets of what was lost of the file and is, in the backup, nothing but one byte again and again; normal
+ * @mapfile: result: its name there, free() it
+ * @offset: result: of the first of @blank that was not rescued
+ *
+ * Mapfiles are looked for by their names: what begins with the backup's, or ends in "map" or "mapfile".
+ * Return: 1; 0 where there is none, or none that says so; -ENOMEM.
+ */
+int pmr_backup_unmended(const struct pmr_backup *backup, const struct pmr_ranges *blank,
+			char **mapfile, uint64_t *offset);
 
 /** pmr_backup_close() - takes an empty one */
 void pmr_backup_close(struct pmr_backup *backup);

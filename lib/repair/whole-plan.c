@@ -223,8 +223,7 @@ static int check_backup(struct pmr_ctx *ctx, const char *const *targets, size_t 
 			"one of its name");
 	ret = pmr_backup_open(ctx, plan->backup, &claim, &backup, &plan->refused);
 	if (!ret)
-		ret = pmr_backup_verify(ctx, &backup, &claim, media, plan, options->verify_backup,
-					&plan->refused);
+		ret = pmr_backup_verify(ctx, &backup, &claim, media, plan, options, &plan->refused);
 	plan->backup_inode = backup.inode;
 	plan->backup_change_time = backup.change_time;
 	pmr_backup_close(&backup);

@@ -12,13 +12,12 @@
  *   pair.c      output and mapfile: where they may be, whether they belong together
  *   output.c    the file that the bytes go to
  *   behind.c    its writes, in the background
- *   keep.c      the mapfile on disk
- *   mapfile.c   the mapfile as text (pure)
+ *   keep.c      the mapfile on disk; core/mapfile.c knows its text
  */
 #ifndef PMR_SALVAGE_H
 #define PMR_SALVAGE_H
 
-#include "mapfile.h"
+#include "core/mapfile.h"
 
 /* ---- rescue.c */
 

@@ -55,6 +55,29 @@ refused stale-backup --from-backup="$work/stale"
 cp "$work/backup" "$work/far"
 printf 'x' | dd of="$work/far" bs=1 seek=10 conv=notrunc status=none
 refused stale-backup --from-backup="$work/far" --verify-backup=full
+# copies that were salvaged, and still lack what is lost, by a mapfile under several names; and a copy of one
+mkdir "$work/copies"
+for fill in "" --fill=0xee; do
+	run 4 salvage --badblocks="$work/bad" "$mnt/file" -o "$work/copies/file" --mapfile="$work/copies/map" $fill
+	refused backup-unmended --from-backup="$work/copies/file"
+	refused backup-unmended --from-backup="$work/copies"
+	says "by map beside it"
+	mv "$work/copies/map" "$work/copies/file.areas"
+	cp "$work/copies/file" "$work/copies/copy" && mv "$work/copies/copy" "$work/copies/file"
+	refused backup-unmended --from-backup="$work/copies/file"
+	repair 0 -n --from-backup="$work/copies/file" --force "$mnt/file"
+	# mended
+	mv "$work/copies/file" "$work/kept"
+	cp "$work/backup" "$work/copies/file"
+	repair 0 -n --from-backup="$work/copies/file" "$mnt/file"
+	json 'codes == ["dry-run"]'
+	mv "$work/kept" "$work/copies/file"
+	rm "$work/copies/file.areas"
+	# without one there is but a question
+	repair 0 -n --from-backup="$work/copies/file" "$mnt/file"
+	json '"backup-zeros" in codes'
+	rm "$work/copies/file"
+done
 # what can be told of it at once is told before anything is read, and where nothing is lost
 for target in "$mnt/file" "$mnt" "$loop"; do
 	for lost in "$work/bad" /dev/null; do

@@ -2,7 +2,7 @@
 /* GNU ddrescue's mapfiles. */
 
 #include "fuzz.h"
-#include "salvage/mapfile.h"
+#include "core/mapfile.h"
 
 static unsigned long count_lines(const char *text, size_t length)
 {

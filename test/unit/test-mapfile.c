@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "salvage/mapfile.h"
+#include "core/mapfile.h"
 
 #define OURS                                                                                  \
 	"# pmem-recover filesystem: 8dc1e6c0-12f0-4e7c-9d5a-000000000001\n"                   \

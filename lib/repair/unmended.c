@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Is a backup a copy that was salvaged, with what is lost still missing in it? The mapfile that lies beside it tells. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/mapfile.h"
+#include "repair.h"
+
+struct search {
+	const struct pmr_backup *backup;
+	const struct pmr_ranges *blank;
+	const char *base; /* the backup's name in the directory */
+	int directory;
+};
+
+static bool has_end(const char *name, const char *end)
+{
+	size_t length = strlen(name), n = strlen(end);
+
+	return length >= n && !strcasecmp(name + length - n, end);
+}
+
+/* Called after the backup, or a map: a directory may hold more files than one would open. */
+static bool may_be_mapfile(const struct search *s, const char *name)
+{
+	if (!strcmp(name, s->base))
+		return false;
+	return !strncmp(name, s->base, strlen(s->base)) || has_end(name, "map") ||
+	       has_end(name, "mapfile");
+}
+
+static int read_text(int fd, char **text, size_t *length)
+{
+	static const char begin[] = "# Mapfile.";
+	char head[sizeof(begin) - 1], *buffer;
+	struct stat st;
+	size_t got;
+	int ret;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size > PMR_MAPFILE_LIMIT ||
+	    pmr_media_read_file(fd, 0, head, sizeof(head), &got) || got != sizeof(head) ||
+	    memcmp(head, begin, sizeof(head)))
+		return -EINVAL;
+	buffer = malloc((size_t)st.st_size + 1);
+	if (!buffer)
+		return -ENOMEM;
+	ret = pmr_media_read_file(fd, 0, buffer, (size_t)st.st_size, length);
+	if (ret)
+		free(buffer);
+	else
+		*text = buffer;
+	return ret;
+}
+
+/* A copy of a copy is another file, and then goes by its name. Return: 1, 0, -ENOMEM. */
+static int is_missing(const struct search *s, const char *name, const struct pmr_mapfile *map,
+		      uint64_t *offset)
+{
+	struct pmr_ranges missing = { 0 };
+	int ret;
+
+	if (map->size != s->backup->size ||
+	    (map->output != s->backup->inode && strncmp(name, s->base, strlen(s->base))))
+		return 0;
+	ret = pmr_ranges_subtract(&missing, s->blank, &map->rescued);
+	if (!ret && missing.n) {
+		*offset = missing.v[0].offset;
+		ret = 1;
+	}
+	pmr_ranges_release(&missing);
+	return ret;
+}
+
+/* What is no mapfile says nothing. Return: 1, 0, -ENOMEM. */
+static int look_at(const struct search *s, const char *name, uint64_t *offset)
+{
+	struct pmr_mapfile map = { 0 };
+	const char *fault;
+	unsigned long line;
+	char *text = NULL;
+	size_t length;
+	int fd, ret;
+
+	fd = openat(s->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return 0;
+	ret = read_text(fd, &text, &length);
+	close(fd);
+	if (!ret)
+		ret = pmr_mapfile_parse(text, length, &map, &line, &fault);
+	free(text);
+	if (!ret) {
+		ret = is_missing(s, name, &map, offset);
+		pmr_mapfile_release(&map);
+		return ret;
+	}
+	return ret == -ENOMEM ? ret : 0;
+}
+
+static int search_directory(struct search *s, DIR *dir, char **mapfile, uint64_t *offset)
+{
+	struct dirent *entry;
+	int ret = 0;
+
+	while (!ret && (entry = readdir(dir))) {
+		if (!may_be_mapfile(s, entry->d_name))
+			continue;
+		ret = look_at(s, entry->d_name, offset);
+		if (ret == 1) {
+			*mapfile = strdup(entry->d_name);
+			ret = *mapfile ? 1 : -ENOMEM;
+		}
+	}
+	return ret;
+}
+
+int pmr_backup_unmended(const struct pmr_backup *backup, const struct pmr_ranges *blank,
+			char **mapfile, uint64_t *offset)
+{
+	struct search s = { .backup = backup, .blank = blank };
+	char *path = realpath(backup->path, NULL), *slash;
+	DIR *dir = NULL;
+	int ret = 0;
+
+	slash = path ? strrchr(path, '/') : NULL;
+	if (slash) {
+		*slash = '\0';
+		s.base = slash + 1;
+		dir = opendir(slash == path ? "/" : path);
+	}
+	if (dir) {
+		s.directory = dirfd(dir);
+		ret = search_directory(&s, dir, mapfile, offset);
+		closedir(dir);
+	}
+	free(path);
+	return ret;
+}
