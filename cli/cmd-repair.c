@@ -142,8 +142,9 @@ static int write_plan(struct cli *cli, const struct pmr_repair_options *repair)
 			"the list cannot show all at once: what comes to light when this is repaired is repaired "
 			"in the same way, round by round");
 	if (cli->options.dry_run) {
+		rc = cli_step(cli, pmr_repair_check(cli->ctx, report->plan, repair));
 		cli_note(cli, "dry-run", "repair", "nothing was written: this was a dry run");
-		return 0;
+		return rc;
 	}
 	/* what was interrupted comes first: its journal may have the only copy of what lies around */
 	if (report->unfinished || !cli_confirm(cli, report->plan->bytes, more)) {

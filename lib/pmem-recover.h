@@ -1633,6 +1633,15 @@ int pmr_plan_new(struct pmr_ctx *ctx, struct pmr_scan *scan, const char *const *
 void pmr_plan_free(struct pmr_plan *plan);
 
 /**
+ * pmr_repair_check() - what pmr_repair_run() would refuse, as far as that can be told without a write
+ *
+ * Looks at the place of the journal, and makes nothing; reads what is lost, but not on PMEM, and leaves what can be read.
+ * Return: 0 (look at the losses); a negative errno, said; -ENOMEM.
+ */
+int pmr_repair_check(struct pmr_ctx *ctx, struct pmr_plan *plan,
+		     const struct pmr_repair_options *options);
+
+/**
  * pmr_repair_run() - carry out a plan
  *
  * Takes each device's lock and each file's write lease, writes the journal and syncs it before the first write,

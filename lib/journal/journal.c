@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +173,46 @@ static int make_directory(struct pmr_ctx *ctx, const char *directory, int *fd)
 	return ret;
 }
 
+/* The directory, or the one that it is to be made in. */
+static int open_place(struct pmr_ctx *ctx, const char *directory, int *fd)
+{
+	char *copy;
+
+	*fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0 && errno == ENOENT) {
+		copy = strdup(directory);
+		if (!copy)
+			return -ENOMEM;
+		*fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		free(copy);
+	}
+	if (*fd < 0) {
+		int ret = -errno;
+
+		pmr_say(ctx, PMR_ERROR, "journal", directory, "cannot be %s: %s",
+			ret == -ENOENT ? "made" : "opened", strerror(-ret));
+		return ret;
+	}
+	return 0;
+}
+
+int pmr_journal_check(struct pmr_ctx *ctx, const char *directory, const struct pmr_plan *plan)
+{
+	int fd, ret;
+
+	ret = open_place(ctx, directory, &fd);
+	if (ret)
+		return ret;
+	ret = pmr_place_check(ctx, fd, directory, plan);
+	if (!ret && faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+		ret = -errno;
+		pmr_say(ctx, PMR_ERROR, "journal", directory, "cannot be written: %s",
+			strerror(-ret));
+	}
+	close(fd);
+	return ret;
+}
+
 /* It has the name of a journal only once it is one: nobody can tell what an empty one means. */
 static int begin(struct pmr_journal *journal, const char *hidden, const char *started)
 {
@@ -270,7 +311,10 @@ int pmr_journal_open(struct pmr_ctx *ctx, const char *directory, const struct pm
 	j->zero_fill = zero_fill;
 	for (size_t i = 0; i < plan->n_files; i++)
 		j->n_planned += plan->files[i].n_steps > 0;
-	ret = make_directory(ctx, directory, &j->directory);
+	/* before it is made where it may not lie */
+	ret = pmr_journal_check(ctx, directory, plan);
+	if (!ret)
+		ret = make_directory(ctx, directory, &j->directory);
 	if (!ret)
 		ret = pmr_place_check(ctx, j->directory, directory, plan);
 	if (!ret)

@@ -461,6 +461,13 @@ int pmr_journals_check(struct pmr_ctx *ctx, const char *directory, const struct 
 struct pmr_journal;
 
 /**
+ * pmr_journal_check() - whether a journal may be made in a directory, which itself is made where it is missing
+ *
+ * Makes nothing. Return: 0; -errno, said.
+ */
+int pmr_journal_check(struct pmr_ctx *ctx, const char *directory, const struct pmr_plan *plan);
+
+/**
  * pmr_journal_open() - begin a journal
  * @directory: made with mode 0700 when missing
  * @plan: whose devices and filesystems the journal must not lie on

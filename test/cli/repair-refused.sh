@@ -165,7 +165,9 @@ refused shared --from-backup="$work/backup"
 rm "$mnt/copy"
 sync -f "$mnt"
 
-# the kernel's list says bad, the device reads well: not without --trust-badblocks
+# the kernel's list says bad, the device reads well: not without --trust-badblocks, which a dry run knows
+run 4 repair --badblocks="$work/bad" -n --journal="$work/journal" --from-backup="$work/backup" "$mnt/file"
+json "d['files'][0]['ranges'][0]['reason'] == 'readable'" 'codes == ["readable", "dry-run"]'
 run 4 repair --badblocks="$work/bad" -y --journal="$work/journal" --from-backup="$work/backup" "$mnt/file"
 json "d['files'][0]['ranges'][0]['reason'] == 'readable'"
 unchanged
@@ -181,6 +183,15 @@ says "$work/tmpfs"
 unchanged
 run 12 repair --badblocks="$work/bad" --trust-badblocks -y --from-backup="$work/backup" --journal="$mnt/journal" "$mnt/file"
 says "$mnt/journal"
+unchanged
+# one that is to be made is not made there; a dry run knows
+for place in "$work/tmpfs" "$work/tmpfs/journal" "$mnt/journal" "$work/nowhere/journal"; do
+	repair 12 -y --from-backup="$work/backup" --journal="$place" "$mnt/file"
+	says "$place: "
+	repair 8 -n --from-backup="$work/backup" --journal="$place" "$mnt/file"
+	says "$place: "
+done
+[ ! -e "$work/tmpfs/journal" ] && [ ! -e "$mnt/journal" ] || fail "a directory was made where no journal may lie"
 unchanged
 # a full disk under it
 mkdir "$work/small"
