@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "report-human.h"
@@ -245,8 +246,13 @@ static void say_untold(struct cli *cli)
 
 		if (!report_is_told(device))
 			cli_say(cli, PMR_WARNING, "badblocks-unknown",
-				device->path ? device->path : device->name,
-				"not all that its lists of badblocks hold can be known: try again as root");
+				device->path ? device->path : device->name, "%s",
+				device->mode == PMR_MODE_NONE
+					? "is no persistent memory and has no list of bad blocks of its own: give one by "
+					  "--badblocks=FILE"
+				: geteuid()
+					? "not all that its lists of badblocks hold can be known: try again as root"
+					: "not all that its lists of badblocks hold can be known");
 	}
 }
 

@@ -148,6 +148,42 @@ static void write_devices(const struct report *report, FILE *out)
 	}
 }
 
+static uint64_t owned_bytes(const struct pmr_scan *scan, enum pmr_owner owner)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < scan->n_owned; i++) {
+		/* all other data of files is told with the files */
+		if (scan->owned[i].owner == owner &&
+		    (owner != PMR_OWNER_FILE || report_is_nameless(&scan->owned[i])))
+			bytes += scan->owned[i].range.length;
+	}
+	return bytes;
+}
+
+/* What is lost, or was, and is in no file that was told. */
+static void write_rest(const struct report *report, uint64_t zeroed, const char *separator,
+		       FILE *out)
+{
+	static const struct {
+		enum pmr_owner owner;
+		const char *text;
+	} rows[] = {
+		{ PMR_OWNER_FILE, "of files without a name lost" },
+		{ PMR_OWNER_METADATA, "of metadata lost" },
+		{ PMR_OWNER_LOG, "of a log lost" },
+		{ PMR_OWNER_NAMESPACE, "of a namespace's own lost" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		write_part(out, &separator, rows[i].text, owned_bytes(report->scan, rows[i].owner));
+	if (report->scan->metadata_lost) {
+		fprintf(out, "%smetadata of a namespace lost", separator);
+		separator = ", ";
+	}
+	write_part(out, &separator, "zeroed", zeroed);
+}
+
 void report_write_outcome(const struct report *report, FILE *out)
 {
 	struct report_totals totals;
@@ -162,6 +198,7 @@ void report_write_outcome(const struct report *report, FILE *out)
 		fputs(" looked at", out);
 		write_devices(report, out);
 		fputc(')', out);
+		separator = "; ";
 	} else {
 		text_print_count(out, totals.files, "file");
 		fputs(" affected", out);
@@ -169,9 +206,9 @@ void report_write_outcome(const struct report *report, FILE *out)
 		write_part(out, &separator, "lost", totals.lost);
 		write_part(out, &separator, "only in the page cache", totals.cached);
 		write_part(out, &separator, "repaired", totals.repaired);
-		write_part(out, &separator, "zeroed", totals.zeroed);
 		write_part(out, &separator, "unknown", totals.unknown);
 	}
+	write_rest(report, totals.zeroed + report_zeroed_bytes(report), separator, out);
 	if (report->failed)
 		fputs("; the work was not done, see the messages", out);
 	else if (report->exit_status & STATUS_UNKNOWN)
@@ -212,6 +249,22 @@ static void write_methods(const struct pmr_file_plan *plan, FILE *out)
 		fprintf(out, " (%zu through another file that has the same block)", follow);
 }
 
+/* Of a resume: nothing is to be written, or nothing may be. */
+static void write_stepless(const struct pmr_file *file, FILE *out)
+{
+	for (size_t i = 0; i < file->n_losses; i++) {
+		const struct pmr_loss *loss = &file->losses[i];
+
+		if (loss->state == PMR_REPAIRED || loss->state == PMR_ZEROED ||
+		    loss->state == PMR_UNWRITTEN || loss->state == PMR_PAST_EOF)
+			continue;
+		fprintf(out, ": left alone (%s%s%s)\n", pmr_state_name(loss->state),
+			loss->reason ? ": " : "", loss->reason ? loss->reason : "");
+		return;
+	}
+	fputs(": nothing is left to be written\n", out);
+}
+
 static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
 {
 	uint64_t bytes = 0, vanished = 0;
@@ -223,7 +276,7 @@ static void write_file_plan(const struct pmr_file_plan *plan, FILE *out)
 		return;
 	}
 	if (!plan->n_steps) {
-		fputs(": nothing is left to be written\n", out);
+		write_stepless(plan->file, out);
 		return;
 	}
 	for (size_t i = 0; i < plan->n_steps; i++)

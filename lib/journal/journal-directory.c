@@ -334,7 +334,7 @@ int pmr_journal_set_aside(struct pmr_ctx *ctx, struct pmr_journal_entry *entry)
 	return ret;
 }
 
-/* By the time of its last change, which is when it was finished or set aside. */
+/* By the time of its last change, which is when it was finished or set aside; the latter may have the only copy of bytes. */
 static bool is_older(int directory, const char *name, unsigned int days)
 {
 	const struct suffix *suffix = suffix_of(name);
@@ -343,6 +343,8 @@ static bool is_older(int directory, const char *name, unsigned int days)
 	if (suffix->state == PMR_JOURNAL_UNFINISHED ||
 	    fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return false;
+	if (suffix->state == PMR_JOURNAL_ASIDE && days == 0)
+		days = 1;
 	return time(NULL) - st.st_mtim.tv_sec >= (time_t)days * SECONDS_OF_A_DAY;
 }
 

@@ -368,6 +368,9 @@ static char *end_journal(const struct repair *r, int *ret)
 	} else if (!r->writer.needs_journal) {
 		gone = pmr_journal_give_up(r->journal, cancelled);
 	}
+	/* it may be among those that are not kept */
+	if (access(pmr_journal_path(r->journal), F_OK) < 0 && errno == ENOENT)
+		gone = 1;
 	return gone == 1 ? NULL : strdup(pmr_journal_path(r->journal));
 }
 

@@ -325,6 +325,14 @@ repair 1 -y --from-backup="$work/backup" --keep=30 "$mnt"
 [ ! -e "$journals/changed.aside" ] || fail "--keep=30 keeps what is older"
 [ "$(ls "$journals"/*.done | wc -l)" -ge 3 ] || fail "--keep=30 removes what is new"
 
+# none that is done is kept, and none is named that is gone; what was set aside just now is kept
+touch "$journals/now.aside"
+tools damage "$image" "$work/bad"
+settle "$mnt"
+repair 1 -y --from-backup="$work/backup" --keep=0 "$mnt"
+json 'd["journal"] is None'
+[ "$(cd "$journals" && echo *.done *.aside)" = "directory.done now.aside" ] || fail "--keep=0: $(ls "$journals")"
+
 # ---- resumed: nobody speaks of it any more
 
 rm -r "$journals"

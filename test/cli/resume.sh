@@ -72,6 +72,9 @@ state_of() { echo "[r.get('reason') for f in d['files'] for r in f['ranges'] if 
 # ---- as it should be
 
 begun
+# without a list, root is told what helps
+run 8 repair --resume --dry-run --journal="$work/journal"
+says 'has no list of bad blocks of its own: give one by --badblocks=FILE'
 resume 0 --dry-run
 grep -q "file <- $journal" "$work/err" || fail "the source is not said"
 json 'd["dry_run"]' '"dry-run" in codes'
@@ -159,6 +162,7 @@ conflict() {
 		[ -e "$journal" ] || fail "a conflict is done"
 		return
 	fi
+	says 'left alone (conflict'
 	holds "$1" "$work/before"
 	[ "$(stat -c '%s %Z %a' "$mnt/$1")" = "$(cat "$work/stat")" ] || fail "it was changed"
 	[ -e "$journal" ] || fail "a conflict is done"

@@ -49,6 +49,9 @@ for size in 4096 1024; do
 	json 'd["devices"][0]["badblocks"]["ranges"][0]["owner"] == "free"' 'codes == ["poison-in-free-space"]'
 	owner 4 metadata metadata-lost $(($(dumpe2fs "$loop" 2>/dev/null |
 		sed -n 's/.*Inode table at \([0-9]*\).*/\1/p' | head -n 1) * size / 512 + 2)) 1
+	# the sentence does not deny what the status says
+	run 4 scan -u --badblocks="$work/bad" "$mnt"
+	prints '); 512 B of metadata lost'
 	# what ext4 tells by GETFSMAP is no reverse map
 	run 0 locate -u "$loop" 8K
 	prints 'metadata'

@@ -90,6 +90,7 @@ for type in ext4 xfs; do
 	look 4 -u "$mnt"
 	prints "$mnt/file: 1 KiB at byte 8192 overwritten with zeros "
 	prints ": $id@8192"
+	prints "); 1 KiB zeroed"
 	look 4 -q "$mnt"
 	says "1 KiB at byte 8192 overwritten with zeros "
 	# a copy has them too
