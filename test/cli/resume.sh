@@ -72,9 +72,6 @@ state_of() { echo "[r.get('reason') for f in d['files'] for r in f['ranges'] if 
 # ---- as it should be
 
 begun
-# without a list, root is told what helps
-run 8 repair --resume --dry-run --journal="$work/journal"
-says 'has no list of bad blocks of its own: give one by --badblocks=FILE'
 resume 0 --dry-run
 grep -q "file <- $journal" "$work/err" || fail "the source is not said"
 json 'd["dry_run"]' '"dry-run" in codes'
@@ -193,6 +190,9 @@ conflict file changed 7
 # all of it, by the same bytes as the journal has: nothing is left to do
 begun
 dd if="$work/file" of="$mnt/file" bs=4096 conv=notrunc status=none
+# without a list, root is told what helps
+run 8 repair --resume --dry-run --journal="$work/journal"
+says 'has no list of bad blocks of its own: give one by --badblocks=FILE'
 resume 1 --yes
 holds file "$work/file"
 
@@ -262,7 +262,7 @@ holds file "$work/file"
 
 # nothing was begun: what was changed is left, and there is nothing more to do
 again
-killed_at fsync 4
+killed_at fsync 5
 dd if=/dev/urandom of="$mnt/file" bs=512 seek=59 count=1 conv=notrunc status=none
 cp "$mnt/file" "$work/before"
 settle "$mnt"
