@@ -75,11 +75,18 @@ void pmr_write_spoiled(struct pmr_writer *writer, const struct pmr_chunk *chunk,
 }
 
 /* Whether the file was made longer by a write of its last page, and not by others, whom a lease that was lost kept out no more. */
-static bool is_grown(const struct pmr_claim *claim, uint64_t size)
+static bool is_grown(const struct pmr_claim *claim, uint64_t size, bool is_lost)
 {
 	if (size <= claim->file->size || size > pmr_page_up(claim->file->size))
 		return false;
-	return !pmr_lease_is_lost(claim->fd) || size == claim->grown;
+	return !is_lost || size == claim->grown;
+}
+
+/* A file that is as long as it was: what makes it longer from now on need not be a write of the repair. */
+static int settle_size(struct pmr_claim *claim)
+{
+	claim->grown = 0;
+	return 0;
 }
 
 /*
@@ -90,6 +97,7 @@ static bool is_grown(const struct pmr_claim *claim, uint64_t size)
 static int cut_back(struct pmr_claim *claim)
 {
 	struct stat st;
+	bool is_lost;
 	int ret;
 
 	/* what others have open is not written through the file, and theirs to lengthen */
@@ -98,8 +106,14 @@ static int cut_back(struct pmr_claim *claim)
 	if (fstat(claim->fd, &st) < 0)
 		return -errno;
 	if ((uint64_t)st.st_size == claim->file->size)
-		return 0;
-	if (!is_grown(claim, (uint64_t)st.st_size))
+		return settle_size(claim);
+	is_lost = pmr_lease_is_lost(claim->fd);
+	/* looking at the leases takes time enough to append something: nothing comes between this look and the cut */
+	if (fstat(claim->fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size == claim->file->size)
+		return settle_size(claim);
+	if (!is_grown(claim, (uint64_t)st.st_size, is_lost))
 		return -ESTALE;
 	/* DAX waits for who uses the blocks, and a signal ends that */
 	do

@@ -854,14 +854,27 @@ def children_of(pid):
         return []
 
 
-def race_each(bench, action, names, where=None, late=False):
+def race_each(bench, action, names, where=None, late=False, asking=0):
     """The repair is stopped behind each call, the action begins, and the repair goes on once that is done or waits.
 
-    late: only once it is done: the repair was stopped for longer than it may keep others waiting."""
-    calls = [c for c in bench.calls(names, where) if not is_report(c)]
+    late: only once it is done: the repair was stopped for longer than it may keep others waiting.
+    asking: it then takes so many seconds over the next file that it opens, the list of leases: as long as it may keep others
+    waiting, and longer."""
+    calls, opened = [], {}
+    for c in bench.calls(names | {"openat"}):
+        if c.name == "openat":
+            opened["last"] = c.number
+        if c.name in names and (not where or re.search(where, c.text)) and not is_report(c):
+            calls.append(c)
+            opened[c] = opened.get("last", 0) + 1
+    if not calls:
+        raise Wrong("no calls: nothing is tested")
 
     def test(call):
-        process = bench.start("-e", f"trace={','.join(sorted(ALL))}", "-e", f"inject={call.name}:signal=SIGSTOP:when={call.number}")
+        injected = ["-e", f"trace={','.join(sorted(ALL))}", "-e", f"inject={call.name}:signal=SIGSTOP:when={call.number}"]
+        if asking:
+            injected += ["-e", f"inject=openat:delay_exit={asking * 1000000}:when={opened[call]}"]
+        process = bench.start(*injected)
         if not wait_stopped(bench, process):
             bench.end(process)
             raise Wrong("it was not stopped")
@@ -934,6 +947,9 @@ def main():
     elif what == "dax-race":
         for name in which.split(","):
             wrong += race_each(bench, ACTIONS[name], WRITES, re.escape(bench.path))
+    elif what == "dax-asking":
+        for name in which.split(","):
+            wrong += race_each(bench, ACTIONS[name], {"pwritev2"}, re.escape(bench.path), asking=3)
     elif what in ("late", "dax-late"):
         # between the last look and the write that follows nothing can be done: behind the writes themselves. A punch can be
         # stopped behind the look at the free space, and what others write before it must not be what it gives back

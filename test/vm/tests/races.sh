@@ -45,4 +45,5 @@ done
 for action in extended rewritten; do
 	races dax-late $action --method=punch
 done
+races dax-asking extended
 finish
