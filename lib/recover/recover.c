@@ -53,6 +53,13 @@ static int read_device(void *data, uint64_t offset, uint64_t length, const struc
 	return pmr_source_device(&r->source, offset, length, avoid, buffer, unreadable);
 }
 
+static int is_closed(void *data)
+{
+	const struct recovery *r = data;
+
+	return pmr_source_closed(&r->source);
+}
+
 static void *get_buffer(void *data)
 {
 	const struct recovery *r = data;
@@ -333,6 +340,7 @@ int pmr_recover_at(struct pmr_ctx *ctx, struct pmr_topology *topology, const voi
 		.read = read_file,
 		.cached = read_cached,
 		.device = read_device,
+		.closed = is_closed,
 		.buffer = get_buffer,
 		.write = keep,
 		.tick = tick,

@@ -123,6 +123,13 @@ static int read_device(void *data, uint64_t offset, uint64_t length, const struc
 	return pmr_source_device(&s->source, offset, length, avoid, buffer, unreadable);
 }
 
+static int is_closed(void *data)
+{
+	const struct salvager *s = data;
+
+	return pmr_source_closed(&s->source);
+}
+
 static void *get_buffer(void *data)
 {
 	struct salvager *s = data;
@@ -298,6 +305,8 @@ static const struct stop {
 	  "down, see the kernel log; mount it again, then go on with the same mapfile" },
 	{ -ENODEV, "device-error",
 	  "could not be read any further: its device fails everywhere, which is no sign of poison" },
+	{ -ENXIO, "device-error",
+	  "could not be read any further: its device was taken away, which is no sign of poison" },
 };
 
 static void say_why(const struct salvager *s)
@@ -438,6 +447,7 @@ int pmr_salvage_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const ch
 		.read = read_file,
 		.cached = read_cached,
 		.device = read_device,
+		.closed = is_closed,
 		.buffer = get_buffer,
 		.write = write_output,
 		.tick = tick,

@@ -28,7 +28,8 @@
  * struct pmr_rescue_io - where bytes come from and go to; each gets the rescue's @data
  * @read: of the file, as pmr_media_recover_file(), in whole pages
  * @cached: as pmr_media_read_cached(); NULL where there is no page cache
- * @device: as pmr_media_salvage(); -EACCES, -EPERM, -ENODEV, -EROFS or -EBUSY where the device may not be read
+ * @device: as pmr_media_salvage(); where the device could not be opened, why
+ * @closed: why it could not be opened, a negative errno; 0 where it was
  * @buffer: as pmr_behind_buffer()
  * @write: to the output, as pmr_behind_write(). Return: 0; a negative errno, said.
  * @tick: called ahead of a read. Return: 0; -ECANCELED or another errno, said, to try no more.
@@ -38,6 +39,7 @@ struct pmr_rescue_io {
 	int (*cached)(void *data, uint64_t offset, void *buffer, size_t length);
 	int (*device)(void *data, uint64_t offset, uint64_t length, const struct pmr_ranges *avoid,
 		      void *buffer, struct pmr_ranges *unreadable);
+	int (*closed)(void *data);
 	void *(*buffer)(void *data);
 	int (*write)(void *data, uint64_t offset, const void *buffer, size_t length);
 	int (*tick)(void *data);
@@ -244,6 +246,7 @@ int pmr_source_read(struct pmr_source *source, uint64_t offset, void *buffer, si
 		    size_t *got);
 int pmr_source_cached(const struct pmr_source *source, uint64_t offset, void *buffer,
 		      size_t length);
+int pmr_source_closed(const struct pmr_source *source);
 int pmr_source_device(struct pmr_source *source, uint64_t offset, uint64_t length,
 		      const struct pmr_ranges *avoid, void *buffer, struct pmr_ranges *unreadable);
 

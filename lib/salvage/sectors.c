@@ -63,6 +63,7 @@ static bool is_device_alive(struct pmr_rescue *r, uint64_t offset, uint64_t leng
 
 /* ---- below the page */
 
+/* Of opening a device. A device that was open and is gone answers with some of these, too. */
 static bool is_closed(int error)
 {
 	return error == -EACCES || error == -EPERM || error == -ENODEV || error == -EROFS ||
@@ -142,7 +143,7 @@ static int rescue_part(struct pmr_rescue *r, const struct pmr_extent *part, int 
 	struct pmr_ranges unreadable = { 0 }, news = { 0 };
 	uint64_t device_offset, last, from, length;
 	bool whole;
-	int ret;
+	int closed, ret;
 
 	ret = pmr_filesystem_to_device(r->filesystem, part->physical, &device_offset);
 	if (!ret)
@@ -155,11 +156,12 @@ static int rescue_part(struct pmr_rescue *r, const struct pmr_extent *part, int 
 	length += (PMR_SECTOR - length % PMR_SECTOR) % PMR_SECTOR;
 	r->own.buffer = r->io->buffer(r->data);
 	ret = r->io->device(r->data, from, length, &r->avoid, r->own.buffer, &unreadable);
-	if (is_closed(ret))
-		return lose_closed(r, part, device_offset, error, ret);
+	closed = ret ? r->io->closed(r->data) : 0;
+	if (is_closed(closed))
+		return lose_closed(r, part, device_offset, error, closed);
 	if (!ret)
 		ret = pmr_ranges_subtract(&news, &unreadable, &r->avoid);
-	else if (ret != -ENOMEM)
+	else if (ret == -EIO) /* which stands for the filesystem */
 		ret = -ENODEV;
 	if (ret)
 		goto out;

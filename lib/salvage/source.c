@@ -261,6 +261,11 @@ int pmr_source_cached(const struct pmr_source *s, uint64_t offset, void *buffer,
 	return s->dax ? 0 : pmr_media_read_cached(s->fd, offset, buffer, length);
 }
 
+int pmr_source_closed(const struct pmr_source *s)
+{
+	return s->media_error < 0 ? s->media_error : 0;
+}
+
 int pmr_source_device(struct pmr_source *s, uint64_t offset, uint64_t length,
 		      const struct pmr_ranges *avoid, void *buffer, struct pmr_ranges *unreadable)
 {

@@ -44,6 +44,7 @@ static const struct row {
 	const char *wanted;
 	const char *reasons; /* of the losses, one after the other; - for none */
 	int closed; /* error of opening the device */
+	int gone; /* error of reading it, everywhere */
 	int stopped;
 	bool shut_down; /* every read of the file fails */
 	bool dead; /* every read of the device fails */
@@ -140,6 +141,17 @@ static const struct row {
 	  .dead = true,
 	  .wanted = ".???",
 	  .stopped = -ENODEV },
+	{ .name = "the device was taken away",
+	  .pages = ".x.",
+	  .gone = -ENODEV,
+	  .wanted = ".??",
+	  .stopped = -ENODEV },
+	{ .name = "the device was taken away, listed",
+	  .pages = ".L.",
+	  .gone = -ENXIO,
+	  .wanted = ".??",
+	  .reasons = "-",
+	  .stopped = -ENXIO },
 	{ .name = "resumed",
 	  .pages = "..x.L.",
 	  .have = "+  +",
@@ -386,8 +398,8 @@ static int fake_device(void *data, uint64_t offset, uint64_t length, const struc
 {
 	struct world *w = data;
 
-	if (w->row->closed)
-		return w->row->closed;
+	if (w->row->closed || w->row->gone)
+		return w->row->closed ? w->row->closed : w->row->gone;
 	assert_int_equal(offset % PMR_SECTOR, 0);
 	assert_int_equal(length % PMR_SECTOR, 0);
 	w->read_sectors = true;
@@ -404,6 +416,13 @@ static int fake_device(void *data, uint64_t offset, uint64_t length, const struc
 	}
 	pmr_ranges_normalize(unreadable);
 	return 0;
+}
+
+static int fake_closed(void *data)
+{
+	const struct world *w = data;
+
+	return w->row->closed;
 }
 
 static void *fake_buffer(void *data)
@@ -483,6 +502,7 @@ static const struct pmr_rescue_io io = {
 	.read = fake_read,
 	.cached = fake_cached,
 	.device = fake_device,
+	.closed = fake_closed,
 	.buffer = fake_buffer,
 	.write = fake_write,
 	.tick = fake_tick,
