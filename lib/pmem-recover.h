@@ -627,6 +627,8 @@ const char *pmr_role_name(enum pmr_role role);
  * @mountpoint: first place it is mounted at in this mount namespace, or NULL
  * @dax: how it is mounted
  * @read_only: mounted read-only
+ * @unreplayed: mounted without its log having been replayed (norecovery, noload), and not known to have had nothing in it: what
+ *              it tells of its blocks, sizes and files may be from before
  * @realtime: an XFS mounted with a realtime device (rtdev=), where some of its files lie; that one is a filesystem of its own
  *            here, in its role
  * @rtdev: number of that device, 0 where it is not known
@@ -650,6 +652,7 @@ struct pmr_filesystem {
 	char *mountpoint;
 	enum pmr_dax dax;
 	bool read_only;
+	bool unreplayed;
 	bool realtime;
 	bool external_log;
 	dev_t log;

@@ -35,6 +35,14 @@ static void say_unprobed(struct pmr_ctx *ctx, struct pmr_topology *topology,
 	}
 }
 
+/* Both ext4 and XFS show this word, and not noload. An XFS does not tell whether anything was in its log. */
+static bool is_unreplayed(const struct pmr_filesystem *fs, struct libmnt_fs *mount)
+{
+	return pmr_mount_has_option(mnt_fs_get_fs_options(mount), "norecovery") &&
+	       !(fs->type && !strncmp(fs->type, "ext", 3) &&
+		 pmr_probe_is_recovered(fs->source, fs->devno));
+}
+
 static int fill_mounted(struct pmr_filesystem *fs, struct libmnt_fs *mount, bool has_dax)
 {
 	const char *options = mnt_fs_get_fs_options(mount);
@@ -48,6 +56,7 @@ static int fill_mounted(struct pmr_filesystem *fs, struct libmnt_fs *mount, bool
 	fs->dax = pmr_mount_dax(mount, has_dax);
 	fs->read_only = pmr_mount_has_option(mnt_fs_get_vfs_options(mount), "ro") ||
 			pmr_mount_has_option(options, "ro");
+	fs->unreplayed = is_unreplayed(fs, mount);
 	fs->realtime = pmr_mount_has_option(options, "rtdev");
 	fs->external_log = pmr_mount_has_option(options, "logdev");
 	fs->log = pmr_mount_device(options, "logdev");
@@ -83,6 +92,7 @@ static int fill_realtime(struct pmr_topology *topology, struct pmr_filesystem *f
 		err = pmr_replace(&fs->uuid, NULL);
 	fs->devno = fs->of;
 	fs->dax = pmr_mount_dax(mount, has_dax);
+	fs->unreplayed = is_unreplayed(fs, mount);
 	for (size_t i = 0; i < topology->n_filesystems && !err && !fs->uuid; i++) {
 		const struct pmr_filesystem *data = topology->filesystems[i];
 
@@ -90,7 +100,7 @@ static int fill_realtime(struct pmr_topology *topology, struct pmr_filesystem *f
 			err = pmr_replace(&fs->uuid, data->uuid);
 	}
 	if (!err && !fs->uuid && fs->of_source)
-		err = pmr_probe_uuid(fs->of_source, &fs->uuid);
+		err = pmr_probe_uuid(fs->of_source, fs->of, &fs->uuid);
 	return err;
 }
 

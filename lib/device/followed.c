@@ -22,6 +22,14 @@ bool pmr_filesystem_is_followed(const char *type)
 	return false;
 }
 
+void pmr_filesystem_say_unreplayed(struct pmr_ctx *ctx, const struct pmr_filesystem *fs)
+{
+	pmr_say(ctx, PMR_ERROR, "log-not-replayed", fs->mountpoint ? fs->mountpoint : fs->source,
+		"is mounted without its log having been replayed (norecovery, noload): what was written last is not seen, "
+		"and a bad block that passes for free, or for unwritten, may be that of a file; unmount it, mount it with -o ro "
+		"alone, and ask again; where that fails, save its files: no answer about it is whole");
+}
+
 static const struct {
 	const char *type;
 	const char *why;

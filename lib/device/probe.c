@@ -2,12 +2,15 @@
 /* What lies on a block device: libblkid's answer, on a copy of what can be read where poison is in its way. */
 
 #include <blkid.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -16,6 +19,13 @@
 
 /* The signatures of all that is known lie in here: the log of an XFS has one anywhere in its first 512 sectors. */
 #define HEAD_LENGTH ((uint64_t)256 << 10)
+
+/* Of ext4's superblock, whose format has not changed since ext2. */
+#define EXT4_SUPER 1024
+#define EXT4_SUPER_LENGTH 1024
+#define EXT4_MAGIC_AT 0x38
+#define EXT4_INCOMPAT_AT 0x60
+#define EXT4_NEEDS_RECOVERY 0x4u
 
 int pmr_replace(char **where, const char *value)
 {
@@ -112,13 +122,31 @@ out:
 	return err;
 }
 
-static int probe_device(struct pmr_ctx *ctx, struct pmr_filesystem *fs)
+int pmr_block_open(const char *path, dev_t devno)
+{
+	struct stat st;
+	int fd, err;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st))
+		err = -errno;
+	else if (S_ISBLK(st.st_mode) && st.st_rdev == devno)
+		return fd;
+	else
+		err = -ENODEV;
+	close(fd);
+	return err;
+}
+
+static int probe_device(struct pmr_ctx *ctx, dev_t devno, struct pmr_filesystem *fs)
 {
 	int fd, err;
 
-	fd = open(fs->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = pmr_block_open(fs->source, devno);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	err = probe_descriptor(fd, fs);
 	close(fd);
 	/* Not every error of reading makes it to us. */
@@ -131,12 +159,12 @@ static int probe_device(struct pmr_ctx *ctx, struct pmr_filesystem *fs)
 	return err == -EIO ? 0 : err;
 }
 
-int pmr_probe_uuid(const char *path, char **uuid)
+int pmr_probe_uuid(const char *path, dev_t devno, char **uuid)
 {
 	struct pmr_filesystem found = { 0 };
 	int fd, err;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = pmr_block_open(path, devno);
 	if (fd < 0)
 		return 0;
 	err = probe_descriptor(fd, &found);
@@ -145,6 +173,26 @@ int pmr_probe_uuid(const char *path, char **uuid)
 	free(found.label);
 	*uuid = found.uuid;
 	return err == -ENOMEM ? err : 0;
+}
+
+bool pmr_probe_is_recovered(const char *path, dev_t devno)
+{
+	unsigned char super[EXT4_SUPER_LENGTH];
+	uint16_t magic;
+	uint32_t features;
+	ssize_t n;
+	int fd;
+
+	fd = pmr_block_open(path, devno);
+	if (fd < 0)
+		return false;
+	n = pread(fd, super, sizeof(super), EXT4_SUPER);
+	close(fd);
+	if (n != (ssize_t)sizeof(super))
+		return false;
+	memcpy(&magic, super + EXT4_MAGIC_AT, sizeof(magic));
+	memcpy(&features, super + EXT4_INCOMPAT_AT, sizeof(features));
+	return le16toh(magic) == EXT4_SUPER_MAGIC && !(le32toh(features) & EXT4_NEEDS_RECOVERY);
 }
 
 /* What udev's own probe found, which everybody may read. */
@@ -183,7 +231,7 @@ static int ask_udev(struct pmr_filesystem *fs, dev_t devno)
 
 int pmr_probe(struct pmr_ctx *ctx, dev_t devno, struct pmr_filesystem *fs, int *why)
 {
-	int found = probe_device(ctx, fs);
+	int found = probe_device(ctx, devno, fs);
 
 	if (found == -ENOMEM)
 		return found;

@@ -179,6 +179,14 @@ static bool is_node_of(const struct pmr_device *device, const struct stat *st)
 	       device->own->dax.devno == st->st_rdev;
 }
 
+/* A path that is there is what it leads to, whoever should have that name. */
+static bool is_path_of(const struct pmr_device *device, const char *name)
+{
+	struct stat st;
+
+	return is_same(device->path, name) && (stat(name, &st) || is_node_of(device, &st));
+}
+
 struct pmr_device *pmr_topology_find(const struct pmr_topology *topology, const char *name)
 {
 	struct stat st;
@@ -188,7 +196,7 @@ struct pmr_device *pmr_topology_find(const struct pmr_topology *topology, const 
 		struct pmr_device *device = topology->devices[i];
 
 		if (is_same(device->ns_name, name) || is_same(device->name, name) ||
-		    is_same(device->path, name))
+		    is_path_of(device, name))
 			return device;
 	}
 	/* stat() follows links, and opens nothing. */

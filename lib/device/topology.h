@@ -617,7 +617,18 @@ int pmr_replace(char **where, const char *value);
 int pmr_probe(struct pmr_ctx *ctx, dev_t devno, struct pmr_filesystem *fs, int *why);
 
 /** pmr_probe_uuid() - the UUID of what lies on a block device, NULL where that cannot be told. Return: 0, -ENOMEM. */
-int pmr_probe_uuid(const char *path, char **uuid);
+int pmr_probe_uuid(const char *path, dev_t devno, char **uuid);
+
+/** pmr_probe_is_recovered() - whether an ext4 or ext3 says that all of its log was replayed; false where it does not tell */
+bool pmr_probe_is_recovered(const char *path, dev_t devno);
+
+/**
+ * pmr_block_open() - open a block device for reading, by the name that it should have
+ * @devno: its number
+ *
+ * Return: a descriptor; -ENODEV: the name is another's, as in a container, or /dev was made by hand; another negative errno.
+ */
+int pmr_block_open(const char *path, dev_t devno);
 
 /* ---- filesystem.c */
 
@@ -649,6 +660,9 @@ int pmr_filesystem_whole(struct pmr_topology *topology, struct pmr_device *devic
 void pmr_filesystem_free(struct pmr_filesystem *filesystem);
 
 /* ---- followed.c */
+
+/** pmr_filesystem_say_unreplayed() - say of one that is @unreplayed what that means ("log-not-replayed") */
+void pmr_filesystem_say_unreplayed(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem);
 
 /** pmr_filesystem_is_followed() - whether extents of this type of filesystem are offsets on its device */
 bool pmr_filesystem_is_followed(const char *type);

@@ -211,6 +211,10 @@ static int ask_mounted(struct asking *a)
 	/* A second owner may be among what could not be looked at. */
 	if (a->is_shared && !l->scanner.scan->complete)
 		l->complete = false;
+	if (a->filesystem->unreplayed) {
+		l->complete = false;
+		pmr_filesystem_say_unreplayed(l->ctx, a->filesystem);
+	}
 	say_unknown(a);
 	pmr_view_release(a->view);
 	free(a->view);
@@ -234,8 +238,8 @@ static int open_mountpoint(struct pmr_ctx *ctx, const struct pmr_filesystem *fil
 	if (pmr_elsewhere_say(ctx, filesystem, filesystem->source, "locate"))
 		return -ENODEV;
 	pmr_say(ctx, PMR_ERROR, "not-mounted", filesystem->source,
-		"holds %s that is not mounted: to learn whose these bytes are, mount it (read-only: -o ro, on XFS "
-		"-o ro,norecovery, on ext4 -o ro,noload) and ask again",
+		"holds %s that is not mounted: to learn whose these bytes are, mount it (read-only: -o ro) and ask again; where "
+		"that fails, -o ro,norecovery shows some of its files, and no answer is whole",
 		filesystem->type);
 	return -ENODEV;
 }

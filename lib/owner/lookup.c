@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -10,15 +11,21 @@
 
 #include "owner.h"
 #include "xfs.h"
+#include "device/topology.h"
 
 /* For each question ext4's GETFSMAP goes through all groups; its inodes are one pass, however many questions there are. */
 #define MANY_RANGES 16u
 
-/* @wanted: what is not told yet */
+/*
+ * @block: its block device, where that was needed, which @path leads to
+ * @wanted: what is not told yet
+ */
 struct lookup {
 	struct pmr_ctx *ctx;
 	const struct pmr_filesystem *filesystem;
 	int fd;
+	int block;
+	char path[32];
 	const struct pmr_ranges *wanted;
 	struct pmr_claims *claims;
 };
@@ -74,18 +81,30 @@ static int ask_xfs(struct lookup *l, enum pmr_way *way)
 	return ret;
 }
 
+/* libext2fs opens by name. What goes by the name in /dev may be another device, so it is given what was looked at. */
+static int open_block(struct lookup *l)
+{
+	if (l->block < 0)
+		l->block = pmr_block_open(l->filesystem->source, l->filesystem->devno);
+	if (l->block < 0)
+		return l->block;
+	snprintf(l->path, sizeof(l->path), "/proc/self/fd/%d", l->block);
+	return 0;
+}
+
 static int ask_ext4(struct lookup *l, enum pmr_way *way)
 {
 	const char *object = object_of(l->filesystem);
 	int ret;
 
 	*way = PMR_WAY_WALK;
+	ret = open_block(l);
 	/* What was not written yet is not in the table. */
-	if (syncfs(l->fd))
+	if (!ret && syncfs(l->fd))
 		ret = -errno;
-	else
-		ret = pmr_ext4_claims(l->ctx, l->filesystem->source, l->wanted,
-				      pmr_ctx_threads(l->ctx), l->claims);
+	if (!ret)
+		ret = pmr_ext4_claims(l->ctx, l->path, l->wanted, pmr_ctx_threads(l->ctx),
+				      l->claims);
 	if (ret == -ENOMEM || ret == -ECANCELED)
 		return ret;
 	if (!ret)
@@ -98,6 +117,11 @@ static int ask_ext4(struct lookup *l, enum pmr_way *way)
 		pmr_say(l->ctx, PMR_WARNING, "lookup-by-walk", object,
 			"has its inodes on %s, which may not be read: every file is asked for its extents instead, "
 			"which takes longer the more files there are; root (or CAP_DAC_OVERRIDE) would do",
+			l->filesystem->source);
+	else if (ret == -ENODEV)
+		pmr_say(l->ctx, PMR_WARNING, "lookup-by-walk", object,
+			"has its inodes on a device whose name, %s, is another's here: every file is asked for its extents "
+			"instead, which takes longer the more files there are",
 			l->filesystem->source);
 	else
 		pmr_say(l->ctx, PMR_WARNING, "lookup-by-walk", object,
@@ -201,19 +225,35 @@ static int ask(struct lookup *l, const struct pmr_ranges *wanted, struct pmr_ran
 	}
 	if (ret || !rest->n || *way != PMR_WAY_INODE_TABLE || !source->claim_free)
 		return ret;
-	ret = source->claim_free(l->ctx, l->filesystem->source, rest, l->claims);
+	ret = source->claim_free(l->ctx, l->path, rest, l->claims);
 	pmr_ranges_release(rest);
 	return ret ? ret : pmr_claims_rest(l->claims, wanted, rest);
+}
+
+/* What has no data by what is on the device may have some by the log. */
+static void doubt(struct pmr_claims *claims)
+{
+	for (size_t i = 0; i < claims->n; i++)
+		if (claims->v[i].owner == PMR_OWNER_FREE ||
+		    claims->v[i].owner == PMR_OWNER_UNWRITTEN)
+			claims->v[i] = (struct pmr_owner_claim){ .range = claims->v[i].range,
+								 .owner = PMR_OWNER_UNKNOWN };
 }
 
 int pmr_lookup(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
 	       const struct pmr_ranges *wanted, struct pmr_claims *claims, enum pmr_way *way)
 {
-	struct lookup l = { ctx, filesystem, fd, NULL, claims };
+	struct lookup l = {
+		.ctx = ctx, .filesystem = filesystem, .fd = fd, .block = -1, .claims = claims
+	};
 	struct pmr_ranges rest = { 0 };
 	int ret;
 
 	ret = ask(&l, wanted, &rest, way);
+	if (l.block >= 0)
+		close(l.block);
+	if (filesystem->unreplayed)
+		doubt(claims);
 	for (size_t i = 0; i < rest.n && !ret; i++) {
 		struct pmr_owner_claim claim = { .range = rest.v[i], .owner = PMR_OWNER_UNKNOWN };
 

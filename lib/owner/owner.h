@@ -198,6 +198,8 @@ int pmr_log_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
  * @way: how they were found; PMR_WAY_WALK: what is unknown may be a file's, and only a walk can tell. Otherwise what is
  *       unknown is no file's that the filesystem knows of
  *
+ * Of a filesystem whose log was not replayed nothing is free or unwritten: that is unknown, too.
+ *
  * Return: 0; -ECANCELED; -ENOMEM. What kept it from asking is said.
  */
 int pmr_lookup(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,

@@ -57,6 +57,15 @@ const char *pmr_owner_advice(const struct pmr_filesystem *filesystem)
 				 : " (CAP_SYS_ADMIN is needed: XFS tells nobody else)";
 }
 
+/* Bad bytes that were asked about may be those of a file that only the log has, whatever was asked about. */
+static void say_unreplayed(const struct advice *a, const struct pmr_view *view)
+{
+	if (!view->filesystem->unreplayed || !view->wide.n)
+		return;
+	a->scanner->scan->complete = false;
+	pmr_filesystem_say_unreplayed(a->scanner->ctx, view->filesystem);
+}
+
 /* ---- what a filesystem is made of */
 
 /* e2fsck writes blocks anew that it cannot read; xfs_repair 6.1 stops at the first one. */
@@ -372,6 +381,7 @@ int pmr_owned_say(struct pmr_scanner *scanner, const struct pmr_device *device, 
 			say_external_log(&a, view->filesystem);
 			continue;
 		}
+		say_unreplayed(&a, view);
 		ret = pmr_parts_say(scanner->ctx, view);
 		if (!view->is_whole || !view->filesystem->mountpoint)
 			continue;

@@ -51,7 +51,9 @@ static int claim(const struct pmr_loss *loss, struct pmr_ranges *data, struct pm
 	return pmr_ranges_add(data, from, to - from);
 }
 
-static int collect(struct owning *o, struct pmr_ranges *data, struct pmr_ranges *unused)
+/* @doubted: what would be unused, had the log been replayed */
+static int collect(struct owning *o, struct pmr_ranges *data, struct pmr_ranges *unused,
+		   struct pmr_ranges *doubted)
 {
 	const struct pmr_scan *scan = o->scanner->scan;
 	size_t i, j;
@@ -63,13 +65,15 @@ static int collect(struct owning *o, struct pmr_ranges *data, struct pmr_ranges 
 		if (file->filesystem->device != o->device)
 			continue;
 		for (j = 0; j < file->n_losses; j++) {
-			ret = claim(&file->losses[j], data, unused);
+			ret = claim(&file->losses[j], data,
+				    file->filesystem->unreplayed ? doubted : unused);
 			if (ret)
 				return ret;
 		}
 	}
 	pmr_ranges_normalize(data);
 	pmr_ranges_normalize(unused);
+	pmr_ranges_normalize(doubted);
 	return 0;
 }
 
@@ -350,19 +354,21 @@ static bool is_asked_whole(const struct pmr_scanner *scanner, const struct pmr_d
 static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 {
 	struct owning o = { .scanner = scanner, .device = device, .first = scanner->scan->n_owned };
-	struct pmr_ranges data = { 0 }, unused = { 0 }, rest = { 0 };
+	struct pmr_ranges data = { 0 }, unused = { 0 }, doubted = { 0 }, rest = { 0 };
 	size_t i;
 	int ret;
 
 	o.is_whole = is_asked_whole(scanner, device);
 	ret = pmr_ranges_copy(&rest, &device->badblocks.ranges);
 	if (!ret)
-		ret = collect(&o, &data, &unused);
+		ret = collect(&o, &data, &unused, &doubted);
 	if (!ret)
 		ret = give(&o, &rest, &data,
 			   pmr_device_is_dax(device) ? PMR_OWNER_DEVICE : PMR_OWNER_FILE);
 	if (!ret)
 		ret = give(&o, &rest, &unused, PMR_OWNER_UNWRITTEN);
+	if (!ret)
+		ret = give(&o, &rest, &doubted, PMR_OWNER_UNKNOWN);
 	if (!ret)
 		ret = take_from_above(&o, &rest);
 	for (i = 0; i < rest.n && !ret; i++)
@@ -378,6 +384,7 @@ static int own_device(struct pmr_scanner *scanner, struct pmr_device *device)
 	}
 	pmr_ranges_release(&data);
 	pmr_ranges_release(&unused);
+	pmr_ranges_release(&doubted);
 	pmr_ranges_release(&rest);
 	return ret;
 }

@@ -160,7 +160,7 @@ static int run_filesystem(struct pmr_scanner *scanner, struct pmr_filesystem *fi
 	if (filesystem->type)
 		pmr_say(scanner->ctx, PMR_ERROR, "not-mounted", object,
 			"has badblocks, but its %s is not mounted: to learn which files they are in, mount it (read-only: "
-			"-o ro, on XFS -o ro,norecovery, on ext4 -o ro,noload) and scan again",
+			"-o ro) and scan again; where that fails, -o ro,norecovery shows some of its files, and no answer is whole",
 			filesystem->type);
 	else
 		pmr_say(scanner->ctx, PMR_ERROR, "no-filesystem", object,

@@ -643,6 +643,25 @@ static void test_lookups_say_why(void **state)
 	pmr_unref(ctx);
 }
 
+/* A path that is there is what it leads to; one that is not there may still be a name. */
+static void test_find_by_path(void **state)
+{
+	static const struct {
+		const char *path;
+		bool found;
+	} rows[] = { { "/dev/null", false }, { "/dev/no-such-device", true }, { "ns", true } };
+	struct pmr_device device = { .ns_name = "ns", .name = "pmem7", .devno = makedev(259, 7) };
+	struct pmr_device *devices[] = { &device };
+	struct pmr_topology topology = { .devices = devices, .n_devices = 1 };
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		device.path = (char *)rows[i].path;
+		assert_ptr_equal(pmr_topology_find(&topology, rows[i].path),
+				 rows[i].found ? &device : NULL);
+	}
+}
+
 static void test_mode_names(void **state)
 {
 	(void)state;
@@ -688,7 +707,7 @@ int main(void)
 		cmocka_unit_test(test_filesystem_check), cmocka_unit_test(test_lookups_say_why),
 		cmocka_unit_test(test_mode_names),	 cmocka_unit_test(test_scattered),
 		cmocka_unit_test(test_dax_ranges),	 cmocka_unit_test(test_dax_read),
-		cmocka_unit_test(test_options_journal),
+		cmocka_unit_test(test_options_journal),	 cmocka_unit_test(test_find_by_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
