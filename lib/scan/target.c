@@ -267,12 +267,31 @@ static int find_target(struct pmr_scanner *scanner, const char *name)
 /* Nobody can be asked about one that is disabled, and it may well be a mounted filesystem that it was disabled under. */
 static void look_at_disabled(struct pmr_scanner *scanner, const struct pmr_device *device)
 {
+	/* what is wrong with its list was said when it was read */
+	if (device->badblocks.trust != PMR_LIST_COMPLETE)
+		scanner->scan->complete = false;
 	if (!device->badblocks.ranges.n)
 		return;
 	scanner->scan->complete = false;
 	pmr_say(scanner->ctx, PMR_ERROR, "namespace-disabled", device->name,
 		"is disabled and has badblocks: which files they are in cannot be known; enable it (ndctl "
 		"enable-namespace), mount what it holds, and scan again");
+}
+
+/* A region that is disabled shows neither its namespaces nor its list. */
+static void look_at_region(struct pmr_scanner *scanner, const struct pmr_region *region)
+{
+	const struct pmr_topology *topology = scanner->scan->topology;
+
+	if (region->badblocks.trust != PMR_LIST_UNKNOWN)
+		return;
+	for (size_t i = 0; i < topology->n_devices; i++)
+		if (topology->devices[i]->region == region)
+			return;
+	scanner->scan->complete = false;
+	pmr_say(scanner->ctx, PMR_ERROR, "badblocks-unknown", region->name,
+		"shows no namespace, and its list of badblocks cannot be read: whether anything in it is lost is not known; "
+		"enable it (ndctl enable-region), mount what it holds, and scan again");
 }
 
 static int find_all(struct pmr_scanner *scanner)
@@ -288,6 +307,8 @@ static int find_all(struct pmr_scanner *scanner)
 	if (is_any_gone)
 		scanner->scan->complete = false;
 
+	for (i = 0; i < topology->n_regions; i++)
+		look_at_region(scanner, topology->regions[i]);
 	for (i = 0; i < topology->n_devices; i++) {
 		struct pmr_device *device = topology->devices[i];
 

@@ -224,7 +224,9 @@ static void test_all_devices(void **state)
 		{ PMR_MODE_FSDAX, true, PMR_LIST_INCOMPLETE, 1, false, 0 },
 		{ PMR_MODE_FSDAX, true, PMR_LIST_UNKNOWN, 1, false, 0 },
 		{ PMR_MODE_SECTOR, true, PMR_LIST_UNKNOWN, 1, false, 0 },
-		{ PMR_MODE_UNKNOWN, false, PMR_LIST_UNKNOWN, 0, true, 0 },
+		/* ... nor is one clean that is disabled */
+		{ PMR_MODE_UNKNOWN, false, PMR_LIST_UNKNOWN, 0, false, 0 },
+		{ PMR_MODE_UNKNOWN, false, PMR_LIST_INCOMPLETE, 0, false, 0 },
 		{ PMR_MODE_NONE, true, PMR_LIST_UNKNOWN, 0, true, 0 },
 		/* Of one that is disabled nobody can be asked whose bad blocks are. */
 		{ PMR_MODE_UNKNOWN, false, PMR_LIST_COMPLETE, 0, true, 0 },
@@ -254,6 +256,39 @@ static void test_all_devices(void **state)
 			free(w.scanner.targets->path);
 		}
 		free(w.scanner.targets);
+		tear_down(&w);
+	}
+}
+
+/* A region that is disabled has no namespaces, and no list. */
+static void test_all_regions(void **state)
+{
+	static const struct {
+		enum pmr_trust trust;
+		bool has_namespace;
+		bool complete;
+	} rows[] = {
+		{ PMR_LIST_UNKNOWN, false, false },
+		{ PMR_LIST_UNKNOWN, true, true },
+		{ PMR_LIST_COMPLETE, false, true },
+	};
+	struct pmr_region region = { .name = pmem0 }, *regions[] = { &region };
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		set_up(&w);
+		w.scanner.targets = NULL;
+		w.scanner.n_targets = 0;
+		w.device.mode = PMR_MODE_UNKNOWN;
+		w.device.enabled = false;
+		w.device.region = rows[i].has_namespace ? &region : NULL;
+		w.topology.regions = regions;
+		w.topology.n_regions = 1;
+		region.badblocks.trust = rows[i].trust;
+		assert_int_equal(pmr_targets_find(&w.scanner, NULL, 0), 0);
+		assert_int_equal(w.scan.complete, rows[i].complete);
+		assert_string_equal(w.heard.codes, rows[i].complete ? "" : "badblocks-unknown ");
 		tear_down(&w);
 	}
 }
@@ -303,9 +338,8 @@ static void test_xfs_advice(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_metadata),
-		cmocka_unit_test(test_partitions),
-		cmocka_unit_test(test_all_devices),
+		cmocka_unit_test(test_metadata),    cmocka_unit_test(test_partitions),
+		cmocka_unit_test(test_all_devices), cmocka_unit_test(test_all_regions),
 		cmocka_unit_test(test_xfs_advice),
 	};
 
