@@ -32,6 +32,8 @@ struct pmr_doubts {
 	struct entry *entries;
 	size_t n_entries;
 	int fd; /* -1 while there is no directory */
+	bool is_locked; /* nobody else writes there */
+	int lock_error; /* why not */
 	bool told; /* that it cannot be read, or not be kept */
 };
 
@@ -58,6 +60,23 @@ static void say_not_kept(struct pmr_doubts *doubts, int error)
 			"there may be more",
 			strerror(-error));
 	doubts->told = true;
+}
+
+/* Two at once would write into one file, and each undo what the other found. Return: 0; why it cannot be had. */
+static int lock(struct pmr_doubts *doubts)
+{
+	if (!doubts->is_locked && !doubts->lock_error)
+		doubts->lock_error = pmr_state_lock(doubts->fd);
+	doubts->is_locked = !doubts->lock_error;
+	return doubts->lock_error;
+}
+
+static void unlock(struct pmr_doubts *doubts)
+{
+	if (doubts->is_locked)
+		pmr_state_unlock(doubts->fd);
+	doubts->is_locked = false;
+	doubts->lock_error = 0;
 }
 
 /* ---- one namespace, or one region */
@@ -113,14 +132,18 @@ static int store(struct pmr_doubts *doubts, const struct entry *entry)
 	char *text = NULL;
 	int err = 0;
 
-	if (!pmr_doubt_is(&entry->doubt))
-		return doubts->fd < 0 ? 0 : pmr_state_remove(doubts->fd, entry->name);
+	if (!pmr_doubt_is(&entry->doubt)) {
+		err = doubts->fd < 0 ? 0 : lock(doubts);
+		return err || doubts->fd < 0 ? err : pmr_state_remove(doubts->fd, entry->name);
+	}
 	text = pmr_doubt_format(&entry->doubt,
 				entry->device ? entry->device->name : entry->region->name);
 	if (!text)
 		return -ENOMEM;
 	if (doubts->fd < 0)
 		err = pmr_state_open(doubts->directory, DOUBTS, true, &doubts->fd);
+	if (!err)
+		err = lock(doubts);
 	if (!err)
 		err = pmr_state_replace(doubts->fd, entry->name, text, strlen(text), time(NULL));
 	free(text);
@@ -290,9 +313,13 @@ int pmr_doubts_update(struct pmr_doubts *doubts)
 {
 	int err = 0;
 
+	/* from what is read to what is written; where it cannot be had, only what is to be written is told of */
+	if (doubts->fd >= 0)
+		lock(doubts);
 	for (size_t i = 0; i < doubts->n_entries && !err; i++)
 		if (!doubts->entries[i].device || !doubts->entries[i].device->from_file)
 			err = update(doubts, &doubts->entries[i]);
+	unlock(doubts);
 	return err ? err : pmr_topology_compose(doubts->topology);
 }
 

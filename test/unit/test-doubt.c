@@ -2,6 +2,7 @@
 /* What settles the doubt of lists that were once cut or full, and how it is remembered. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -429,12 +433,57 @@ static void test_regions(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+/* Who has the lock. Return: 0: nothing was written by others meanwhile. */
+static int hold(const char *directory, const char *path, int ready)
+{
+	const struct timespec while_held = { .tv_nsec = 200 * 1000 * 1000 };
+	int fd = open(directory, O_RDONLY | O_DIRECTORY), ret = 2;
+
+	if (fd < 0)
+		return ret;
+	if (!flock(fd, LOCK_EX) && write(ready, "", 1) == 1) {
+		nanosleep(&while_held, NULL);
+		ret = access(path, F_OK) != -1;
+	}
+	close(fd);
+	return ret;
+}
+
+static void test_two_at_once(void **state)
+{
+	char top[] = "/tmp/test-doubt.XXXXXX", directory[64], doubts[80], path[128], command[128];
+	int ready[2], status;
+	pid_t child;
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	snprintf(directory, sizeof(directory), "%s/state", top);
+	assert_string_equal(region_run(directory, "record-limit", 0x140000000, ""), "record-limit");
+	snprintf(doubts, sizeof(doubts), "%s/doubts", directory);
+	snprintf(path, sizeof(path), "%s/region-180000000-65536", doubts);
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	assert_int_not_equal(child, -1);
+	if (!child)
+		_exit(hold(doubts, path, ready[1]));
+	assert_int_equal(read(ready[0], command, 1), 1);
+	assert_string_equal(region_run(directory, "record-limit", 0x180000000, ""), "record-limit");
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(access(path, F_OK), 0);
+	close(ready[0]);
+	close(ready[1]);
+	snprintf(command, sizeof(command), "rm -rf '%s'", top);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_settled), cmocka_unit_test(test_see),
-		cmocka_unit_test(test_parse),	cmocka_unit_test(test_runs),
-		cmocka_unit_test(test_no_list), cmocka_unit_test(test_regions),
+		cmocka_unit_test(test_settled),	    cmocka_unit_test(test_see),
+		cmocka_unit_test(test_parse),	    cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_no_list),	    cmocka_unit_test(test_regions),
+		cmocka_unit_test(test_two_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
