@@ -608,7 +608,7 @@ const char *pmr_way_name(enum pmr_way way);
 /** enum pmr_role - what a block device is to its filesystem */
 enum pmr_role {
 	PMR_ROLE_DATA, /* its superblock, its metadata and its files: all there is of most filesystems */
-	PMR_ROLE_LOG, /* the log of an XFS (logdev=) and nothing else */
+	PMR_ROLE_LOG, /* the log of an XFS (logdev=), ext4 or ext3, and nothing else */
 	PMR_ROLE_REALTIME, /* of an XFS (rtdev=): data of files that it was told to keep there */
 };
 /** pmr_role_name() - the report's word: "data", "log", "realtime" */
@@ -617,7 +617,7 @@ const char *pmr_role_name(enum pmr_role role);
 /**
  * struct pmr_filesystem - a filesystem on one device, or what of it lies on a device of its own
  * @role: what @source is to it
- * @type: libblkid's or, mounted, the kernel's word: "xfs", "ext4", ...; of a log "xfs_external_log"
+ * @type: libblkid's or, mounted, the kernel's word: "xfs", "ext4", ...; of a log "xfs_external_log" or "jbd"
  * @uuid: or NULL
  * @label: or NULL
  * @source: its block device: "/dev/pmem0p1"
@@ -632,7 +632,7 @@ const char *pmr_role_name(enum pmr_role role);
  * @realtime: an XFS mounted with a realtime device (rtdev=), where some of its files lie; that one is a filesystem of its own
  *            here, in its role
  * @rtdev: number of that device, 0 where it is not known
- * @external_log: an XFS mounted with its log on another device (logdev=)
+ * @external_log: mounted with its log on another device (logdev= of an XFS; of an ext4 or ext3 the superblock tells)
  * @log: number of that device, 0 where it is not known
  * @device: the device below
  * @start: offset of its byte 0 on @device (a partition's start)

@@ -12,6 +12,8 @@
 
 /* libblkid's word for the log of an XFS on a device of its own */
 #define EXTERNAL_LOG "xfs_external_log"
+/* ... and of an ext4 or ext3 */
+#define EXTERNAL_JOURNAL "jbd"
 
 static void say_unprobed(struct pmr_ctx *ctx, struct pmr_topology *topology,
 			 const struct pmr_filesystem *fs, int why)
@@ -36,11 +38,24 @@ static void say_unprobed(struct pmr_ctx *ctx, struct pmr_topology *topology,
 }
 
 /* Both ext4 and XFS show this word, and not noload. An XFS does not tell whether anything was in its log. */
-static bool is_unreplayed(const struct pmr_filesystem *fs, struct libmnt_fs *mount)
+static bool is_unreplayed(struct libmnt_fs *mount)
 {
-	return pmr_mount_has_option(mnt_fs_get_fs_options(mount), "norecovery") &&
-	       !(fs->type && !strncmp(fs->type, "ext", 3) &&
-		 pmr_probe_is_recovered(fs->source, fs->devno));
+	return pmr_mount_has_option(mnt_fs_get_fs_options(mount), "norecovery");
+}
+
+static void fill_log(struct pmr_filesystem *fs, struct libmnt_fs *mount)
+{
+	const char *options = mnt_fs_get_fs_options(mount);
+	struct pmr_ext4_log log;
+
+	fs->unreplayed = is_unreplayed(mount);
+	fs->external_log = pmr_mount_has_option(options, "logdev");
+	fs->log = pmr_mount_device(options, "logdev");
+	if (!pmr_mount_is_journalled(fs->type) || !pmr_probe_ext4_log(fs->source, fs->devno, &log))
+		return;
+	fs->unreplayed = fs->unreplayed && !log.is_recovered;
+	fs->external_log = log.is_elsewhere;
+	fs->log = log.device;
 }
 
 static int fill_mounted(struct pmr_filesystem *fs, struct libmnt_fs *mount, bool has_dax)
@@ -56,10 +71,8 @@ static int fill_mounted(struct pmr_filesystem *fs, struct libmnt_fs *mount, bool
 	fs->dax = pmr_mount_dax(mount, has_dax);
 	fs->read_only = pmr_mount_has_option(mnt_fs_get_vfs_options(mount), "ro") ||
 			pmr_mount_has_option(options, "ro");
-	fs->unreplayed = is_unreplayed(fs, mount);
+	fill_log(fs, mount);
 	fs->realtime = pmr_mount_has_option(options, "rtdev");
-	fs->external_log = pmr_mount_has_option(options, "logdev");
-	fs->log = pmr_mount_device(options, "logdev");
 	fs->rtdev = pmr_mount_device(options, "rtdev");
 	return err;
 }
@@ -92,7 +105,7 @@ static int fill_realtime(struct pmr_topology *topology, struct pmr_filesystem *f
 		err = pmr_replace(&fs->uuid, NULL);
 	fs->devno = fs->of;
 	fs->dax = pmr_mount_dax(mount, has_dax);
-	fs->unreplayed = is_unreplayed(fs, mount);
+	fs->unreplayed = is_unreplayed(mount);
 	for (size_t i = 0; i < topology->n_filesystems && !err && !fs->uuid; i++) {
 		const struct pmr_filesystem *data = topology->filesystems[i];
 
@@ -109,14 +122,15 @@ static int fill_unmounted(struct pmr_topology *topology, const struct pmr_block 
 			  struct pmr_filesystem *fs)
 {
 	enum pmr_role role = PMR_ROLE_DATA;
+	bool is_journal = fs->type && !strcmp(fs->type, EXTERNAL_JOURNAL);
+	bool is_log = is_journal || (fs->type && !strcmp(fs->type, EXTERNAL_LOG));
 	struct libmnt_fs *mount =
-		pmr_mounts_find_beside(topology->own->mounts, block->devno, &role);
-	bool is_log = fs->type && !strcmp(fs->type, EXTERNAL_LOG);
+		pmr_mounts_find_beside(topology->own->mounts, block->devno, is_journal, &role);
 
 	if (role == PMR_ROLE_REALTIME)
 		return fill_realtime(topology, fs, mount, block->dax);
 	if (role == PMR_ROLE_LOG && (is_log || !fs->type))
-		return fill_beside(fs, mount, role, EXTERNAL_LOG);
+		return fill_beside(fs, mount, role, is_journal ? EXTERNAL_JOURNAL : EXTERNAL_LOG);
 	if (is_log)
 		fs->role = PMR_ROLE_LOG;
 	return 0;

@@ -141,11 +141,24 @@ dev_t pmr_mount_device(const char *options, const char *name)
 	return found ? st.st_rdev : 0;
 }
 
-/* Return: what a block device is to an XFS that is mounted somewhere else; PMR_ROLE_DATA: nothing. */
-static enum pmr_role get_role(struct libmnt_fs *mount, dev_t devno)
+bool pmr_mount_is_journalled(const char *type)
+{
+	return type && (!strcmp(type, "ext4") || !strcmp(type, "ext3"));
+}
+
+/* Return: what a block device is to what is mounted somewhere else; PMR_ROLE_DATA: nothing. */
+static enum pmr_role get_role(struct libmnt_fs *mount, dev_t devno, bool is_journal)
 {
 	const char *type = mnt_fs_get_fstype(mount), *options = mnt_fs_get_fs_options(mount);
+	const char *source = mnt_fs_get_srcpath(mount);
+	struct pmr_ext4_log log;
 
+	if (is_journal)
+		return pmr_mount_is_journalled(type) && source &&
+				       pmr_probe_ext4_log(source, mnt_fs_get_devno(mount), &log) &&
+				       log.is_elsewhere && log.device == devno
+			       ? PMR_ROLE_LOG
+			       : PMR_ROLE_DATA;
 	if (!type || strcmp(type, "xfs") != 0)
 		return PMR_ROLE_DATA;
 	if (pmr_mount_device(options, "rtdev") == devno)
@@ -153,7 +166,7 @@ static enum pmr_role get_role(struct libmnt_fs *mount, dev_t devno)
 	return pmr_mount_device(options, "logdev") == devno ? PMR_ROLE_LOG : PMR_ROLE_DATA;
 }
 
-struct libmnt_fs *pmr_mounts_find_beside(struct libmnt_table *mounts, dev_t devno,
+struct libmnt_fs *pmr_mounts_find_beside(struct libmnt_table *mounts, dev_t devno, bool is_journal,
 					 enum pmr_role *role)
 {
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
@@ -161,7 +174,7 @@ struct libmnt_fs *pmr_mounts_find_beside(struct libmnt_table *mounts, dev_t devn
 	unsigned int best_rank = 0;
 
 	while (iter && mnt_table_next_fs(mounts, iter, &mount) == 0) {
-		enum pmr_role found = get_role(mount, devno);
+		enum pmr_role found = get_role(mount, devno, is_journal);
 		unsigned int rank = found == PMR_ROLE_DATA ? 0 : rank_mount(mounts, mount);
 
 		if (rank > best_rank) {

@@ -24,7 +24,11 @@
 #define EXT4_SUPER 1024
 #define EXT4_SUPER_LENGTH 1024
 #define EXT4_MAGIC_AT 0x38
+#define EXT4_COMPAT_AT 0x5c
 #define EXT4_INCOMPAT_AT 0x60
+#define EXT4_JOURNAL_INODE_AT 0xe0
+#define EXT4_JOURNAL_DEVICE_AT 0xe4
+#define EXT4_HAS_JOURNAL 0x4u
 #define EXT4_NEEDS_RECOVERY 0x4u
 
 int pmr_replace(char **where, const char *value)
@@ -175,11 +179,18 @@ int pmr_probe_uuid(const char *path, dev_t devno, char **uuid)
 	return err == -ENOMEM ? err : 0;
 }
 
-bool pmr_probe_is_recovered(const char *path, dev_t devno)
+static uint32_t get_word(const unsigned char *super, size_t offset)
+{
+	uint32_t word;
+
+	memcpy(&word, super + offset, sizeof(word));
+	return le32toh(word);
+}
+
+bool pmr_probe_ext4_log(const char *path, dev_t devno, struct pmr_ext4_log *log)
 {
 	unsigned char super[EXT4_SUPER_LENGTH];
-	uint16_t magic;
-	uint32_t features;
+	uint32_t device;
 	ssize_t n;
 	int fd;
 
@@ -188,11 +199,20 @@ bool pmr_probe_is_recovered(const char *path, dev_t devno)
 		return false;
 	n = pread(fd, super, sizeof(super), EXT4_SUPER);
 	close(fd);
-	if (n != (ssize_t)sizeof(super))
+	if (n != (ssize_t)sizeof(super) ||
+	    (get_word(super, EXT4_MAGIC_AT) & UINT16_MAX) != EXT4_SUPER_MAGIC)
 		return false;
-	memcpy(&magic, super + EXT4_MAGIC_AT, sizeof(magic));
-	memcpy(&features, super + EXT4_INCOMPAT_AT, sizeof(features));
-	return le16toh(magic) == EXT4_SUPER_MAGIC && !(le32toh(features) & EXT4_NEEDS_RECOVERY);
+	device = get_word(super, EXT4_JOURNAL_DEVICE_AT);
+	*log = (struct pmr_ext4_log){
+		.is_recovered = !(get_word(super, EXT4_INCOMPAT_AT) & EXT4_NEEDS_RECOVERY),
+		.is_elsewhere = get_word(super, EXT4_COMPAT_AT) & EXT4_HAS_JOURNAL &&
+				!get_word(super, EXT4_JOURNAL_INODE_AT),
+	};
+	/* as the kernel's new_decode_dev() has it */
+	if (log->is_elsewhere)
+		log->device =
+			makedev(device >> 8 & 0xfff, (device & 0xff) | (device >> 12 & 0xfff00));
+	return true;
 }
 
 /* What udev's own probe found, which everybody may read. */

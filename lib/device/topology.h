@@ -619,8 +619,20 @@ int pmr_probe(struct pmr_ctx *ctx, dev_t devno, struct pmr_filesystem *fs, int *
 /** pmr_probe_uuid() - the UUID of what lies on a block device, NULL where that cannot be told. Return: 0, -ENOMEM. */
 int pmr_probe_uuid(const char *path, dev_t devno, char **uuid);
 
-/** pmr_probe_is_recovered() - whether an ext4 or ext3 says that all of its log was replayed; false where it does not tell */
-bool pmr_probe_is_recovered(const char *path, dev_t devno);
+/**
+ * struct pmr_ext4_log - what the superblock of an ext4 or ext3 says of its log
+ * @is_recovered: nothing is left in it to be replayed
+ * @is_elsewhere: it is on a device of its own
+ * @device: then, the number that this one had when it was last mounted; 0 where there is none
+ */
+struct pmr_ext4_log {
+	bool is_recovered;
+	bool is_elsewhere;
+	dev_t device;
+};
+
+/** pmr_probe_ext4_log() - read that. Return: whether it could be read. */
+bool pmr_probe_ext4_log(const char *path, dev_t devno, struct pmr_ext4_log *log);
 
 /**
  * pmr_block_open() - open a block device for reading, by the name that it should have

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A device that holds the log of an XFS and nothing else: how far that reaches, its filesystem tells. */
+/* A device that holds the log of a filesystem and nothing else: how far that reaches, an XFS tells. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +52,7 @@ int pmr_log_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
 
 	if (!length) {
 		pmr_say(ctx, PMR_ERROR, "external-log", filesystem->mountpoint,
-			"is an XFS with its log on another device, and its mount options call that %s, which it is not (any "
+			"has its log on another device, and its mount options or superblock call that %s, which it is not (any "
 			"more): look it up (lsblk), and scan that device by its name",
 			filesystem->source);
 		return -ENODEV;

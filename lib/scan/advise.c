@@ -113,13 +113,30 @@ static void say_log(const struct advice *a, const struct pmr_filesystem *fs)
 				   : "tune2fs -O ^has_journal, e2fsck -f, tune2fs -j");
 }
 
+/* Of an ext4 or ext3. mke2fs does not write all of it, but what is bad is cleared as the log comes by. */
+static void say_journal(const struct advice *a, const struct pmr_filesystem *fs, uint64_t bytes,
+			uint64_t first)
+{
+	const char *data = fs->of_source ? fs->of_source : "DATA-DEVICE";
+
+	pmr_say(a->scanner->ctx, PMR_ERROR, "log-lost",
+		fs->mountpoint ? fs->mountpoint : fs->source,
+		"%" PRIu64 " bytes of its log on %s are lost, the first at device offset %" PRIu64
+		": unmount it cleanly, so that nothing needs the log any more, and have it made anew (tune2fs -O ^has_journal "
+		"%s, e2fsck -f %s, mke2fs -O journal_dev -b BLOCK-SIZE %s, tune2fs -J device=%s %s); after a crash it may not be "
+		"mounted, and the same costs what only the log has; then scan again",
+		bytes, fs->source, first, data, data, fs->source, fs->source, data);
+}
+
 /* Writes that the log goes on with clear what is in their way; it is its filesystem's start after a crash that reads it. */
 static void say_external_log(const struct advice *a, const struct pmr_filesystem *fs)
 {
 	const char *data = fs->of_source ? fs->of_source : "DATA-DEVICE";
 	uint64_t first, bytes = count(a, fs, PMR_OWNER_LOG, &first);
 
-	if (bytes && fs->mountpoint)
+	if (bytes && !strcmp(fs->type, "jbd"))
+		say_journal(a, fs, bytes, first);
+	else if (bytes && fs->mountpoint)
 		pmr_say(a->scanner->ctx, PMR_ERROR, "log-lost", fs->mountpoint,
 			"%" PRIu64
 			" bytes of its log on %s are lost, the first at device offset %" PRIu64

@@ -122,8 +122,8 @@ static void say_no_log(struct pmr_scanner *scanner, const char *name)
 {
 	scanner->scan->complete = false;
 	pmr_say(scanner->ctx, PMR_ERROR, "external-log", name,
-		"is an XFS with its log on another device, which cannot be looked up: what its mount options call logdev is "
-		"no block device here");
+		"has its log on another device, which cannot be looked up: what its mount options (logdev, of an XFS) or its "
+		"superblock (of an ext4) call that is no block device here, or holds no log");
 }
 
 /* Of all of a filesystem that keeps its log elsewhere, that is a part. */

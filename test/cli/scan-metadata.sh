@@ -191,3 +191,35 @@ for map in 1 0; do
 	fi
 	unmounted "$mnt"
 done
+
+# ---- the log of an ext4 on a device of its own, which no mount option tells of
+loop 20M
+log=$loop
+mke2fs -q -F -b 4096 -O journal_dev "$log" >/dev/null || fail mke2fs
+made mkfs.ext4 -q -F -b 4096 -J device="$log"
+data=$loop
+logs="[(r['offset'], r['length'], r['owner']) for r in next(v for v in d['devices'] if v['path'] == '$log')['badblocks']['ranges']]"
+codes="sorted(m['code'] for m in d['messages'] if m['level'] != 'info')"
+printf '# device %s\n1000 3\n' "$log" >"$work/bad"
+run 12 scan --badblocks="$work/bad" "$mnt"
+json "$logs == [(512000, 1536, 'log')]" "$codes == ['log-lost', 'not-pmem']"
+says "$mnt: 1536 bytes of its log on $log are lost, the first at device offset 512000: unmount it cleanly"
+says "tune2fs -J device=$log $data"
+repair 12 --zero-fill -y "$mnt"
+json "'log-lost' in codes" 'd["plan"] == []'
+run 4 scan --badblocks="$work/bad" "$log"
+json "$logs == [(512000, 1536, 'log')]" "$codes == ['log-lost']" \
+	"[(f['type'], f['role'], f['belongs_to'], f['mountpoint']) for f in d['devices'][0]['filesystems']] == [
+		('jbd', 'log', '$data', '$mnt')]"
+run 0 locate --badblocks="$work/bad" "$log" 512000
+json "[p['owner'] for p in d['places']] == ['log']"
+# of a directory the log is no part; of all it is, and its list is not known
+echo "$(($(tools where "$image" "$mnt/file" 4096) / 512)) 1" >"$work/bad"
+run 12 scan --badblocks="$work/bad" "$mnt"
+json "[f['path'] for f in d['files']] == ['$mnt/file']" "$codes == ['not-pmem']"
+says "$mnt: lies on $log, which is no persistent memory"
+run 4 scan --badblocks="$work/bad" "$mnt/file"
+unmounted "$mnt"
+printf '# device %s\n1000 3\n' "$log" >"$work/bad"
+run 4 scan --badblocks="$work/bad" "$log"
+json "$logs == [(512000, 1536, 'log')]" "$codes == ['log-lost']"

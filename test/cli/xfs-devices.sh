@@ -105,7 +105,7 @@ json "sorted($codes) == ['external-log', 'not-pmem']"
 run 8 scan --badblocks="$work/bad" "$other"
 json "$codes == ['external-log']" \
 	"[r['owner'] for r in d['devices'][0]['badblocks']['ranges']] == ['unknown']"
-says "its mount options call that $other, which it is not"
+says "its mount options or superblock call that $other, which it is not"
 run 8 locate --badblocks="$work/bad" "$other" 51200
 json "$codes == ['external-log']" "[p['owner'] for p in d['places']] == ['unknown']"
 unmounted "$mnt"
