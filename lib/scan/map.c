@@ -240,6 +240,11 @@ static int map_open(struct mapper *m, struct pmr_topology *topology, int fd, uin
 			device->path ? device->path : device->name);
 	if (device->badblocks.trust != PMR_LIST_COMPLETE)
 		map->complete = false;
+	/* it may lie elsewhere since */
+	if (map->filesystem->unreplayed && m->bad.n) {
+		map->complete = false;
+		pmr_filesystem_say_unreplayed(m->ctx, map->filesystem);
+	}
 	return 0;
 }
 

@@ -42,6 +42,8 @@ unreplayed() {
 	json "$codes == ['log-not-replayed', 'owner-unknown']" "$owners == ['unknown']"
 	run 8 scan --badblocks="$work/bad" "$mnt/old"
 	json "$codes == ['log-not-replayed']" "$owners == [None]"
+	run 8 map --badblocks="$work/bad" "$mnt/old"
+	json "'log-not-replayed' in codes"
 	run 8 locate --badblocks="$work/bad" "$loop" $(($(cut -d' ' -f1 "$work/bad") * 512))
 	json "$codes == ['log-not-replayed', 'owner-unknown']" "[p['owner'] for p in d['places']] == ['unknown']"
 	for target in "$mnt" "$mnt/pre"; do
