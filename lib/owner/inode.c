@@ -2,12 +2,15 @@
 /* Which bytes of a filesystem are metadata of one file, at the cost of that file. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "owner.h"
 #include "xfs.h"
+#include "device/topology.h"
 
 static int take_inode(const struct pmr_claims *all, uint64_t inode, struct pmr_claims *claims)
 {
@@ -114,6 +117,22 @@ static int find_untold(struct pmr_claims *all, int fd, const struct pmr_ranges *
 	return ret;
 }
 
+/* From its own device, whatever goes by the name of that in /dev. */
+static int read_inode(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, uint64_t number,
+		      const struct pmr_ranges *wanted, struct pmr_claims *claims)
+{
+	char path[32];
+	int fd, ret;
+
+	fd = pmr_block_open(filesystem->source, filesystem->devno);
+	if (fd < 0)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ret = pmr_ext4_inode_claims(ctx, path, wanted, number, claims);
+	close(fd);
+	return ret;
+}
+
 static int ask_ext4(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
 		    uint64_t number, const struct pmr_ranges *wanted, struct pmr_claims *claims,
 		    struct pmr_ranges *rest)
@@ -122,7 +141,7 @@ static int ask_ext4(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem
 	enum pmr_way way = PMR_WAY_INODE_TABLE;
 	int ret, err;
 
-	err = pmr_ext4_inode_claims(ctx, filesystem->source, wanted, number, &all);
+	err = read_inode(ctx, filesystem, number, wanted, &all);
 	ret = err == -ENOMEM || err == -ECANCELED ? err : 0;
 	/* values of attributes in inodes of their own are found by a pass alone */
 	if (err == -EOPNOTSUPP) {

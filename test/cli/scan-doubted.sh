@@ -93,11 +93,20 @@ other=$loop
 image=$images/crashed
 unmounted "$mnt"
 mounted "$name" "$mnt"
+/usr/bin/python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.a", b"a" * 3000)' "$mnt/new" || fail setxattr
+sync -f "$mnt"
+attributes=$(debugfs -R "stat new" "$name" 2>/dev/null | sed -n 's/.*File ACL: \([0-9]*\).*/\1/p')
 mount --bind "$other" "$name" || fail bind
 mounts+=("$name")
 run 4 scan --badblocks="$work/bad" "$mnt"
 json "$codes == ['lookup-by-walk', 'siblings-unchecked']" "[f['path'] for f in d['files']] == ['$mnt/new']" "$owners == ['file']"
 says "$mnt: has its inodes on a device whose name, $name, is another's here"
+# of a file alone
+echo "$((attributes * 8)) 1" >"$work/bad"
+run 8 scan --badblocks="$work/bad" "$mnt/new"
+json "'owner-unknown' in codes"
 unmounted "$name"
+run 4 scan --badblocks="$work/bad" "$mnt/new"
+json "'attributes-lost' in codes"
 unmounted "$mnt"
 exit 0
