@@ -203,7 +203,7 @@ static int has_grown(struct recovery *r)
 	if (!ret)
 		ret = pmr_ranges_subtract(&news, &device->badblocks.ranges, &r->bad);
 	if (!ret)
-		ret = news.n > 0;
+		ret = news.n || !pmr_source_is_told(&r->source);
 	pmr_ranges_release(&news);
 	return ret;
 }
@@ -216,6 +216,7 @@ static int rescue(struct recovery *r)
 		memset(r->result->bytes, 0, r->result->length);
 		r->rescue.saved.n = 0;
 		r->rescue.stopped = 0;
+		r->source.flagged = false;
 		ret = leave_out(r);
 		if (!ret)
 			ret = learn(r);

@@ -42,7 +42,7 @@ struct salvager {
 
 /*
  * A kernel whose flagged reads fill poison with zeros may have done so to poison that was not listed yet when the list
- * was read. Return: 1 if the list grew; 0; -ENOMEM.
+ * was read. Return: 1 if the list grew, or is not all that the kernel knows any more; 0; -ENOMEM.
  */
 static int has_grown(struct salvager *s)
 {
@@ -50,23 +50,23 @@ static int has_grown(struct salvager *s)
 	struct pmr_ranges news = { 0 };
 	int ret;
 
-	if (!s->source.flagged || device->from_file)
+	if (!s->source.flagged)
 		return 0;
 	ret = pmr_device_refresh(s->ctx, device);
 	if (!ret)
 		ret = pmr_ranges_subtract(&news, &device->badblocks.ranges, &s->listed);
 	if (!ret)
-		ret = news.n > 0;
+		ret = news.n || !pmr_source_is_told(&s->source);
 	pmr_ranges_release(&news);
 	return ret;
 }
 
-/* The mapfile as it was says nothing of what may be zeros in the place of poison. */
+/* The mapfile as it was says nothing of what may be zeros in the place of poison. Return: 1 where it is left so. */
 static int keep(struct salvager *s)
 {
 	int ret = has_grown(s);
 
-	return ret ? (ret < 0 ? ret : 0) : pmr_pair_save(&s->pair, &s->rescue);
+	return ret ? ret : pmr_pair_save(&s->pair, &s->rescue);
 }
 
 /* Bytes are safe before the mapfile says so. A mapfile that cannot be written is no reason to rescue no more. */
@@ -83,7 +83,7 @@ static int checkpoint(struct salvager *s)
 	if (ret)
 		return ret;
 	ret = keep(s);
-	s->keeps = !ret;
+	s->keeps = ret >= 0;
 	return ret == -ENOMEM ? ret : 0;
 }
 
@@ -205,13 +205,21 @@ static int scan(struct salvager *s)
 	return ret ? ret : pmr_rescue_learn(&s->rescue, file, &s->listed);
 }
 
-/* What this run read of pages that are listed now is to be read again. */
+/* What this run read of pages that are listed now is to be read again, and all of it where not all may be listed. */
 static int take_back(struct salvager *s)
 {
 	struct pmr_rescue *r = &s->rescue;
 	struct pmr_ranges good = { 0 };
 	int ret;
 
+	if (!pmr_source_is_told(&s->source)) {
+		s->source.flagged = false;
+		ret = pmr_ranges_copy(&r->have, &s->pair.map.rescued);
+		for (size_t i = 0; i < r->saved.n && !ret; i++)
+			ret = pmr_ranges_add(&r->have, r->saved.v[i].offset, r->saved.v[i].length);
+		pmr_ranges_normalize(&r->have);
+		return ret;
+	}
 	ret = pmr_ranges_subtract(&good, &r->done, &r->pages);
 	for (size_t i = 0; i < good.n && !ret; i++)
 		ret = pmr_ranges_add(&r->have, good.v[i].offset, good.v[i].length);
@@ -384,8 +392,16 @@ static int conclude(struct salvager *s)
 	look_again(s);
 	safe = !pmr_output_finish(s->pair.output, s->source.st.st_mode);
 	safe = !pmr_output_sync(s->pair.output) && safe;
+	ret = has_grown(s);
+	if (ret < 0)
+		return ret;
+	if (ret && !s->rescue.stopped)
+		pmr_say(s->ctx, PMR_ERROR, "list-grew", s->path,
+			"lies on a device whose list of badblocks grew, or was cut, when it had been copied: what is new in it "
+			"may be zeros in the copy; salvage it again, into the same output if there is a mapfile");
+	safe = safe && !ret;
 	if (safe && s->options->mapfile) {
-		ret = keep(s);
+		ret = pmr_pair_save(&s->pair, &s->rescue);
 		if (ret == -ENOMEM)
 			return ret;
 		safe = !ret;

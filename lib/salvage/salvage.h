@@ -241,6 +241,14 @@ int pmr_source_look_again(struct pmr_source *source, bool *changed);
  */
 int pmr_source_losses(const struct pmr_source *source, struct pmr_losses *losses);
 
+/**
+ * pmr_source_is_told() - whether the list is all that the kernel knows to be poison
+ *
+ * Else RWF_RECOVERY_DATA is not sent: there are kernels whose flagged reads fill poison with zeros, and none of it must be
+ * unknown here. Without the flag poison is an error, and what lies around it is read in smaller parts.
+ */
+bool pmr_source_is_told(const struct pmr_source *source);
+
 /* As the functions of struct pmr_rescue_io. */
 int pmr_source_read(struct pmr_source *source, uint64_t offset, void *buffer, size_t length,
 		    size_t *got);

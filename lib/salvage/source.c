@@ -230,9 +230,25 @@ int pmr_source_losses(const struct pmr_source *s, struct pmr_losses *losses)
 
 /* ---- reading */
 
+static bool is_from_kernel(const struct pmr_device *device)
+{
+	bool is = !device->from_file;
+
+	for (size_t i = 0; is && i < device->n_lowers; i++)
+		is = is_from_kernel(device->lowers[i]);
+	return is;
+}
+
+bool pmr_source_is_told(const struct pmr_source *s)
+{
+	const struct pmr_device *device = s->filesystem->device;
+
+	return is_from_kernel(device) && device->badblocks.trust == PMR_LIST_COMPLETE;
+}
+
 int pmr_source_read(struct pmr_source *s, uint64_t offset, void *buffer, size_t length, size_t *got)
 {
-	uint32_t flag = s->dax && !s->whole ? pmr_rwf_flag(s->ctx) : 0;
+	uint32_t flag = s->dax && !s->whole && pmr_source_is_told(s) ? pmr_rwf_flag(s->ctx) : 0;
 	int ret;
 
 	*got = 0;

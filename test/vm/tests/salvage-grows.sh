@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# salvage-grows.sh: poison that is found while a file is copied, on a kernel whose flagged reads fill it with zeros.
+# salvage-grows.sh: poison that is found while a file is copied, or is not in the file that stands for its list, on a kernel
+# whose flagged reads fill it with zeros.
 #
 # needs: flag
 set -u
@@ -44,6 +45,15 @@ for how in flag zero; do
 	report "nothing else is" '.salvage.lost_bytes == 1024 and .salvage.rescued_bytes == 4000000 - 1024 and .complete'
 	check "every other byte is in the copy" cmp /tmp/copy /tmp/expected
 	check "the mapfile has both" [ "$(grep -c -- '-$' /tmp/map)" = 2 ]
+	# the kernel knows of both, and the file of one: the other is no zeros either
+	head -n 1 /sys/block/"${PMEM##*/}"/badblocks >/tmp/list
+	check "the kernel lists more than the file" [ "$(wc -l </sys/block/"${PMEM##*/}"/badblocks)" = 2 ]
+	rm -f /tmp/copy /tmp/map
+	recover salvage --badblocks=/tmp/list $mnt/f -o /tmp/copy --mapfile=/tmp/map
+	status_is 4 "a list with less than the kernel's"
+	report "what it does not have is lost too" '[.files[].ranges[] | [.offset, .length, .reason]] == [[12288, 512, null], [2048512, 512, "unlisted"]]'
+	check "every other byte is in the copy by that list, too" cmp /tmp/copy /tmp/expected
+	check "the mapfile has both, by that list too" [ "$(grep -c -- '-$' /tmp/map)" = 2 ]
 	unmount
 	name=$name_of_test
 done
