@@ -2034,6 +2034,10 @@ struct pmr_recovered {
  * the block device still gives (as root); without DAX what the page cache has, before all. Listed sectors are never read.
  * Of a private mapping it reads the file, not what the program has changed. Writes nothing.
  *
+ * Without DAX, or of a page that a private mapping has changed, a SIGBUS with an @lsb is ordinary memory that failed: what was
+ * stored there and had not been written is gone with it, and the kernel does not tell. The bytes are then older, and there
+ * are no @losses.
+ *
  * Not async-signal-safe. A handler is to note the address and siglongjmp(3) out of what it interrupted, if that can be left
  * like that, or to wake a thread that calls this; whoever reads by pmr_copy_nofault() calls it where that returns.
  *
