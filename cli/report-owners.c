@@ -20,6 +20,7 @@ static const struct part_words {
 	[PMR_PART_ATTRIBUTES] = { "attributes", " of " },
 	[PMR_PART_EXTENTS] = { "extent map", " of " },
 	[PMR_PART_INODE] = { "inode", " of " },
+	[PMR_PART_VERITY] = { "fs-verity tree", " of " },
 	[PMR_PART_BOOT_BLOCK] = { "boot block", " " },
 	[PMR_PART_INFO_BLOCK] = { "info block", " " },
 	[PMR_PART_PAGE_MAP] = { "page map", " " },

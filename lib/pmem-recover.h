@@ -887,6 +887,7 @@ enum pmr_part {
 	PMR_PART_ATTRIBUTES, /* extended attributes */
 	PMR_PART_EXTENTS, /* where its data lies: extent tree, indirect blocks */
 	PMR_PART_INODE, /* the inode itself, and data that lies in it */
+	PMR_PART_VERITY, /* what fs-verity checks its data by */
 	PMR_PART_BOOT_BLOCK, /* of a filesystem: what lies ahead of its first block, for a boot loader */
 	PMR_PART_INFO_BLOCK, /* of a namespace: what it is, and where its data begins */
 	PMR_PART_PAGE_MAP, /* of a namespace: the kernel's struct pages of it, made anew each time it is enabled */

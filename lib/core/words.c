@@ -38,6 +38,7 @@ const char *pmr_part_name(enum pmr_part part)
 		[PMR_PART_ATTRIBUTES] = "attributes",
 		[PMR_PART_EXTENTS] = "extents",
 		[PMR_PART_INODE] = "inode",
+		[PMR_PART_VERITY] = "verity",
 		[PMR_PART_BOOT_BLOCK] = "boot-block",
 		[PMR_PART_INFO_BLOCK] = "info-block",
 		[PMR_PART_PAGE_MAP] = "page-map",

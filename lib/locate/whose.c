@@ -207,6 +207,8 @@ static int ask_mounted(struct asking *a)
 	if (ret == -ECANCELED)
 		ret = 0;
 	if (!ret)
+		ret = pmr_view_settle(a->view);
+	if (!ret)
 		ret = collect(a);
 	/* A second owner may be among what could not be looked at. */
 	if (a->is_shared && !l->scanner.scan->complete)

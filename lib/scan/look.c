@@ -224,6 +224,43 @@ static bool is_tail_unreadable(const struct pmr_losses *losses, uint64_t size)
 	return false;
 }
 
+static bool is_sealed(int fd)
+{
+	struct statx stx;
+
+	return !statx(fd, "", AT_EMPTY_PATH, 0, &stx) &&
+	       stx.stx_attributes_mask & stx.stx_attributes & STATX_ATTR_VERITY;
+}
+
+/* What fs-verity checks a file by lies behind its end, and makes data unreadable when it is. @wide: loses that */
+static int take_seal(struct pmr_view *view, int fd, const char *path, const struct stat *st,
+		     struct pmr_losses *wide)
+{
+	size_t kept = 0, before = view->own.n;
+	bool sealed = wide->n && is_sealed(fd);
+	int ret = 0;
+
+	for (size_t i = 0; sealed && i < wide->n && !ret; i++) {
+		const struct pmr_loss *loss = &wide->v[i];
+		const struct pmr_owner_claim claim = {
+			.range = { loss->device_offset - view->filesystem->start, loss->length },
+			.owner = PMR_OWNER_METADATA,
+			.part = PMR_PART_VERITY,
+			.inode = st->st_ino,
+		};
+
+		if (loss->state != PMR_PAST_EOF || loss->unwritten)
+			wide->v[kept++] = *loss;
+		else
+			ret = pmr_claims_add(&view->own, &claim);
+	}
+	if (!ret && view->own.n > before)
+		ret = pmr_view_add_name(view, st->st_ino, path);
+	if (sealed)
+		wide->n = kept;
+	return ret;
+}
+
 /* What is really lost of what the widened list gave. Where a place was asked about, its list is exact already. */
 static int make_exact(struct pmr_scanner *scanner, struct pmr_view *view, int fd, bool dax,
 		      const struct stat *st, struct pmr_losses *wide, struct pmr_losses *exact)
@@ -260,7 +297,9 @@ static int look_at_open(struct pmr_scanner *scanner, struct pmr_view *view, int 
 		goto out;
 	}
 	scanner->scan->files_seen++;
-	ret = make_exact(scanner, view, fd, dax, st, &wide, &exact);
+	ret = take_seal(view, fd, path, st, &wide);
+	if (!ret)
+		ret = make_exact(scanner, view, fd, dax, st, &wide, &exact);
 	if (ret)
 		goto out;
 	if (untrusted)

@@ -419,7 +419,7 @@ void pmr_scan_sort_devices(struct pmr_scan *scan)
 }
 
 /* What files that were looked at have as metadata, in the place of what else was told there, but for metadata of others. */
-static int settle_own(struct pmr_view *view)
+int pmr_view_settle(struct pmr_view *view)
 {
 	struct pmr_claims others = { 0 }, merged = { 0 };
 	struct pmr_ranges ranges = { 0 };
@@ -455,7 +455,7 @@ int pmr_owned_find(struct pmr_scanner *scanner)
 	int ret = 0;
 
 	for (i = 0; i < scanner->n_views && !ret; i++)
-		ret = settle_own(scanner->views[i]);
+		ret = pmr_view_settle(scanner->views[i]);
 	if (ret)
 		return ret;
 	pmr_scan_sort_devices(scan);

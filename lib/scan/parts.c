@@ -28,6 +28,9 @@ static const struct word {
 	{ PMR_PART_INODE, "inode-lost",
 	  "of its inode are lost: it may become unreadable as soon as nobody uses it; copy it now, and restore it from a "
 	  "backup" },
+	{ PMR_PART_VERITY, "verity-lost",
+	  "of what fs-verity checks its data by are lost: data that they are for cannot be read any more, perhaps none of "
+	  "it; restore it from a backup as a new file" },
 };
 
 static int compare_claims(const void *a, const void *b)

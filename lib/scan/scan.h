@@ -139,6 +139,9 @@ int pmr_scanner_view(struct pmr_scanner *scanner, struct pmr_filesystem *filesys
 /** pmr_view_release() - free what it holds, but not the view */
 void pmr_view_release(struct pmr_view *view);
 
+/** pmr_view_settle() - give @claims of a view what its files have as metadata (@own). Return: 0, -ENOMEM. */
+int pmr_view_settle(struct pmr_view *view);
+
 /** pmr_view_add_name() - remember the first name met of an inode; a copy is made. Return: 0, -ENOMEM. */
 int pmr_view_add_name(struct pmr_view *view, uint64_t inode, const char *path);
 

@@ -34,6 +34,7 @@ static const char usage[] =
 	"       tree store DAX FILE                   a file's bytes into a device-dax, from its first byte on\n"
 	"       tree load DAX                         the bytes of a device-dax on standard output\n"
 	"       tree poison-dax SEED DAX EXPECT       print sectors of it to poison, write down what they take\n"
+	"       tree seal FILE                        by fs-verity\n"
 	"       tree spoil DAX LIST                   overwrite a list of sectors: what was there is lost\n"
 	"       tree trace VOLUME MAP DEVICE...       number the sectors of a volume, and find them on one or two devices below\n"
 	"       tree lower MAP LIST N                 a list of the volume's sectors as one of the Nth device, from 0\n"
@@ -65,6 +66,7 @@ static const struct verb {
 	{ "load", 1, verb_load },
 	{ "poison-dax", 3, verb_poison_dax },
 	{ "check-outcome", 4, verb_check_outcome },
+	{ "seal", 1, verb_seal },
 	{ "spoil", 2, verb_spoil },
 	{ "trace", 3, verb_trace },
 	{ "trace", 4, verb_trace },

@@ -304,6 +304,7 @@ int verb_clear(int argc, char **argv);
 int verb_bytes(int argc, char **argv);
 int verb_store(int argc, char **argv);
 int verb_load(int argc, char **argv);
+int verb_seal(int argc, char **argv);
 int verb_spoil(int argc, char **argv);
 int verb_hold(int argc, char **argv);
 int verb_poison_dax(int argc, char **argv);
