@@ -31,7 +31,7 @@ struct search {
 	uint64_t total; /* about so many files; 0 where that is not known */
 	uint64_t names; /* that files found have, and were not met */
 	struct pmr_claims directories;
-	struct pmr_claims unreadable; /* inodes that are not to be touched */
+	struct pmr_claims unreadable; /* inodes that are not to be touched, by number */
 	atomic_uint_fast64_t seen;
 };
 
@@ -210,12 +210,19 @@ static int look(struct search *s, const struct pmr_walk_entry *entry)
 	return ret;
 }
 
+static int compare_inodes(const void *a, const void *b)
+{
+	const struct pmr_owner_claim *x = a, *y = b;
+
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
 static bool is_unreadable(const struct search *s, uint64_t inode)
 {
-	for (size_t i = 0; i < s->unreadable.n; i++)
-		if (s->unreadable.v[i].inode == inode)
-			return true;
-	return false;
+	const struct pmr_owner_claim key = { .inode = inode };
+
+	return s->unreadable.n && bsearch(&key, s->unreadable.v, s->unreadable.n,
+					  sizeof(s->unreadable.v[0]), compare_inodes);
 }
 
 /* XFS does not tell where a directory lies. */
@@ -249,6 +256,8 @@ static int collect_unreadable(struct search *s)
 	for (size_t i = 0; i < claims->n && !ret; i++)
 		if (claims->v[i].is_unreadable)
 			ret = pmr_claims_add(&s->unreadable, &claims->v[i]);
+	if (s->unreadable.n)
+		qsort(s->unreadable.v, s->unreadable.n, sizeof(s->unreadable.v[0]), compare_inodes);
 	return ret;
 }
 

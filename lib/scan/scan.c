@@ -113,20 +113,35 @@ void pmr_view_release(struct pmr_view *view)
 	pmr_ranges_release(&view->met);
 }
 
+/* Index of the first name of this inode, or of one with a larger number. */
+static size_t find_name(const struct pmr_view *view, uint64_t inode)
+{
+	size_t low = 0, high = view->n_names, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (view->names[middle].inode < inode)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 const char *pmr_view_name(const struct pmr_view *view, uint64_t inode)
 {
-	for (size_t i = 0; i < view->n_names; i++)
-		if (view->names[i].inode == inode)
-			return view->names[i].path;
-	return NULL;
+	size_t i = find_name(view, inode);
+
+	return i < view->n_names && view->names[i].inode == inode ? view->names[i].path : NULL;
 }
 
 int pmr_view_add_name(struct pmr_view *view, uint64_t inode, const char *path)
 {
+	size_t at = find_name(view, inode);
 	char *copy;
 	int ret;
 
-	if (pmr_view_name(view, inode))
+	if (at < view->n_names && view->names[at].inode == inode)
 		return 0;
 	ret = pmr_grow(&view->names, view->n_names, &view->alloc_names, sizeof(view->names[0]));
 	if (ret)
@@ -134,8 +149,11 @@ int pmr_view_add_name(struct pmr_view *view, uint64_t inode, const char *path)
 	copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;
-	view->names[view->n_names].inode = inode;
-	view->names[view->n_names].path = copy;
+	/* they are met in the order of their numbers, mostly */
+	memmove(&view->names[at + 1], &view->names[at],
+		(view->n_names - at) * sizeof(view->names[0]));
+	view->names[at].inode = inode;
+	view->names[at].path = copy;
 	view->n_names++;
 	return 0;
 }

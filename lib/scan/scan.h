@@ -53,7 +53,7 @@ struct pmr_inode_name {
  * @met: what of @wide files that were looked at have; in offsets from the filesystem's byte 0, in any order
  * @claims: settled: what has @wide, as the filesystem tells it; what no claim covers was not asked for
  * @own: metadata of files that were looked at, in any order; it is theirs whatever @claims has there
- * @names: of inodes of @claims, in the order met
+ * @names: of inodes of @claims, by number
  * @is_whole: all of it was asked for
  * @is_found: pmr_find() did all of it
  */
