@@ -239,10 +239,49 @@ static void forget_shared(struct question *q, size_t first)
 	claims->n = kept;
 }
 
+/* As inodes of XFS's own are, and those that are free. */
+static bool is_refused(const struct question *q, uint64_t number)
+{
+	struct pmr_xfs_inode inode;
+
+	return !pmr_xfs_inode(q->fd, number, &inode) && errno == EINVAL;
+}
+
+/*
+ * An inode of XFS's own, such as those of quota, is refused, and has its blocks all the same when they are asked for again: of
+ * a file that was deleted meanwhile they would be free. Return: 1: it is one; 0; -ECANCELED; -ENOMEM.
+ */
+static int is_internal(const struct question *q, const struct pmr_owner_claim *claim)
+{
+	struct pmr_range range = claim->range;
+	const struct pmr_ranges wanted = { &range, 1, 1 };
+	struct pmr_claims claims = { 0 };
+	struct question again = { .ctx = q->ctx,
+				  .fd = q->fd,
+				  .device = q->device,
+				  .wanted = &wanted,
+				  .claims = &claims,
+				  .head = q->head };
+	bool is_owner = false;
+	int ret;
+
+	ret = ask_backwards(&again);
+	for (size_t i = 0; i < claims.n; i++)
+		is_owner |= claims.v[i].inode == claim->inode;
+	pmr_ranges_release(&again.covered);
+	pmr_ranges_release(&again.shared);
+	free(claims.v);
+	if (ret)
+		return ret == -ENOMEM || ret == -ECANCELED ? ret : 0;
+	return is_owner && is_refused(q, claim->inode);
+}
+
 /* The blocks of directories and long symbolic links are owned by inodes too. Told by XFS alone, and to root. */
-static void tell_inodes(struct question *q, size_t first)
+static int tell_inodes(struct question *q, size_t first)
 {
 	struct pmr_xfs_inode inode = { 0 };
+	uint64_t internal = 0;
+	int ret;
 
 	for (size_t i = first; i < q->claims->n; i++) {
 		struct pmr_owner_claim *claim = &q->claims->v[i];
@@ -251,6 +290,16 @@ static void tell_inodes(struct question *q, size_t first)
 			continue;
 		if (claim->inode != inode.number && !pmr_xfs_inode(q->fd, claim->inode, &inode)) {
 			inode = (struct pmr_xfs_inode){ 0 };
+			ret = claim->inode == internal;
+			if (!ret && is_refused(q, claim->inode))
+				ret = is_internal(q, claim);
+			if (ret < 0)
+				return ret;
+			if (ret) {
+				internal = claim->inode;
+				*claim = (struct pmr_owner_claim){ .range = claim->range,
+								   .owner = PMR_OWNER_METADATA };
+			}
 			continue;
 		}
 		claim->generation = inode.generation;
@@ -261,6 +310,7 @@ static void tell_inodes(struct question *q, size_t first)
 			      : S_ISLNK(inode.mode) ? PMR_PART_SYMLINK
 						    : PMR_PART_NONE;
 	}
+	return 0;
 }
 
 int pmr_fsmap_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
@@ -294,7 +344,7 @@ int pmr_fsmap_claims(struct pmr_ctx *ctx, const struct pmr_filesystem *filesyste
 		ret = 0;
 	}
 	if (!ret)
-		tell_inodes(&q, first);
+		ret = tell_inodes(&q, first);
 	pmr_ranges_release(&q.covered);
 	pmr_ranges_release(&q.shared);
 	free(q.head);

@@ -168,5 +168,20 @@ for map in 1 0; do
 	unwritten
 	unmount
 done
+
+# inodes that are XFS's own are no files
+name="$name_of_test $fs quota"
+mount_fs $fs -m rmapbt=1
+umount $mnt
+mount -o uquota "$PMEM" $mnt
+make_file f 100000
+umount $mnt
+inode=$(xfs_db -r -c 'sb 0' -c 'p uquotino' "$PMEM" | sed 's/.*= //')
+block=$(xfs_db -r -c "inode $inode" -c 'p u3.bmx' "$PMEM" | sed -n 's/.*0:\[0,\([0-9]*\),.*/\1/p')
+sector=$(xfs_db -r -c "convert fsblock ${block:-0} daddr" "$PMEM" | sed 's/.*(\([0-9]*\))/\1/')
+check "the place of its quota is known ($inode, $block, $sector)" [ "${block:-0}" -gt 0 ]
+mount -o uquota "$PMEM" $mnt
+found 4 metadata metadata-lost $((sector + 1))
+unmount
 name=$name_of_test
 finish
