@@ -11,6 +11,7 @@
 /*
  * @bitmap: of @group
  * @is_read: it holds what may be believed
+ * @is_sure, @has_clusters: as pmr_ext4_free_claims() has them
  */
 struct bitmaps {
 	struct pmr_ext4 *ext4;
@@ -19,6 +20,8 @@ struct bitmaps {
 	dgrp_t group;
 	bool is_any;
 	bool is_read;
+	bool is_sure;
+	bool *has_clusters;
 };
 
 /* A group without a bitmap yet has nothing set aside. */
@@ -36,14 +39,17 @@ static bool read_bitmap(struct bitmaps *b, dgrp_t group)
 					       (int)(EXT2_CLUSTERS_PER_GROUP(fs->super) / 8));
 }
 
-static bool is_free(struct bitmaps *b, uint64_t block)
+static enum pmr_owner owner_of(struct bitmaps *b, uint64_t block)
 {
 	ext2_filsys fs = b->ext4->fs;
 	uint64_t bit;
 	dgrp_t group;
 
-	if (block < fs->super->s_first_data_block || block >= b->ext4->blocks)
-		return false;
+	/* its device may be larger */
+	if (block >= b->ext4->blocks)
+		return PMR_OWNER_FREE;
+	if (block < fs->super->s_first_data_block)
+		return PMR_OWNER_UNKNOWN;
 	group = ext2fs_group_of_blk2(fs, block);
 	if (!b->is_any || b->group != group) {
 		b->is_any = true;
@@ -51,7 +57,14 @@ static bool is_free(struct bitmaps *b, uint64_t block)
 		b->is_read = read_bitmap(b, group);
 	}
 	bit = (block - ext2fs_group_first_block2(fs, group)) >> fs->cluster_ratio_bits;
-	return b->is_read && !(b->bitmap[bit / 8] >> bit % 8 & 1);
+	if (!b->is_read)
+		return PMR_OWNER_UNKNOWN;
+	if (!(b->bitmap[bit / 8] >> bit % 8 & 1))
+		return PMR_OWNER_FREE;
+	if (!fs->cluster_ratio_bits)
+		return PMR_OWNER_UNKNOWN;
+	*b->has_clusters = true;
+	return b->is_sure ? PMR_OWNER_UNWRITTEN : PMR_OWNER_UNKNOWN;
 }
 
 static int claim_range(struct bitmaps *b, const struct pmr_range *range, struct pmr_claims *claims)
@@ -60,12 +73,12 @@ static int claim_range(struct bitmaps *b, const struct pmr_range *range, struct 
 	int ret = 0;
 
 	for (uint64_t from = range->offset; from < end && !ret; from = to) {
-		struct pmr_owner_claim claim = { .owner = PMR_OWNER_FREE };
+		struct pmr_owner_claim claim = { .owner = owner_of(b, from / size) };
 
 		to = from - from % size + size;
 		to = to < end ? to : end;
 		claim.range = (struct pmr_range){ from, to - from };
-		if (is_free(b, from / size))
+		if (claim.owner != PMR_OWNER_UNKNOWN)
 			ret = pmr_claims_add(claims, &claim);
 	}
 	return ret;
@@ -91,10 +104,15 @@ static int claim_all(struct bitmaps *b, const struct pmr_ranges *wanted, struct 
 }
 
 int pmr_ext4_free_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
-			 struct pmr_claims *claims)
+			 bool is_sure, struct pmr_claims *claims, bool *has_clusters)
 {
-	struct bitmaps b = { .ext4 = calloc(1, sizeof(*b.ext4)), .fd = -1 };
+	struct bitmaps b = { .ext4 = calloc(1, sizeof(*b.ext4)),
+			     .fd = -1,
+			     .is_sure = is_sure,
+			     .has_clusters = has_clusters };
 	int ret;
+
+	*has_clusters = false;
 
 	if (!b.ext4)
 		return -ENOMEM;

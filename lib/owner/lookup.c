@@ -140,7 +140,7 @@ static const struct source {
 	const char *type;
 	int (*ask)(struct lookup *l, enum pmr_way *way);
 	int (*claim_free)(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
-			  struct pmr_claims *claims);
+			  bool is_sure, struct pmr_claims *claims, bool *has_clusters);
 	bool has_table;
 } sources[] = {
 	{ "xfs", ask_xfs, NULL, false },
@@ -193,12 +193,32 @@ static int ask_again(struct lookup *l, struct pmr_ranges *rest)
 	return 0;
 }
 
+static int find_rest(const struct lookup *l, const struct pmr_ranges *wanted,
+		     struct pmr_ranges *rest)
+{
+	pmr_ranges_release(rest);
+	return pmr_claims_rest(l->claims, wanted, rest);
+}
+
+/* @rest: loses what is free of what a whole pass told nothing of */
+static int ask_free(struct lookup *l, const struct source *source, const struct pmr_ranges *wanted,
+		    struct pmr_ranges *rest, bool is_sure, bool *has_clusters)
+{
+	int ret;
+
+	if (!rest->n || !source->claim_free)
+		return 0;
+	ret = source->claim_free(l->ctx, l->path, rest, is_sure, l->claims, has_clusters);
+	return ret ? ret : find_rest(l, wanted, rest);
+}
+
 /* @rest: gains what nobody told */
 static int ask(struct lookup *l, const struct pmr_ranges *wanted, struct pmr_ranges *rest,
 	       enum pmr_way *way)
 {
 	const struct source *source = find_source(l->filesystem);
 	bool is_open = source && source->has_table && wanted->n > MANY_RANGES;
+	bool has_clusters = false;
 	int ret = 0;
 
 	*way = PMR_WAY_REVERSE_MAP;
@@ -215,19 +235,24 @@ static int ask(struct lookup *l, const struct pmr_ranges *wanted, struct pmr_ran
 		return 0;
 	l->wanted = rest;
 	ret = source->ask(l, way);
-	pmr_ranges_release(rest);
 	if (!ret)
-		ret = pmr_claims_rest(l->claims, wanted, rest);
+		ret = find_rest(l, wanted, rest);
 	if (!ret && rest->n && is_open) {
 		ret = ask_again(l, rest);
 		if (!ret)
 			ret = pmr_claims_rest(l->claims, wanted, rest);
 	}
-	if (ret || !rest->n || *way != PMR_WAY_INODE_TABLE || !source->claim_free)
+	if (!ret && *way == PMR_WAY_INODE_TABLE)
+		ret = ask_free(l, source, wanted, rest, false, &has_clusters);
+	if (ret || !rest->n || !has_clusters)
 		return ret;
-	ret = source->claim_free(l->ctx, l->path, rest, l->claims);
-	pmr_ranges_release(rest);
-	return ret ? ret : pmr_claims_rest(l->claims, wanted, rest);
+	/* What no file has of a cluster holds nothing. A file whose extents were on the move is met by another pass. */
+	ret = source->ask(l, way);
+	if (!ret)
+		ret = find_rest(l, wanted, rest);
+	if (!ret && *way == PMR_WAY_INODE_TABLE)
+		ret = ask_free(l, source, wanted, rest, true, &has_clusters);
+	return ret;
 }
 
 /* What has no data by what is on the device may have some by the log. */

@@ -167,12 +167,15 @@ int pmr_ext4_inode_claims(struct pmr_ctx *ctx, const char *path, const struct pm
  * pmr_ext4_free_claims() - which ranges of an ext2, ext3 or ext4 are free by its block bitmaps
  * @wanted: normal: what a whole pass found no owner for, and GETFSMAP does not call free: blocks that the kernel has set
  *          aside for files that grow
- * @claims: gains PMR_OWNER_FREE
+ * @is_sure: a second pass found no owner either, for files whose extents were on the move
+ * @claims: gains PMR_OWNER_FREE, also for what lies behind the end of the filesystem; where @is_sure, of clusters that are in
+ *          use PMR_OWNER_UNWRITTEN for blocks that nobody has
+ * @has_clusters: whether there are blocks of the latter kind
  *
  * Return: 0, also where a bitmap cannot be believed; -ECANCELED; -ENOMEM.
  */
 int pmr_ext4_free_claims(struct pmr_ctx *ctx, const char *path, const struct pmr_ranges *wanted,
-			 struct pmr_claims *claims);
+			 bool is_sure, struct pmr_claims *claims, bool *has_clusters);
 
 /* ---- log.c */
 

@@ -103,6 +103,24 @@ for map in 0 1; do
 	unmounted "$mnt"
 done
 
+# of an allocated cluster, the blocks that no file has; and what is behind the end of a filesystem that is smaller than its device
+loop 320M
+mkfs.ext4 -q -F -b 4096 -O bigalloc -C 65536 "$loop" 60000 >/dev/null 2>&1 || fail mkfs
+mounted "$loop" "$mnt"
+tools write "$mnt/file" 1 || fail write
+sync -f "$mnt"
+echo "$(($(tools where "$image" "$mnt/file" 0) / 512 + 64)) 1" >"$work/bad"
+run 0 scan --badblocks="$work/bad" "$mnt"
+json '[r["owner"] for r in d["devices"][0]["badblocks"]["ranges"]] == ["unwritten"]' 'd["complete"]'
+echo "$((60000 * 8 + 64)) 1" >"$work/bad"
+run 0 scan --badblocks="$work/bad" "$mnt"
+json '[r["owner"] for r in d["devices"][0]["badblocks"]["ranges"]] == ["free"]' 'd["complete"]'
+# both at once
+echo "$(($(tools where "$image" "$mnt/file" 0) / 512 + 1)) 64" >"$work/bad"
+run 4 scan --badblocks="$work/bad" "$mnt"
+json '[(r["length"], r["owner"]) for r in d["devices"][0]["badblocks"]["ranges"]] == [(7 * 512, "file"), (57 * 512, "unwritten")]'
+unmounted "$mnt"
+
 # ---- what a file has besides its data is lost with it, whether all, its directory or the file itself is asked about
 
 # pieces FILE: in 400 extents, with attributes that have a block of their own
