@@ -39,7 +39,9 @@ static bool is_image_on(dev_t devno, dev_t device, unsigned int depth)
 		 minor(devno));
 	if (!pmr_read_text(path, 8192, &image, &length)) {
 		image[strcspn(image, "\n")] = '\0';
-		found = !stat(image, &st) && lies_on(st.st_dev, device, depth + 1);
+		/* the image may be a device itself, whose node lies anywhere */
+		found = !stat(image, &st) &&
+			lies_on(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev, device, depth + 1);
 	}
 	free(image);
 	return found;

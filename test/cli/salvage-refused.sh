@@ -81,6 +81,14 @@ refused "over the damaged filesystem" "lies on the damaged device" "$mnt/file" -
 unmounted "$work/overlay"
 unmounted "$work/stacked"
 losetup -d "$stacked"
+# a part of the damaged device itself is, too; the image's, as nothing else needs it
+stacked=$(losetup -f --show -o "$(tools fiemap "$mnt/image" | awk 'NR == 1 { print $2 }')" --sizelimit 4M "$loop") || fail "no loop device"
+loops[-1]=$stacked
+mkfs.ext2 -q -F "$stacked" || fail mkfs
+mounted "$stacked" "$work/stacked"
+refused "in a part of the damaged device" "lies on the damaged device" "$mnt/file" -o "$work/stacked/copy"
+unmounted "$work/stacked"
+losetup -d "$stacked"
 unset 'loops[-1]'
 [ "$(cat "$work/other")" = precious ] || fail "an unrelated file was changed"
 settle "$mnt"
