@@ -1052,6 +1052,8 @@ struct pmr_mapping {
 /**
  * struct pmr_map - where a file lies, holes included, sorted by offset
  *
+ * @sealed: by fs-verity: behind the end lies what its data is checked by
+ *
  * An extent that reaches past the end of the file and has poison there is two mappings, cut at the end.
  */
 struct pmr_map {
@@ -1060,6 +1062,7 @@ struct pmr_map {
 	uint64_t size;
 	struct pmr_mapping *mappings;
 	size_t n_mappings;
+	bool sealed;
 	bool complete;
 };
 

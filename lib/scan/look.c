@@ -224,7 +224,7 @@ static bool is_tail_unreadable(const struct pmr_losses *losses, uint64_t size)
 	return false;
 }
 
-static bool is_sealed(int fd)
+bool pmr_file_is_sealed(int fd)
 {
 	struct statx stx;
 
@@ -237,7 +237,7 @@ static int take_seal(struct pmr_view *view, int fd, const char *path, const stru
 		     struct pmr_losses *wide)
 {
 	size_t kept = 0, before = view->own.n;
-	bool sealed = wide->n && is_sealed(fd);
+	bool sealed = wide->n && pmr_file_is_sealed(fd);
 	int ret = 0;
 
 	for (size_t i = 0; sealed && i < wide->n && !ret; i++) {

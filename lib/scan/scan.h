@@ -162,6 +162,9 @@ uint32_t pmr_file_generation(int fd);
 /** pmr_file_is_dax() - whether an open file bypasses the page cache; its filesystem tells where statx(2) does not */
 bool pmr_file_is_dax(int fd, const struct pmr_filesystem *filesystem);
 
+/** pmr_file_is_sealed() - whether fs-verity checks what is read of an open file, by what ext4 keeps behind its end */
+bool pmr_file_is_sealed(int fd);
+
 /** pmr_scanner_file() - the file of an inode, if it is in the answer, else NULL */
 struct pmr_file *pmr_scanner_file(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,
 				  uint64_t inode);

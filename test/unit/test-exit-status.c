@@ -417,13 +417,19 @@ static void test_maps(void **state)
 	static const struct {
 		enum pmr_extent_kind kind;
 		uint64_t offset, bad;
-		bool complete;
+		bool complete, sealed;
 		int status;
 	} rows[] = {
-		{ PMR_EXTENT_DATA, 0, 0, true, 0 },	 { PMR_EXTENT_DATA, 0, 512, true, 4 },
-		{ PMR_EXTENT_DATA, 4096, 512, true, 0 }, { PMR_EXTENT_UNWRITTEN, 0, 512, true, 0 },
-		{ PMR_EXTENT_HOLE, 0, 0, true, 0 },	 { PMR_EXTENT_UNTRUSTED, 0, 0, true, 8 },
-		{ PMR_EXTENT_DATA, 0, 0, false, 8 },	 { PMR_EXTENT_DATA, 0, 512, false, 12 },
+		{ PMR_EXTENT_DATA, 0, 0, true, false, 0 },
+		{ PMR_EXTENT_DATA, 0, 512, true, false, 4 },
+		{ PMR_EXTENT_DATA, 4096, 512, true, false, 0 },
+		{ PMR_EXTENT_DATA, 4096, 512, true, true, 4 },
+		{ PMR_EXTENT_DATA, 4096, 0, true, true, 0 },
+		{ PMR_EXTENT_UNWRITTEN, 0, 512, true, false, 0 },
+		{ PMR_EXTENT_HOLE, 0, 0, true, false, 0 },
+		{ PMR_EXTENT_UNTRUSTED, 0, 0, true, false, 8 },
+		{ PMR_EXTENT_DATA, 0, 0, false, false, 8 },
+		{ PMR_EXTENT_DATA, 0, 512, false, false, 12 },
 	};
 	struct world world;
 
@@ -434,6 +440,7 @@ static void test_maps(void **state)
 		world.mapping.offset = rows[i].offset;
 		world.mapping.bad_bytes = rows[i].bad;
 		world.map.complete = rows[i].complete;
+		world.map.sealed = rows[i].sealed;
 		assert_int_equal(status_of(&world), rows[i].status);
 	}
 }

@@ -33,6 +33,8 @@ for target in $mnt $mnt/sealed; do
 done
 recover locate "$PMEM" $((sector * 512))+512
 report "locate" '[.places[] | [.owner, .part, .path]] == [["metadata", "verity", "'$mnt'/sealed"]]'
+recover map $mnt/sealed
+status_is 4 "map"
 check "its data cannot be read" eval "! cat $mnt/sealed >/dev/null 2>&1"
 repair --from-backup=$backup $mnt
 status_is 4 "repair"
