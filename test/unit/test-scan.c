@@ -160,6 +160,30 @@ static void test_metadata(void **state)
 
 /* ---- partitions */
 
+/* In whatever order they were met, and the first one of each. */
+static void test_names(void **state)
+{
+	static const uint64_t met[] = { 7, 3, 9, 3, 8, UINT64_MAX, 1, 7, 2 };
+	struct pmr_view view = { 0 };
+	char name[24];
+
+	(void)state;
+	assert_null(pmr_view_name(&view, 1));
+	for (size_t i = 0; i < N(met); i++) {
+		snprintf(name, sizeof(name), "%zu", i);
+		assert_int_equal(pmr_view_add_name(&view, met[i], name), 0);
+	}
+	assert_int_equal(view.n_names, 7);
+	assert_string_equal(pmr_view_name(&view, 1), "6");
+	assert_string_equal(pmr_view_name(&view, 3), "1");
+	assert_string_equal(pmr_view_name(&view, 7), "0");
+	assert_string_equal(pmr_view_name(&view, UINT64_MAX), "5");
+	assert_null(pmr_view_name(&view, 0));
+	assert_null(pmr_view_name(&view, 5));
+	assert_null(pmr_view_name(&view, 10));
+	pmr_view_release(&view);
+}
+
 static void test_partitions(void **state)
 {
 	static char ext4[] = "ext4", source[] = "/dev/pmem0p1";
@@ -338,9 +362,9 @@ static void test_xfs_advice(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_metadata),    cmocka_unit_test(test_partitions),
-		cmocka_unit_test(test_all_devices), cmocka_unit_test(test_all_regions),
-		cmocka_unit_test(test_xfs_advice),
+		cmocka_unit_test(test_metadata),    cmocka_unit_test(test_names),
+		cmocka_unit_test(test_partitions),  cmocka_unit_test(test_all_devices),
+		cmocka_unit_test(test_all_regions), cmocka_unit_test(test_xfs_advice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
