@@ -99,16 +99,22 @@ static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
 /* Of all of a filesystem that is said with what else has no owner. */
 static int say_untold(struct pmr_finding *f)
 {
-	struct pmr_ranges unknown = { 0 }, untold = { 0 };
+	struct pmr_ranges unknown = { 0 }, told = { 0 }, untold = { 0 };
 	int ret;
 
-	ret = pmr_claims_ranges(&f->view->claims, is_unknown, &unknown);
-	pmr_ranges_normalize(&f->view->met);
+	ret = pmr_look_at_inodes(f->scanner, f->view, f->root);
 	if (!ret)
-		ret = pmr_ranges_subtract(&untold, &unknown, &f->view->met);
+		ret = pmr_ranges_copy(&told, &f->view->met);
+	if (!ret)
+		ret = pmr_claims_ranges(&f->view->own, NULL, &told);
+	if (!ret)
+		ret = pmr_claims_ranges(&f->view->claims, is_unknown, &unknown);
+	if (!ret)
+		ret = pmr_ranges_subtract(&untold, &unknown, &told);
 	if (!ret)
 		pmr_say_untold(f->scanner, f->view, f->root->path, &untold);
 	pmr_ranges_release(&unknown);
+	pmr_ranges_release(&told);
 	pmr_ranges_release(&untold);
 	return ret;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A file that was named: what besides its data is bad, of the map of that, its attributes and its inode. */
+/* What besides data is bad of a file or directory that was named: the map of that, attributes, inodes. */
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "owner/xfs.h"
 #include "scan.h"
 
 void pmr_say_untold(struct pmr_scanner *scanner, const struct pmr_view *view, const char *path,
@@ -31,6 +33,67 @@ void pmr_say_untold(struct pmr_scanner *scanner, const struct pmr_view *view, co
 		"directory, an inode): the filesystem does not tell%s",
 		bytes, first, pmr_owner_advice(filesystem));
 }
+
+/* ---- inodes of a tree */
+
+struct inodes {
+	struct pmr_view *view;
+	struct pmr_xfs_geometry geometry;
+	struct pmr_ranges left;
+	pthread_mutex_t lock;
+};
+
+static bool wants(void *data, uint64_t inode, unsigned char type)
+{
+	const struct inodes *inodes = data;
+	struct pmr_range range;
+
+	(void)type;
+	return pmr_xfs_inode_at(&inodes->geometry, inode, &range) &&
+	       pmr_ranges_overlap(&inodes->left, range.offset, range.length);
+}
+
+static int meet(void *data, const struct pmr_walk_entry *entry)
+{
+	struct pmr_owner_claim claim = { .owner = PMR_OWNER_METADATA,
+					 .part = PMR_PART_INODE,
+					 .inode = entry->inode,
+					 .is_unreadable = true };
+	struct inodes *inodes = data;
+	int ret;
+
+	if (!pmr_xfs_inode_at(&inodes->geometry, entry->inode, &claim.range))
+		return 0;
+	pthread_mutex_lock(&inodes->lock);
+	ret = pmr_claims_add_parts(&inodes->view->own, &inodes->left, &claim);
+	if (!ret)
+		ret = pmr_view_add_name(inodes->view, entry->inode, entry->path);
+	pthread_mutex_unlock(&inodes->lock);
+	return ret;
+}
+
+int pmr_look_at_inodes(struct pmr_scanner *scanner, struct pmr_view *view,
+		       const struct pmr_root *root)
+{
+	struct inodes inodes = { .view = view, .lock = PTHREAD_MUTEX_INITIALIZER };
+	const struct pmr_walker walker = { wants, meet, &inodes, pmr_ctx_threads(scanner->ctx) };
+	bool complete = true;
+	int ret;
+
+	if (view->filesystem->role == PMR_ROLE_REALTIME ||
+	    !pmr_xfs_geometry(root->fd, &inodes.geometry))
+		return 0;
+	pmr_ranges_normalize(&view->met);
+	ret = pmr_ranges_subtract(&inodes.left, &view->wide, &view->met);
+	if (!ret && inodes.left.n)
+		ret = pmr_walk(scanner->ctx, root->fd, root->path, 0, &walker, &complete);
+	if (!complete)
+		scanner->scan->complete = false;
+	pmr_ranges_release(&inodes.left);
+	return ret;
+}
+
+/* ---- a file */
 
 static int ask(struct pmr_scanner *scanner, struct pmr_view *view, int fd, const char *path,
 	       const struct pmr_ranges *left)

@@ -418,7 +418,7 @@ void pmr_scan_sort_devices(struct pmr_scan *scan)
 		qsort(scan->devices, scan->n_devices, sizeof(scan->devices[0]), compare_devices);
 }
 
-/* What files that were looked at have as metadata, in the place of what else was told there, but for metadata of others. */
+/* What files that were looked at have as metadata, in the place of what else was told there, but for other inodes'. */
 int pmr_view_settle(struct pmr_view *view)
 {
 	struct pmr_claims others = { 0 }, merged = { 0 };
@@ -428,10 +428,12 @@ int pmr_view_settle(struct pmr_view *view)
 	if (!view->own.n)
 		return 0;
 	ret = pmr_claims_ranges(&view->own, NULL, &ranges);
-	for (size_t i = 0; i < view->claims.n && !ret; i++)
-		ret = pmr_claims_add(view->claims.v[i].owner == PMR_OWNER_METADATA ? &merged
-										   : &others,
-				     &view->claims.v[i]);
+	for (size_t i = 0; i < view->claims.n && !ret; i++) {
+		const struct pmr_owner_claim *claim = &view->claims.v[i];
+		bool stays = claim->owner == PMR_OWNER_METADATA && claim->inode;
+
+		ret = pmr_claims_add(stays ? &merged : &others, claim);
+	}
 	if (!ret)
 		ret = pmr_claims_without(&others, &ranges, &merged);
 	for (size_t i = 0; i < view->own.n && !ret; i++)

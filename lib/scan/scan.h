@@ -7,7 +7,7 @@
  *   above.c      poison under what is built on a device: mapped devices become targets too
  *   run.c        each of them looked at by what it is
  *   look.c       one file -> its losses, or why they cannot be known
- *   itself.c     the metadata of a file that was named
+ *   itself.c     the metadata of a file or directory that was named
  *   examine.c    the pages under these losses -> which unlisted sectors are lost too, and what the cache still has
  *   owned.c      the device's list minus what files claimed -> who owns the rest
  *   advise.c     what to do about what no file owns
@@ -214,6 +214,15 @@ int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, in
  */
 int pmr_look_at_itself(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
 		       const char *path);
+
+/**
+ * pmr_look_at_inodes() - which inodes below a directory of an XFS lie in bad bytes that no file was found to have
+ * @root: the directory
+ *
+ * Their numbers tell. The view gains claims and names. Return: 0, -ECANCELED, -ENOMEM.
+ */
+int pmr_look_at_inodes(struct pmr_scanner *scanner, struct pmr_view *view,
+		       const struct pmr_root *root);
 
 /**
  * pmr_say_untold() - say of a file or tree that bad bytes may be its metadata, as nobody tells; then the scan is not complete

@@ -196,8 +196,10 @@ for map in 1 0; do
 	fi
 	# inodes are read many at a time
 	echo "$(daddr ino "$inode") 1" >"$work/bad"
-	run 4 scan --badblocks="$work/bad" "$mnt/d/f"
-	json "any(m['code'] == 'inode-lost' and m['object'] == '$mnt/d/f' for m in d['messages'])"
+	for target in /d /d/f; do
+		run 4 scan --badblocks="$work/bad" "$mnt$target"
+		json "any(m['code'] == 'inode-lost' and m['object'] == '$mnt/d/f' for m in d['messages'])" 'd["complete"]'
+	done
 	if [ $map = 0 ]; then
 		echo "$(($(daddr fsblock "$tree") + 1)) 1" >"$work/bad"
 		for target in /d /d/f; do
