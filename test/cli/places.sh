@@ -127,7 +127,8 @@ opened() {
 		"any(p.startswith('/proc/$mapper/map_files/') for p in losses(d, 'lost'))" 'codes == ["deleted-open"] * 2'
 	# of one directory they are none of the files
 	mkdir -p "$mnt/directory"
-	run 0 scan --lookup=walk --badblocks="$work/bad" "$mnt/directory"
+	# without a reverse map it is not known that the poison is none of its metadata
+	run $([ "$mnt" = "$work/plain" ] && echo 8 || echo 0) scan --lookup=walk --badblocks="$work/bad" "$mnt/directory"
 	json 'd["files"] == []'
 	let_go
 	settle "$mnt"
