@@ -135,5 +135,11 @@ module_set inject $((96 * M + 16384)),512
 recover list
 report "page map behind another: cleared, and fsdax again" '.devices[1] | .map == "dev" and ([.metadata_badblocks.ranges[].part] | index("page-map") | not)'
 
+# A region that is disabled shows neither its namespaces nor its list.
+check "disabled" ndctl disable-region region0
+recover scan
+report "a disabled region is never clean" '.exit_status >= 8 and any(.messages[]; .code == "badblocks-unknown" and .object == "region0")'
+check "enabled" ndctl enable-region region0
+
 check "as it was" module_again
 finish
