@@ -30,14 +30,6 @@ static time_t now(void)
 	return time.tv_sec;
 }
 
-static bool is_left(const struct pmr_file *file, const struct pmr_step *step)
-{
-	for (size_t i = 0; i < step->n_losses; i++)
-		if (file->losses[step->first_loss + i].state != PMR_SKIPPED)
-			return false;
-	return true;
-}
-
 bool pmr_chunk_is_left(const struct pmr_chunk *chunk)
 {
 	const struct pmr_loss *loss;
@@ -346,7 +338,7 @@ static int add_step(struct batch *b, const struct pmr_step *step)
 	uint64_t position = step->journal_offset;
 	int ret;
 
-	if (is_left(b->plan->file, step))
+	if (pmr_plan_is_left(b->plan->file, step))
 		return 0;
 	for (uint64_t done = 0; done < step->length; done += pmr_chunk_length(step, done)) {
 		ret = add(b, step, done, &position);

@@ -110,6 +110,14 @@ void pmr_plan_leave(struct pmr_file *file, const struct pmr_step *step, uint64_t
 	}
 }
 
+bool pmr_plan_is_left(const struct pmr_file *file, const struct pmr_step *step)
+{
+	for (size_t i = 0; i < step->n_losses; i++)
+		if (file->losses[step->first_loss + i].state != PMR_SKIPPED)
+			return false;
+	return true;
+}
+
 static bool is_offlined(const struct pmr_loss *loss)
 {
 	return loss->reason && !strcmp(loss->reason, "page-offlined");

@@ -183,6 +183,8 @@ void pmr_plan_skip(struct pmr_file *file, const char *reason);
 /** pmr_plan_leave() - leave what reaches behind @offset of a step's losses, unless it failed already */
 void pmr_plan_leave(struct pmr_file *file, const struct pmr_step *step, uint64_t offset,
 		    const char *reason);
+/** pmr_plan_is_left() - whether all losses of a step were left: the journal may not have its bytes */
+bool pmr_plan_is_left(const struct pmr_file *file, const struct pmr_step *step);
 
 /**
  * struct pmr_policy - what of a file may be written, and how

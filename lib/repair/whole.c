@@ -440,6 +440,8 @@ static bool is_part_left(const struct whole *w, const struct part *part)
 static int run_step(struct whole *w, const struct pmr_step *step)
 {
 	uint64_t position = step->journal_offset;
+	/* of what was refused when it was composed the journal need not have all, or any, bytes */
+	bool left = pmr_plan_is_left(w->file, step);
 	struct part part = { .step = step };
 	int ret = 0;
 
@@ -447,10 +449,11 @@ static int run_step(struct whole *w, const struct pmr_step *step)
 		part.offset = step->offset + done;
 		part.length = pmr_chunk_length(step, done);
 		part.piece = position;
-		ret = pmr_journal_read(w->writer->journal, &position, w->writer->bytes,
-				       part.length);
+		if (!left)
+			ret = pmr_journal_read(w->writer->journal, &position, w->writer->bytes,
+					       part.length);
 		part.dead.n = 0;
-		if (!ret && !is_part_left(w, &part))
+		if (!ret && !left && !is_part_left(w, &part))
 			ret = run_part(w, &part);
 		if (!ret)
 			w->reached = part.offset + part.length;

@@ -34,6 +34,7 @@ int pmr_media_write_block(struct pmr_media *media, uint64_t offset, const void *
 
 #define PARTS 4
 #define SIZE (PARTS * PMR_CHUNK)
+#define NOWHERE UINT64_MAX /* a step of which the journal has nothing */
 
 /* How a run goes: the call of each kind, from 1 on, that is to be the odd one; 0 for none. */
 struct course {
@@ -66,6 +67,8 @@ int fake_journal_read(struct pmr_journal *journal, uint64_t *position, void *to,
 	(void)journal;
 	if (++reads == course.read_fails)
 		return -EIO;
+	if (*position == NOWHERE)
+		return -EBADMSG;
 	memcpy(to, bytes + *position, length);
 	*position += length;
 	return 0;
@@ -175,7 +178,8 @@ static void reset(struct pmr_loss *losses, size_t n)
 	assert_int_equal(pmr_media_open_loads(memory, SIZE, PMR_PAGE, true, &media), 0);
 }
 
-static int run(struct pmr_loss *losses, size_t n, struct pmr_step *step, bool *needs_journal)
+static int run_steps(struct pmr_loss *losses, size_t n, struct pmr_step *steps, size_t n_steps,
+		     bool *needs_journal)
 {
 	struct pmr_filesystem filesystem = { .device = &device };
 	struct pmr_file file = { .path = (char[]){ "dax" },
@@ -184,15 +188,12 @@ static int run(struct pmr_loss *losses, size_t n, struct pmr_step *step, bool *n
 				 .n_losses = n,
 				 .whole_device = true,
 				 .filesystem = &filesystem };
-	struct pmr_file_plan plan = { .file = &file, .steps = step, .n_steps = 1 };
+	struct pmr_file_plan plan = { .file = &file, .steps = steps, .n_steps = n_steps };
 	struct pmr_writer writer = { 0 };
 	int ret;
 
 	if (resumed)
 		writer.look_whole = fake_look;
-	step->redo = resumed;
-	step->n_losses = (unsigned int)n;
-	step->journal_offset = step->offset;
 	assert_int_equal(pmr_new(&writer.ctx), 0);
 	writer.before = malloc(PMR_CHUNK);
 	writer.bytes = malloc(PMR_CHUNK);
@@ -202,6 +203,14 @@ static int run(struct pmr_loss *losses, size_t n, struct pmr_step *step, bool *n
 	free(writer.bytes);
 	pmr_unref(writer.ctx);
 	return ret;
+}
+
+static int run(struct pmr_loss *losses, size_t n, struct pmr_step *step, bool *needs_journal)
+{
+	step->redo = resumed;
+	step->n_losses = (unsigned int)n;
+	step->journal_offset = step->offset;
+	return run_steps(losses, n, step, 1, needs_journal);
 }
 
 /* A range in the first part, one of three parts, and one of the last two: what is told of them. */
@@ -482,6 +491,45 @@ static void test_zeros(void **state)
 	}
 }
 
+/* A step that was refused when it was composed: of its first chunk, or a later one, the journal has no bytes. */
+static void test_refused(void **state)
+{
+	struct pmr_loss losses[] = { { .offset = 512, .length = 512 },
+				     { .offset = PMR_CHUNK, .length = PMR_CHUNK + 512 },
+				     { .offset = 3 * PMR_CHUNK, .length = 512 } };
+	struct pmr_step steps[] = {
+		{ .length = PMR_PAGE, .n_losses = 1, .journal_offset = NOWHERE },
+		{ .offset = PMR_CHUNK,
+		  .length = PMR_CHUNK + PMR_PAGE,
+		  .first_loss = 1,
+		  .n_losses = 1,
+		  .journal_offset = NOWHERE },
+		{ .offset = 3 * PMR_CHUNK,
+		  .length = PMR_PAGE,
+		  .first_loss = 2,
+		  .n_losses = 1,
+		  .journal_offset = 3 * PMR_CHUNK },
+	};
+	bool needs_journal;
+
+	(void)state;
+	course = (struct course){ 0 };
+	reset(losses, 3);
+	for (size_t k = 0; k < 2; k++) {
+		losses[k].state = PMR_SKIPPED;
+		losses[k].reason = "backup-changed";
+	}
+	assert_int_equal(run_steps(losses, 3, steps, 3, &needs_journal), 0);
+	for (size_t k = 0; k < 2; k++) {
+		assert_int_equal(losses[k].state, PMR_SKIPPED);
+		assert_string_equal(losses[k].reason, "backup-changed");
+	}
+	/* which says nothing of the next */
+	assert_int_equal(losses[2].state, PMR_REPAIRED);
+	assert_int_equal(clears, 1);
+	assert_false(needs_journal);
+}
+
 /* Nothing was begun, and other devices may still be repaired. */
 static void test_around_fails(void **state)
 {
@@ -520,9 +568,10 @@ static void test_around_fails(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parts), cmocka_unit_test(test_rest),
-		cmocka_unit_test(test_gone),  cmocka_unit_test(test_dead),
-		cmocka_unit_test(test_zeros), cmocka_unit_test(test_around_fails),
+		cmocka_unit_test(test_parts),	     cmocka_unit_test(test_rest),
+		cmocka_unit_test(test_gone),	     cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_zeros),	     cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_around_fails),
 	};
 	int ret;
 
