@@ -198,12 +198,19 @@ static int find_spoiled(const struct check *k, const struct pmr_file *file, bool
 	struct pmr_ranges replaced = { 0 }, inside = { 0 }, more = { 0 };
 	const struct pmr_ranges *bad[] = { &k->dead, &k->different };
 	const struct pmr_loss *loss;
+	uint64_t from, to;
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < k->step->n_losses; i++) {
 		loss = &file->losses[k->step->first_loss + i];
-		if (touches(loss, k->offset, k->length) && !is_only_copy(loss))
-			ret = pmr_ranges_add(&replaced, on_device(k, loss->offset), loss->length);
+		if (!touches(loss, k->offset, k->length) || is_only_copy(loss))
+			continue;
+		/* what of it is ahead of the chunk may lie elsewhere, and need not have a place where this one has its */
+		from = loss->offset > k->offset ? loss->offset : k->offset;
+		to = loss->offset + loss->length;
+		if (to > k->offset + k->length)
+			to = k->offset + k->length;
+		ret = pmr_ranges_add(&replaced, on_device(k, from), to - from);
 	}
 	pmr_ranges_normalize(&replaced);
 	for (size_t i = 0; !ret && i < sizeof(bad) / sizeof(bad[0]); i++) {
