@@ -74,12 +74,10 @@ void pmr_write_spoiled(struct pmr_writer *writer, const struct pmr_chunk *chunk,
 		(unsigned long long)(chunk->journal_offset + at));
 }
 
-/* Whether the file was made longer by a write of its last page, and not by others, whom a lease that was lost kept out no more. */
+/* Whether a write of its last page made the file longer, and not others, whom a lease that was lost kept out no more. */
 static bool is_grown(const struct pmr_claim *claim, uint64_t size, bool is_lost)
 {
-	if (size <= claim->file->size || size > pmr_page_up(claim->file->size))
-		return false;
-	return !is_lost || size == claim->grown;
+	return is_lost ? size == claim->grown : size > claim->file->size && size <= claim->grown;
 }
 
 /* A file that is as long as it was: what makes it longer from now on need not be a write of the repair. */
@@ -240,23 +238,32 @@ static bool is_refusal(int error)
 	return error == -EIO || error == -EOPNOTSUPP || error == -EINVAL;
 }
 
+/* Behind a write that goes past the end the file may be as long as that, also where it failed. */
+static int write_file(struct pmr_chunk *chunk, uint32_t flag, size_t at, size_t length)
+{
+	uint64_t end = chunk->step.offset + at + length;
+	size_t written;
+
+	if (end > chunk->claim->file->size)
+		chunk->claim->grown = end;
+	return pmr_media_write_file(chunk->claim->fd, flag, chunk->step.offset + at,
+				    chunk->bytes + at, length, &written);
+}
+
 /* One page: by which way, or not at all where the kernel would not write it and left it as it was. */
 static enum pmr_how write_page(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
 			       size_t length)
 {
 	uint32_t flag = chunk->plan->method == PMR_METHOD_FLAG ? pmr_rwf_flag(writer->ctx) : 0;
 	enum pmr_how how = flag ? PMR_HOW_FLAG : PMR_HOW_WRITE;
-	size_t written;
 	int ret;
 
-	ret = pmr_media_write_file(chunk->claim->fd, flag, chunk->step.offset + at,
-				   chunk->bytes + at, length, &written);
+	ret = write_file(chunk, flag, at, length);
 	if (is_refusal(ret) && is_untouched(writer, chunk, at, length)) {
 		if (!flag || writer->wanted != PMR_METHOD_AUTO)
 			return PMR_HOW_LEFT;
 		how = PMR_HOW_WRITE;
-		ret = pmr_media_write_file(chunk->claim->fd, 0, chunk->step.offset + at,
-					   chunk->bytes + at, length, &written);
+		ret = write_file(chunk, 0, at, length);
 		if (is_refusal(ret) && is_untouched(writer, chunk, at, length))
 			return PMR_HOW_LEFT;
 		/* the flag is of no use here, a write is: the next pages need not try both */
@@ -308,11 +315,8 @@ static enum pmr_how write_dax(struct pmr_writer *writer, struct pmr_chunk *chunk
 static enum pmr_how write_cached(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
 				 size_t length)
 {
-	size_t written;
-	int ret;
+	int ret = write_file(chunk, 0, at, length);
 
-	ret = pmr_media_write_file(chunk->claim->fd, 0, chunk->step.offset + at, chunk->bytes + at,
-				   length, &written);
 	if (ret)
 		say_error(writer, chunk, at, length, ret);
 	return PMR_HOW_WRITE;
@@ -321,10 +325,6 @@ static enum pmr_how write_cached(struct pmr_writer *writer, struct pmr_chunk *ch
 static enum pmr_how write_one(struct pmr_writer *writer, struct pmr_chunk *chunk, size_t at,
 			      size_t length)
 {
-	uint64_t end = chunk->step.offset + at + length;
-
-	if (end > chunk->claim->file->size)
-		chunk->claim->grown = end;
 	return chunk->plan->file->dax ? write_dax(writer, chunk, at, length)
 				      : write_cached(writer, chunk, at, length);
 }
