@@ -136,11 +136,14 @@ bool cli_confirm(struct cli *cli, uint64_t bytes, bool more);
 /** cli_may_have_more() - whether a list of the scan's devices could not show all at once, so that more may come */
 bool cli_may_have_more(const struct cli *cli);
 
+/** cli_is_unfinished() - whether the journal of a plan that was carried out stays for a resume */
+bool cli_is_unfinished(const struct pmr_plan *plan);
+
 /**
  * cli_repair() - carry out the report's plan, and where more may come, do all of it again while there is more
  *
  * Each round is a scan, a plan and a repair of its own, with its own journal, joined to the report. The last one is that after
- * which the lists have nothing that they did not have, or that repaired nothing.
+ * which the lists have nothing that they did not have, or that repaired nothing, or whose journal stays for a resume.
  */
 int cli_repair(struct cli *cli, const struct pmr_repair_options *repair);
 

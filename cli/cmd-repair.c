@@ -100,18 +100,11 @@ static void say_nothing_to_do(struct cli *cli)
 			 "nothing to repair: no file of the targets is known to have lost data");
 }
 
-static bool is_unfinished(const struct pmr_plan *plan)
-{
-	const char *end = plan->journal ? strrchr(plan->journal, '.') : NULL;
-
-	return end && !strcmp(end, ".journal");
-}
-
 static void say_interrupted(struct cli *cli)
 {
 	char *place = cli_journal_option(cli);
 
-	if (is_unfinished(cli->report.plan))
+	if (cli_is_unfinished(cli->report.plan))
 		cli_say(cli, PMR_ERROR, "interrupted", "repair",
 			"was interrupted: finish what it had begun with 'pmem-recover repair --resume%s', then repair "
 			"again for what it had not come to",

@@ -2,6 +2,7 @@
 /* Rounds of a repair: lists that cannot show all at once are read again when what they showed is repaired. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -67,14 +68,38 @@ static int look(struct cli *cli, const struct seen *seen, bool *more)
 	return rc;
 }
 
-static bool is_repaired(const struct pmr_scan *scan)
+static bool has_state(const struct pmr_scan *scan, enum pmr_state state)
 {
 	for (size_t i = 0; i < scan->n_files; i++)
 		for (size_t j = 0; j < scan->files[i]->n_losses; j++)
-			if (scan->files[i]->losses[j].state == PMR_REPAIRED ||
-			    scan->files[i]->losses[j].state == PMR_ZEROED)
+			if (scan->files[i]->losses[j].state == state)
 				return true;
 	return false;
+}
+
+static bool is_repaired(const struct pmr_scan *scan)
+{
+	return has_state(scan, PMR_REPAIRED) || has_state(scan, PMR_ZEROED);
+}
+
+bool cli_is_unfinished(const struct pmr_plan *plan)
+{
+	const char *end = plan->journal ? strrchr(plan->journal, '.') : NULL;
+
+	return end && !strcmp(end, ".journal");
+}
+
+/* Another round would meet the journal of this one, and write nothing. */
+static void say_kept(struct cli *cli)
+{
+	char *place = cli_journal_option(cli);
+
+	cli_say(cli, PMR_ERROR, "repair-rounds", cli->report.plan->journal,
+		"stays, as something failed, and the list has more now: finish it with 'pmem-recover repair --resume%s', then "
+		"repair again for what has come to light",
+		place ? place : "");
+	free(place);
+	cli->report.failed = true;
 }
 
 /* One more scan, plan and repair, joined to the report. @progress: it repaired something. */
@@ -82,6 +107,7 @@ static int one_round(struct cli *cli, unsigned int number, const struct pmr_repa
 		     struct seen *seen, bool *progress)
 {
 	const char *const *targets = (const char *const *)cli->options.args;
+	struct pmr_repair_options options = *repair;
 	struct report *report = &cli->report;
 	struct pmr_scan *scan = NULL;
 	struct pmr_plan *plan = NULL;
@@ -89,6 +115,9 @@ static int one_round(struct cli *cli, unsigned int number, const struct pmr_repa
 
 	cli_note(cli, "repair-round", "repair",
 		 "the list has more now that what it showed is repaired: round %u", number);
+	/* the journal of what failed in an earlier one may be wanted */
+	if (has_state(report->scan, PMR_FAILED))
+		options.keep_days = PMR_KEEP_FOREVER;
 	rc = cli_step(cli, pmr_scan_new(cli->ctx, report->topology, targets, cli->options.n_args,
 					NULL, NULL, &scan));
 	if (rc)
@@ -97,12 +126,12 @@ static int one_round(struct cli *cli, unsigned int number, const struct pmr_repa
 	rc = see(scan, seen);
 	if (!rc && !pmr_is_cancelled(cli->ctx))
 		rc = cli_step(cli, pmr_plan_new(cli->ctx, scan, targets, cli->options.n_args,
-						repair, &plan));
+						&options, &plan));
 	if (!rc && plan && !pmr_is_cancelled(cli->ctx)) {
 		progress_erase(&cli->progress);
 		if (plan->n_files && (!cli->options.quiet || !cli->options.yes))
 			report_write_plan(plan, stderr);
-		rc = pmr_repair_run(cli->ctx, plan, repair);
+		rc = pmr_repair_run(cli->ctx, plan, &options);
 	}
 	*progress = is_repaired(scan);
 	joined = pmr_repair_join(report->scan, report->plan, scan, plan);
@@ -118,6 +147,10 @@ static int next_rounds(struct cli *cli, const struct pmr_repair_options *repair,
 		rc = look(cli, seen, &more);
 		if (rc || !more)
 			break;
+		if (cli_is_unfinished(cli->report.plan)) {
+			say_kept(cli);
+			break;
+		}
 		if (n > MOST_ROUNDS) {
 			cli_say(cli, PMR_WARNING, "repair-rounds", "repair",
 				"stopped after %d rounds, and the list still has more: repair again",
@@ -127,8 +160,8 @@ static int next_rounds(struct cli *cli, const struct pmr_repair_options *repair,
 		}
 		cli->again = true;
 		rc = one_round(cli, n, repair, seen, &progress);
+		cli->again = false;
 	}
-	cli->again = false;
 	return rc;
 }
 
