@@ -374,3 +374,48 @@ int pmr_batch_run(struct pmr_writer *writer, const struct pmr_compose *compose,
 		leave_rest(&b, ret == -ENOMEM ? "no-memory" : "journal-error");
 	return ret;
 }
+
+/* Whether something of a chunk was written, or found to be there, and verified. */
+static bool is_verified(const struct pmr_file *file, const struct pmr_step *step, uint64_t offset,
+			size_t length)
+{
+	const struct pmr_loss *loss;
+
+	for (size_t i = 0; i < step->n_losses; i++) {
+		loss = &file->losses[step->first_loss + i];
+		if (loss->offset < offset + length && loss->offset + loss->length > offset &&
+		    (loss->state == PMR_REPAIRED || loss->state == PMR_ZEROED))
+			return true;
+	}
+	return false;
+}
+
+int pmr_batch_reopen(struct pmr_writer *writer, const struct pmr_claim *claim,
+		     const struct pmr_file_plan *plan)
+{
+	uint64_t pieces[PMR_BATCH], position;
+	const struct pmr_step *step;
+	size_t n = 0, length;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < plan->n_steps; i++) {
+		step = &plan->steps[i];
+		if (pmr_plan_is_left(plan->file, step))
+			continue;
+		position = step->journal_offset;
+		for (uint64_t done = 0; !ret && done < step->length; done += length) {
+			length = pmr_chunk_length(step, done);
+			if (is_verified(plan->file, step, step->offset + done, length))
+				pieces[n++] = position;
+			ret = pmr_journal_read(writer->journal, &position, writer->bytes, length);
+			if (ret || n < PMR_BATCH)
+				continue;
+			ret = pmr_journal_mark(writer->journal, writer->index, PMR_MARK_OPEN,
+					       pieces, n, &claim->change_time);
+			n = 0;
+		}
+	}
+	return ret ? ret
+		   : pmr_journal_mark(writer->journal, writer->index, PMR_MARK_OPEN, pieces, n,
+				      &claim->change_time);
+}

@@ -58,13 +58,17 @@ static int journal_step(struct repair *r, const struct pmr_compose *compose,
 	return 0;
 }
 
-/* What was verified may not last: the journal has it until it does. */
-static void fail_sync(struct repair *r, struct pmr_file *file, int error)
+/* What was verified may not last: the journal has it until it does, as not done. */
+static int fail_sync(struct repair *r, const struct pmr_claim *claim,
+		     const struct pmr_file_plan *plan, int error)
 {
+	struct pmr_file *file = plan->file;
 	struct pmr_loss *loss;
+	int ret;
 
 	pmr_say(r->ctx, PMR_ERROR, "sync", file->path,
 		"cannot be synced, so what was written may not last: %s", strerror(error));
+	ret = pmr_batch_reopen(&r->writer, claim, plan);
 	for (size_t i = 0; i < file->n_losses; i++) {
 		loss = &file->losses[i];
 		if (loss->state != PMR_REPAIRED && loss->state != PMR_ZEROED)
@@ -73,6 +77,7 @@ static void fail_sync(struct repair *r, struct pmr_file *file, int error)
 		loss->reason = "sync";
 		r->writer.needs_journal = true;
 	}
+	return ret;
 }
 
 /* What lies around the steps cannot be looked at: nothing was begun, and it says nothing of other devices. */
@@ -107,7 +112,7 @@ static void leave_changed(struct repair *r, const struct pmr_backup *backup,
 static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 			struct pmr_claim *claim, struct pmr_file_plan *plan)
 {
-	int ret = 0;
+	int ret = 0, error = 0;
 
 	if (plan->file->whole_device)
 		ret = pmr_journal_look_around(compose->media, plan, claim);
@@ -126,7 +131,8 @@ static int repair_steps(struct repair *r, const struct pmr_compose *compose,
 	else if (!ret)
 		ret = pmr_batch_run(&r->writer, compose, claim, plan);
 	if (!plan->file->whole_device && fsync(claim->fd) < 0)
-		fail_sync(r, plan->file, errno);
+		error = fail_sync(r, claim, plan, errno);
+	ret = ret ? ret : error;
 	plan->file->change_time = claim->change_time;
 	if (!ret)
 		ret = pmr_journal_outcome(r->journal, plan, r->writer.index);

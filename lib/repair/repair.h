@@ -703,6 +703,14 @@ struct pmr_chunk {
 int pmr_batch_run(struct pmr_writer *writer, const struct pmr_compose *compose,
 		  struct pmr_claim *claim, struct pmr_file_plan *plan);
 
+/**
+ * pmr_batch_reopen() - what was verified of a file, and may not last, is open again: a resume compares and syncs it
+ *
+ * Return: 0; -ENOMEM; another negative errno, said, where the journal cannot have it.
+ */
+int pmr_batch_reopen(struct pmr_writer *writer, const struct pmr_claim *claim,
+		     const struct pmr_file_plan *plan);
+
 /** pmr_chunk_loss() - loss @i of a chunk's where it touches [at, at + length) of the chunk, else NULL */
 struct pmr_loss *pmr_chunk_loss(const struct pmr_chunk *chunk, size_t i, size_t at, size_t length);
 

@@ -214,7 +214,7 @@ static int work_claimed(struct work *w)
 		.of = w->of,
 		.listed = &(const struct pmr_ranges){ 0 },
 	};
-	int ret;
+	int ret, error;
 
 	/* of what goes by the device alone nothing may wait for a freeze: it may be that of the repair that was killed */
 	if (!w->plan->in_use)
@@ -227,6 +227,9 @@ static int work_claimed(struct work *w)
 	if (fsync(w->claim.fd) < 0) {
 		pmr_say(w->run->ctx, PMR_ERROR, "sync", w->of->was->path,
 			"cannot be synced, so what was written may not last: %s", strerror(errno));
+		/* what is settled without a write stays open as well */
+		error = pmr_batch_reopen(writer, &w->claim, w->plan);
+		ret = ret ? ret : error;
 		fail_written(w->plan->file);
 		w->run->left = true;
 	} else if (!ret) {

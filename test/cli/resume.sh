@@ -290,6 +290,71 @@ mount "$loop" "$mnt"
 resume 1 --yes
 holds file "$work/file"
 
+# ---- all was written, and the sync at the end fails
+
+# traced [ARGUMENT of strace...] -- ARGUMENT...: a repair, and its fsync()s in $work/trace
+traced() {
+	local options=()
+
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	timeout 60 strace -f -qq -y -o "$work/trace" -e trace=fsync "${options[@]}" "$program" repair "$@" "${common[@]}" \
+		>"$work/out" 2>"$work/err" </dev/null
+	status=$?
+}
+
+# last_sync FILE: which fsync() of the trace is the last one of it
+last_sync() {
+	sed 's/^[0-9]* *//' "$work/trace" | grep '^fsync(' | grep -nF "<$mnt/$1>" | tail -n 1 | cut -d: -f1 | grep .
+}
+
+again
+traced -- --yes --from-backup="$work/file" "$mnt/file"
+[ $status = 1 ] || fail "undisturbed: status $status"
+sync=$(last_sync file) || fail "it is not synced"
+again
+traced -e "inject=fsync:error=EIO:when=$sync" -- --yes --from-backup="$work/file" "$mnt/file"
+[ $status = 4 ] || fail "not synced: status $status"
+json "$(state_of failed) == ['sync'] * 4"
+journal=$(echo "$work"/journal/*.journal)
+[ -e "$journal" ] || fail "not synced, and done"
+settle "$mnt"
+cp "$image" "$images/unsynced"
+# it did not last, and somebody has been at its inode: nothing is believed of it that is not read
+for lasts in true false; do
+	if ! $lasts; then
+		umount "$mnt" || fail "cannot unmount"
+		cp --sparse=always "$images/unsynced" "$image"
+		blockdev --flushbufs "$loop"
+		mount "$loop" "$mnt" || fail "cannot mount"
+		mv "$work/unsynced.journal" "$journal"
+		tools damage "$image" "$work/bad"
+		chmod 640 "$mnt/file"
+	fi
+	settle "$mnt"
+	cp "$journal" "$work/unsynced.journal"
+	traced -- --resume --yes
+	[ $status = 1 ] || fail "resumed: status $status"
+	sync=$(last_sync file) || fail "a resume does not sync it"
+	[ ! -e "$journal" ] || fail "synced, and not done"
+	rm "$work"/journal/*
+	holds file "$work/file"
+done
+# a resume that cannot sync it leaves it open for the next one
+mv "$work/unsynced.journal" "$journal"
+tools damage "$image" "$work/bad"
+settle "$mnt"
+traced -e "inject=fsync:error=EIO:when=$sync" -- --resume --yes
+[ $status = 12 ] || fail "not synced again: status $status"
+json "$(state_of failed) == ['sync'] * 4"
+tools damage "$image" "$work/bad"
+settle "$mnt"
+resume 1 --yes
+holds file "$work/file"
+
 # ---- somebody was at the journal
 
 # torn in its last record: as if that had not been
