@@ -315,6 +315,24 @@ class Program:
         return "\n  ".join([" ".join(self.last)] + [line[:400] for line in lines[-30:]])
 
 
+def joined(files):
+    """What follows each other in file and device is one range: whether an ext4 without extents is listed across the border of
+    its map's blocks in one piece or in two goes by what the kernel has in its cache."""
+    for f in files:
+        ranges = []
+        for r in f["ranges"]:
+            last = ranges[-1] if ranges else None
+            other = {"offset", "length", "device_offset"}
+            if last and all(last[key] + last["length"] == r[key] for key in ("offset", "device_offset")) and all(
+                last[key] == r[key] for key in r.keys() - other
+            ):
+                last["length"] += r["length"]
+            else:
+                ranges.append(dict(r))
+        f["ranges"] = ranges
+    return files
+
+
 def say_same(oracle, program, bad, way, rng, small):
     answers = []
     ways = [("auto", way, 4), ("walk", "walk", 4), ("auto", way, 1), ("walk", "walk", 1)]
@@ -325,7 +343,7 @@ def say_same(oracle, program, bad, way, rng, small):
         target = program.device if rng.random() < 0.1 else program.root
         report, status = program.ask("scan", f"--lookup={lookup}", f"--threads={threads}", target)
         check_scan(oracle, report, status, bad, word)
-        answers.append((report["files"], report["devices"][0]["badblocks"]["ranges"], status))
+        answers.append((joined(report["files"]), report["devices"][0]["badblocks"]["ranges"], status))
     for answer in answers[1:]:
         demand(answer == answers[0], "the ways do not agree", [[x for x in a if x not in b][:3] for a, b in (
             (answer[0], answers[0][0]), (answers[0][0], answer[0]), (answer[1], answers[0][1]), (answers[0][1], answer[1]))])
