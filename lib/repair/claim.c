@@ -217,11 +217,8 @@ static int take(struct pmr_ctx *ctx, struct pmr_claim *claim, bool online, const
 	return ret;
 }
 
-/*
- * Whether a write of this process drops a file's set-id bits, as it does without CAP_FSETID: a file in memory shows it. Where
- * it does not, it is somebody's chmod if one is gone.
- */
-static bool drops_set_id(void)
+/* A file in memory shows it. */
+bool pmr_claim_drops_set_id(void)
 {
 	bool drops = true;
 	struct stat st;
@@ -262,7 +259,7 @@ int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online
 		goto fail;
 	}
 	c.mode = st.st_mode & 07777;
-	c.drops_set_id = (c.mode & SET_ID) && drops_set_id();
+	c.drops_set_id = (c.mode & SET_ID) && pmr_claim_drops_set_id();
 	if (!file->dax && pmr_file_is_journalled(c.fd, file->filesystem))
 		ret = refuse(ctx, file, &journalled, refused);
 	else

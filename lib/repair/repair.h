@@ -100,6 +100,13 @@ int pmr_claim_take(struct pmr_ctx *ctx, const struct pmr_file *file, bool online
 		   struct pmr_claim *claim, const char **refused);
 
 /**
+ * pmr_claim_drops_set_id() - whether a write of this process drops a file's set-id bits, as it does without CAP_FSETID
+ *
+ * Where it does not, it is somebody's chmod if one is gone.
+ */
+bool pmr_claim_drops_set_id(void);
+
+/**
  * pmr_claim_check() - look again: is it still the file that was planned for?
  *
  * A file that is @in_use may change and grow. Return: NULL, "changed" or "in-use"; static.

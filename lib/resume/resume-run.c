@@ -99,16 +99,31 @@ static int mark_pieces(struct work *w, enum pmr_mark mark)
 				&w->claim.change_time);
 }
 
+/* Set-id bits that are gone: our write took them, if it is one that does; else somebody's chmod did, which holds. */
+static void restore_mode(struct work *w)
+{
+	const mode_t set_id = S_ISUID | S_ISGID, was = w->of->was->mode;
+	mode_t gone = was & set_id & ~w->claim.mode;
+
+	if (!gone || (w->claim.mode & ~set_id) != (was & ~set_id))
+		return;
+	if (pmr_claim_drops_set_id()) {
+		w->claim.mode |= gone;
+		w->claim.drops_set_id = true;
+		return;
+	}
+	pmr_say(w->run->ctx, PMR_WARNING, "attributes", w->of->was->path,
+		"had mode %04o when its repair began, and has %04o now: a chmod, or a repair without CAP_FSETID, took set-id bits "
+		"away, which are not put back; see chmod(1)",
+		(unsigned int)was, (unsigned int)w->claim.mode);
+}
+
 /* What our write dropped of mode and capability, and only that, is put back. */
 static int restore_attributes(struct work *w)
 {
 	const struct pmr_journal_file *was = w->of->was;
-	const mode_t dropped = S_ISUID | S_ISGID;
 
-	if ((w->claim.mode & ~dropped) == (was->mode & ~dropped)) {
-		w->claim.mode |= was->mode & dropped;
-		w->claim.drops_set_id = true;
-	}
+	restore_mode(w);
 	if (!was->capability || w->claim.capability)
 		return 0;
 	w->claim.capability = malloc(was->capability_length);

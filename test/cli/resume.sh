@@ -355,6 +355,61 @@ settle "$mnt"
 resume 1 --yes
 holds file "$work/file"
 
+# ---- its set-id bits
+
+# has_mode MODE
+has_mode() { [ "$(stat -c %a "$mnt/file")" = "$1" ] || fail "mode $(stat -c %a "$mnt/file") instead of $1"; }
+
+# set_id: of a file with a set-id bit, as begun
+set_id() {
+	again
+	chmod 4755 "$mnt/file"
+	killed_at pwritev2 6
+}
+
+# what root writes keeps it, so somebody took it away
+set_id
+has_mode 4755
+chmod u-s "$mnt/file"
+settle "$mnt"
+resume 1 --yes
+has_mode 755
+json '"attributes" in codes'
+says 'had mode 4755'
+holds file "$work/file"
+
+# so it is where that is done while a resume writes
+set_id
+settle "$mnt"
+timeout 60 strace -f -qq -o "$work/trace" -e trace=pwritev2 -e inject=pwritev2:signal=SIGSTOP:when=5 "$program" repair --resume \
+	--yes "${common[@]}" >"$work/out" 2>"$work/err" </dev/null &
+for ((i = 0; i < 1000; i++)); do
+	stopped=$(grep -m 1 'stopped by SIGSTOP' "$work/trace" 2>/dev/null) && break
+	sleep 0.01
+done
+[ -n "$stopped" ] || fail "not stopped: $(cat "$work/trace")"
+has_mode 4755
+chmod u-s "$mnt/file"
+kill -CONT "${stopped%% *}"
+wait $!
+status=$?
+[ $status = 1 ] || fail "chmod meanwhile: status $status"
+has_mode 755
+holds file "$work/file"
+
+# without CAP_FSETID the write itself takes it away, and it is put back
+cat >"$work/less" <<EOF
+#!/bin/sh
+exec setpriv --bounding-set=-fsetid "$program" "\$@"
+EOF
+chmod +x "$work/less"
+program=$work/less set_id
+has_mode 755
+settle "$mnt"
+PMEM_RECOVER=$work/less resume 1 --yes
+has_mode 4755
+holds file "$work/file"
+
 # ---- somebody was at the journal
 
 # torn in its last record: as if that had not been
