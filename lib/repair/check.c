@@ -52,6 +52,7 @@ static int check_step(struct pmr_ctx *ctx, struct pmr_media *media, struct pmr_f
 			"is left at byte %llu: a listed sector can be read after all: scan again",
 			(unsigned long long)at.offset);
 		pmr_plan_leave(file, step, at.offset, "readable");
+		break;
 	}
 	return ret < 0 ? ret : 0;
 }
@@ -77,7 +78,10 @@ static int check_file(struct pmr_ctx *ctx, struct pmr_file_plan *plan, char *buf
 /* Poison of PMEM that the kernel does not know of would be consumed; what it lists its driver refuses. */
 static bool is_safe_to_try(const struct pmr_device *device)
 {
-	return device->mode == PMR_MODE_NONE;
+	for (size_t i = 0; i < device->n_lowers; i++)
+		if (!is_safe_to_try(device->lowers[i]))
+			return false;
+	return device->mode == PMR_MODE_NONE || device->n_lowers;
 }
 
 int pmr_repair_check(struct pmr_ctx *ctx, struct pmr_plan *plan,
