@@ -26,6 +26,7 @@ struct work {
 	struct pmr_claim claim;
 	struct pmr_media *media;
 	uint64_t *positions; /* room for those of all pieces */
+	bool is_uncut; /* it could not be cut to its size */
 };
 
 /* ---- right before a write */
@@ -165,7 +166,7 @@ static bool is_mixed(const struct work *w)
 /* Size, mode and capability as they were; noted ahead of it, for this changes the change time. */
 static int settle(struct work *w)
 {
-	int ret = 0;
+	int ret = 0, size_error;
 
 	if (!is_ours(w->of) || w->claim.in_use)
 		return 0;
@@ -176,9 +177,16 @@ static int settle(struct work *w)
 		ret = restore_attributes(w);
 	if (!ret)
 		ret = mark_pieces(w, PMR_MARK_OPEN);
-	if (!ret && pmr_write_settle(&w->run->writer, &w->claim))
+	if (ret)
+		return ret;
+	size_error = pmr_write_settle(&w->run->writer, &w->claim);
+	if (size_error)
 		w->run->left = true;
-	return ret;
+	/* too long by our own write, it would be taken for one that others changed: the next resume cuts it, by its open pieces */
+	w->is_uncut = size_error && size_error != -ESTALE;
+	if (w->is_uncut)
+		pmr_plan_skip(w->plan->file, "size");
+	return 0;
 }
 
 static bool is_end(const char *reason)
@@ -236,7 +244,7 @@ static int work_claimed(struct work *w)
 		pmr_cow_drop(&w->claim);
 	ret = settle(w);
 	writer->look_data = &at;
-	if (!ret && w->plan->n_steps)
+	if (!ret && !w->is_uncut && w->plan->n_steps)
 		ret = pmr_batch_run(writer, &compose, &w->claim, w->plan);
 	writer->look_data = NULL;
 	if (fsync(w->claim.fd) < 0) {
@@ -247,7 +255,7 @@ static int work_claimed(struct work *w)
 		ret = ret ? ret : error;
 		fail_written(w->plan->file);
 		w->run->left = true;
-	} else if (!ret) {
+	} else if (!ret && !w->is_uncut) {
 		ret = mark_pieces(w, PMR_MARK_DONE);
 	}
 	if (pmr_punch_conclude(writer, w->plan->file))

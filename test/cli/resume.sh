@@ -203,22 +203,39 @@ for size in 40000 200000; do
 	conflict file changed
 done
 
-# longer by our own write of its last page, and changed since by somebody: it is not said to be repaired
-again
+# longer by our own write of its last page
 tools write "$work/good" 30
-cp "$work/good" "$mnt/other"
-truncate -s 119880 "$mnt/other"
-settle "$mnt"
-cp "$mnt/other" "$work/short"
-settle "$mnt"
 cp "$work/bad" "$work/bad.kept"
-echo "$(($(tools where "$image" "$mnt/other" $((29 * 4096 + 512))) / 512)) 1" >"$work/bad"
-tools damage "$image" "$work/bad"
-settle "$mnt"
 mv "$work/other" "$work/other.kept"
-mv "$work/short" "$work/other"
-killed_at ftruncate 1 other
-[ "$(stat -c %s "$mnt/other")" = 122880 ] || fail "it has not grown"
+cp "$work/good" "$work/other"
+truncate -s 119880 "$work/other"
+grown() {
+	again
+	cp "$work/other" "$mnt/other"
+	settle "$mnt"
+	for page in 3 29; do
+		echo "$(($(tools where "$image" "$mnt/other" $((page * 4096 + 512))) / 512)) 1"
+	done >"$work/bad"
+	tools damage "$image" "$work/bad"
+	settle "$mnt"
+	killed_at ftruncate 1 other
+	[ "$(stat -c %s "$mnt/other")" = 122880 ] || fail "it has not grown"
+	settle "$mnt"
+}
+# it cannot be cut: what is left of it is nobody's conflict, and waits for the next resume
+grown
+sed 1q "$work/bad" >"$work/again"
+tools damage "$image" "$work/again"
+settle "$mnt"
+strace -f -qq -o /dev/null -P "$mnt/other" -e trace=ftruncate -e inject=ftruncate:error=EIO "$program" repair --resume --yes \
+	"${common[@]}" >"$work/out" 2>"$work/err" </dev/null
+status=$?
+[ $status = 12 ] || fail "it cannot be cut: status $status"
+json "$(state_of skipped) == ['size']" '"size" in codes' 'd["journal"].endswith(".journal")'
+resume 1 --yes
+holds other "$work/other"
+# and changed since by somebody: it is not said to be repaired
+grown
 /usr/bin/python3 -B - "$journal" <<'PYTHON' || fail "cannot make the marks older"
 import json, struct, sys, zlib
 path = sys.argv[1]
