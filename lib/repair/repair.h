@@ -406,7 +406,8 @@ bool pmr_backup_has_changed(const struct pmr_backup *backup);
  * @mapfile: result: its name there, free() it
  * @offset: result: of the first of @blank that was not rescued
  *
- * Mapfiles are looked for by their names: what begins with the backup's, or ends in "map" or "mapfile".
+ * Mapfiles are looked for by their names: what begins with the backup's, or ends in "map" or "mapfile". One counts that
+ * was made with the backup, by its inode, or is named after it and was not made with a file here that more of its name stands for.
  * Return: 1; 0 where there is none, or none that says so; -ENOMEM.
  */
 int pmr_backup_unmended(const struct pmr_backup *backup, const struct pmr_ranges *blank,

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Is a backup a copy that was salvaged, with what is lost still missing in it? The mapfile that lies beside it tells. */
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +26,35 @@ static bool has_end(const char *name, const char *end)
 	size_t length = strlen(name), n = strlen(end);
 
 	return length >= n && !strcasecmp(name + length - n, end);
+}
+
+/* Called after the backup: what follows its name does not make it another. */
+static bool is_named(const struct search *s, const char *name)
+{
+	size_t length = strlen(s->base);
+
+	if (strncmp(name, s->base, length))
+		return false;
+	return !isalnum((unsigned char)name[length]) || !strcasecmp(name + length, "map") ||
+	       !strcasecmp(name + length, "mapfile");
+}
+
+/* Whether a file beside the backup, after which a map is called with more of its name, is the one it was made with. */
+static bool is_of_another(const struct search *s, const char *name, const struct pmr_mapfile *map)
+{
+	char other[NAME_MAX + 1];
+	struct stat st;
+
+	for (size_t i = strlen(s->base) + 1; i < sizeof(other) && name[i]; i++) {
+		if (isalnum((unsigned char)name[i]))
+			continue;
+		memcpy(other, name, i);
+		other[i] = '\0';
+		if (!fstatat(s->directory, other, &st, AT_SYMLINK_NOFOLLOW) &&
+		    S_ISREG(st.st_mode) && st.st_ino == map->output)
+			return true;
+	}
+	return false;
 }
 
 /* Called after the backup, or a map: a directory may hold more files than one would open. */
@@ -66,8 +97,9 @@ static int is_missing(const struct search *s, const char *name, const struct pmr
 	struct pmr_ranges missing = { 0 };
 	int ret;
 
-	if (map->size != s->backup->size ||
-	    (map->output != s->backup->inode && strncmp(name, s->base, strlen(s->base))))
+	if (map->size != s->backup->size)
+		return 0;
+	if (map->output != s->backup->inode && (!is_named(s, name) || is_of_another(s, name, map)))
 		return 0;
 	ret = pmr_ranges_subtract(&missing, s->blank, &map->rescued);
 	if (!ret && missing.n) {

@@ -78,6 +78,19 @@ for fill in "" --fill=0xee; do
 	json '"backup-zeros" in codes'
 	rm "$work/copies/file"
 done
+# a copy whose name goes on is another, with a map of its own; but for its name that map would be this one's
+for other in 1 .1; do
+	run 4 salvage --badblocks="$work/bad" "$mnt/file" -o "$work/copies/file$other" --mapfile="$work/copies/file$other.areas"
+	cp "$work/copies/file$other" "$work/copies/file"
+	repair 0 -n --from-backup="$work/copies/file" "$mnt/file"
+	json '"backup-zeros" in codes'
+	refused backup-unmended --from-backup="$work/copies/file$other"
+done
+rm "$work/copies/file.1"
+refused backup-unmended --from-backup="$work/copies/file"
+says "by file.1.areas beside it"
+rm -r "$work/copies"
+mkdir "$work/copies"
 # what can be told of it at once is told before anything is read, and where nothing is lost
 for target in "$mnt/file" "$mnt" "$loop"; do
 	for lost in "$work/bad" /dev/null; do
