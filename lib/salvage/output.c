@@ -323,6 +323,9 @@ static int take_place(struct pmr_output *output)
 		if (renameat(place->directory, output->temporary, place->directory, place->name))
 			return fail(output, "cannot be replaced", -errno);
 		output->unfinished = NULL;
+		/* its blocks are free now, and the new one may need them */
+		close(output->old);
+		output->old = -1;
 	}
 	/* its name must outlive a power cut as its bytes do; what cannot sync a directory has no such promise to break */
 	if (fsync(place->directory) && errno != EINVAL && errno != EROFS)

@@ -202,6 +202,13 @@ cp --sparse=always "$work/full/copy" "$work/big"
 run 0 salvage --badblocks="$work/bad" --force "$mnt/big" -o "$work/big" --mapfile="$work/map.big"
 cmp "$work/big" "$mnt/big" || fail "resumed on another disk"
 rm -f "$work/full/copy"
+# there need not be room for an old copy and a new one at once
+head -c 2000000 /dev/urandom >"$mnt/half"
+cp "$mnt/half" "$work/full/copy"
+settle "$mnt"
+run 0 salvage --badblocks="$work/bad" --force "$mnt/half" -o "$work/full/copy"
+cmp "$work/full/copy" "$mnt/half" || fail "a new copy in the room of the old one"
+rm -f "$work/full/copy"
 # no room for the mapfile alone: the copy is made, and it is said
 head -c 3000000 /dev/urandom >"$mnt/medium"
 dd if=/dev/zero of="$work/full/filler" bs=4096 status=none 2>/dev/null
