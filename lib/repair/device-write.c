@@ -132,15 +132,14 @@ static void leave(struct pmr_writer *writer, const struct pmr_chunk *chunk, cons
 static int verify(struct pmr_writer *writer, struct pmr_chunk *chunk, bool is_compared)
 {
 	const char *expected = is_compared && chunk->claim->in_use ? NULL : chunk->bytes;
-	bool spoiled = false;
+	enum pmr_spoiled spoiled = PMR_SPOILED_NOT;
 	int ret;
 
 	chunk->touched = true;
 	ret = pmr_verify_chunk(writer->ctx, chunk->compose, chunk->plan, &chunk->step,
 			       chunk->step.offset, chunk->length, expected, &chunk->listed, METHOD,
 			       &spoiled);
-	if (spoiled)
-		pmr_write_spoiled(writer, chunk, 0, chunk->length);
+	pmr_write_spoiled(writer, chunk, 0, chunk->length, spoiled);
 	return ret;
 }
 

@@ -85,7 +85,8 @@ static int verify_piece(struct pmr_writer *writer, const struct pmr_chunk *chunk
 {
 	static const struct pmr_ranges none;
 	struct pmr_step piece = chunk->step;
-	bool spoiled = false; /* of what was punched all is, and is said by fail() */
+	/* of what was punched all is, and is said by fail() */
+	enum pmr_spoiled spoiled = PMR_SPOILED_NOT;
 
 	piece.offset = offset;
 	piece.length = length;

@@ -243,7 +243,7 @@ static int repair_file(struct repair *r, struct pmr_file_plan *plan)
 		/* where it fails, so will the writes that it was for; what is frozen by somebody else it waits for */
 		if (plan->method != PMR_METHOD_DEVICE && plan->method != PMR_METHOD_CLEAR)
 			pmr_cow_drop(&claim);
-		r->writer.told = false;
+		r->writer.told = r->writer.told_unread = false;
 		/* one device that cannot clear says nothing of the next */
 		if (r->writer.device != plan->file->filesystem->device)
 			r->writer.refusals = 0;

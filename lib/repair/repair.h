@@ -621,6 +621,7 @@ struct pmr_chunk;
  * @refusals: pages of @device in a row, of DAX files, that were not written and left as they were
  * @has_recovered: a page over poison of a DAX file was written: the kernel can
  * @told: that was said of the current file
+ * @told_unread: that it cannot be read back was said of it
  * @needs_journal: bytes were taken from a file that are now in the journal alone, or it waits to be cut to its size
  * @bytes: PMR_CHUNK bytes, page aligned: what is to be written. Private memory that is present: pmem_recovery_write()
  *         (5.19) drops the poison record even when the copy from user memory stops
@@ -656,6 +657,7 @@ struct pmr_writer {
 	const char *why_not;
 	bool has_recovered;
 	bool told;
+	bool told_unread;
 	bool needs_journal;
 	char *bytes;
 	char *before;
@@ -754,9 +756,19 @@ int pmr_write_verify(struct pmr_writer *writer, struct pmr_chunk *chunks, size_t
 void pmr_write_leave(const struct pmr_chunk *chunk, size_t at, size_t length, const char *reason);
 /** pmr_write_fail() - what of a chunk was not left has failed */
 void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason);
-/** pmr_write_spoiled() - [at, at + length) of a chunk is nowhere but in the journal now: it is kept, and said where in it */
+/** enum pmr_spoiled - whether a file may have lost bytes by a write that it had before, so that its journal must stay */
+enum pmr_spoiled {
+	PMR_SPOILED_NOT,
+	PMR_SPOILED_UNREAD, /* the device does not answer: it may */
+	PMR_SPOILED_DIFFERENT, /* it has: the journal alone has them */
+};
+
+/**
+ * pmr_write_spoiled() - [at, at + length) of a chunk may be nowhere but in the journal now: it is kept, and said where in it
+ * @how: what is said of it: PMR_SPOILED_UNREAD once a file; nothing is done of PMR_SPOILED_NOT
+ */
 void pmr_write_spoiled(struct pmr_writer *writer, const struct pmr_chunk *chunk, size_t at,
-		       size_t length);
+		       size_t length, enum pmr_spoiled how);
 
 /**
  * pmr_write_settle() - cut the file to its size and put back what writes drop
@@ -868,8 +880,8 @@ int pmr_whole_run(struct pmr_writer *writer, struct pmr_file_plan *plan);
  * @listed: what of the chunk was listed before the write, device offsets
  * @plan: whose losses inside the chunk take the outcome: repaired, zeroed, or failed with its reason
  * @method: how it was written, for the losses; NULL where it was not, since the medium seemed to hold it already
- * @spoiled: result: set where bytes that could be read before the write, or were in the page cache alone, are not what
- *           they were, so that the journal alone has them
+ * @spoiled: result, PMR_SPOILED_NOT before: what became of bytes that could be read before the write, or were in the page
+ *           cache alone
  *
  * Reads back through the file and the device, page by page. The device's list must have been read after the write.
  * Return: 0, -ENOMEM.
@@ -877,7 +889,7 @@ int pmr_whole_run(struct pmr_writer *writer, struct pmr_file_plan *plan);
 int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
 		     size_t length, const void *expected, const struct pmr_ranges *listed,
-		     const char *method, bool *spoiled);
+		     const char *method, enum pmr_spoiled *spoiled);
 
 /* ---- repair.c: what a resume does, too */
 

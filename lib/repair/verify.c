@@ -19,7 +19,7 @@ struct check {
 	char *actual; /* page aligned, PMR_CHUNK bytes */
 	struct pmr_ranges dead; /* what of the device could not be read back */
 	struct pmr_ranges different; /* what could, and is not what was written */
-	bool unread; /* nothing could be told of a part of it */
+	bool unread; /* nothing could be told of a part of it that lies inside the file */
 };
 
 static uint64_t on_device(const struct check *k, uint64_t offset)
@@ -93,7 +93,7 @@ static int check_device(struct check *k, size_t at, size_t length, const char **
 				k->actual, &dead);
 	if (ret) {
 		/* no medium error: the device itself does not answer */
-		k->unread = true;
+		k->unread |= at < k->inside;
 		*reason = "read-back-error";
 		ret = ret == -ENOMEM ? ret : 0;
 		goto out;
@@ -193,7 +193,8 @@ static bool is_only_copy(const struct pmr_loss *loss)
  * Whether the file lost bytes by the write that it had before. What is in no loss could be read: a clear that stops short
  * leaves it as anything, for a page is cleared whole.
  */
-static int find_spoiled(const struct check *k, const struct pmr_file *file, bool *spoiled)
+static int find_spoiled(const struct check *k, const struct pmr_file *file,
+			enum pmr_spoiled *spoiled)
 {
 	struct pmr_ranges replaced = { 0 }, inside = { 0 }, more = { 0 };
 	const struct pmr_ranges *bad[] = { &k->dead, &k->different };
@@ -219,9 +220,12 @@ static int find_spoiled(const struct check *k, const struct pmr_file *file, bool
 			ret = pmr_ranges_clip(&inside, bad[i], on_device(k, k->offset), k->inside);
 		if (!ret)
 			ret = pmr_ranges_subtract(&more, &inside, &replaced);
-		*spoiled |= more.n;
+		if (more.n)
+			*spoiled = PMR_SPOILED_DIFFERENT;
 	}
-	*spoiled |= k->unread;
+	/* what was not written is as it was; by an earlier run it may have been */
+	if (k->unread && (k->method || k->step->redo) && *spoiled == PMR_SPOILED_NOT)
+		*spoiled = PMR_SPOILED_UNREAD;
 	pmr_ranges_release(&replaced);
 	pmr_ranges_release(&inside);
 	pmr_ranges_release(&more);
@@ -231,7 +235,7 @@ static int find_spoiled(const struct check *k, const struct pmr_file *file, bool
 int pmr_verify_chunk(struct pmr_ctx *ctx, const struct pmr_compose *compose,
 		     struct pmr_file_plan *plan, const struct pmr_step *step, uint64_t offset,
 		     size_t length, const void *expected, const struct pmr_ranges *listed,
-		     const char *method, bool *spoiled)
+		     const char *method, enum pmr_spoiled *spoiled)
 {
 	struct check k = { .compose = compose, .step = step, .offset = offset, .length = length };
 	uint64_t size = plan->file->size;

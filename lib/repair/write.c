@@ -62,9 +62,21 @@ void pmr_write_fail(const struct pmr_chunk *chunk, const char *reason)
 }
 
 void pmr_write_spoiled(struct pmr_writer *writer, const struct pmr_chunk *chunk, size_t at,
-		       size_t length)
+		       size_t length, enum pmr_spoiled how)
 {
+	if (how == PMR_SPOILED_NOT)
+		return;
 	writer->needs_journal = true;
+	if (how == PMR_SPOILED_UNREAD) {
+		if (!writer->told_unread)
+			pmr_say(writer->ctx, PMR_ERROR, "unread", chunk->plan->file->path,
+				"could not be read back after the write at byte %llu, as its device fails, and not for poison: its bytes "
+				"are in the journal %s, and 'pmem-recover repair --resume' looks at them again once the device answers",
+				(unsigned long long)(chunk->step.offset + at),
+				pmr_journal_path(writer->journal));
+		writer->told_unread = true;
+		return;
+	}
 	pmr_say(writer->ctx, PMR_ERROR, "spoiled", chunk->plan->file->path,
 		"lost more by the write at byte %llu than it had: bytes that could be read are not what they were; its %zu bytes "
 		"from byte %llu on are in the journal %s from byte %llu on: 'pmem-recover repair --resume' writes them once "
@@ -384,7 +396,7 @@ static int verify_part(struct pmr_writer *writer, struct pmr_chunk *chunk, size_
 	};
 	struct pmr_step part = chunk->step;
 	struct pmr_ranges listed = { 0 };
-	bool spoiled = false;
+	enum pmr_spoiled spoiled = PMR_SPOILED_NOT;
 	int ret;
 
 	part.offset += at;
@@ -395,8 +407,7 @@ static int verify_part(struct pmr_writer *writer, struct pmr_chunk *chunk, size_
 		ret = pmr_verify_chunk(writer->ctx, chunk->compose, chunk->plan, &part, part.offset,
 				       length, chunk->bytes + at, &listed, methods[how], &spoiled);
 	pmr_ranges_release(&listed);
-	if (spoiled)
-		pmr_write_spoiled(writer, chunk, at, length);
+	pmr_write_spoiled(writer, chunk, at, length, spoiled);
 	if (!ret && how > PMR_HOW_EQUAL && chunk->plan->file->dax && is_cured(chunk, at, length))
 		pmr_rwf_learn(writer->ctx,
 			      how == PMR_HOW_FLAG ? PMR_CAPABILITY_FLAG : PMR_CAPABILITY_WRITE);

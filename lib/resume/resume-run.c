@@ -296,7 +296,7 @@ static int work_file(struct run *r, struct pmr_resume_file *of, struct pmr_file_
 	const char *refused = NULL;
 	int ret;
 
-	writer->told = false;
+	writer->told = writer->told_unread = false;
 	if (writer->device != plan->file->filesystem->device)
 		writer->refusals = 0;
 	writer->device = plan->file->filesystem->device;
