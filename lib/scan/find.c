@@ -119,6 +119,27 @@ static int say_untold(struct pmr_finding *f)
 	return ret;
 }
 
+/* What an earlier target had asked for is not asked again, but it may be of what lies here. */
+static int name_told(struct pmr_finding *f)
+{
+	struct pmr_ranges moved = { 0 };
+	struct pmr_claims told = { 0 };
+	int ret = 0;
+
+	for (size_t i = 0; i < f->view->claims.n && !ret; i++) {
+		const struct pmr_owner_claim *claim = &f->view->claims.v[i];
+
+		if (claim->owner == PMR_OWNER_METADATA && claim->inode &&
+		    !pmr_view_name(f->view, claim->inode))
+			ret = pmr_claims_add(&told, claim);
+	}
+	if (!ret && told.n)
+		ret = pmr_find_named(f, &told, &moved);
+	pmr_ranges_release(&moved);
+	free(told.v);
+	return ret;
+}
+
 /* Whose what no file has is: its directories told already what they have. */
 static int ask_rest(struct pmr_finding *f)
 {
@@ -127,7 +148,9 @@ static int ask_rest(struct pmr_finding *f)
 	struct pmr_ranges met = { 0 };
 	int ret;
 
-	ret = pmr_ranges_copy(&met, &f->view->met);
+	ret = name_told(f);
+	if (!ret)
+		ret = pmr_ranges_copy(&met, &f->view->met);
 	if (!ret)
 		ret = pmr_claims_ranges(&f->view->claims, NULL, &met);
 	if (!ret)

@@ -138,7 +138,7 @@ pieces() {
 
 # itself PART CODE SECTOR: of d/f alone
 itself() {
-	local target
+	local target lookup
 
 	echo "$3 1" >"$work/bad"
 	for target in "" /d /d/f; do
@@ -151,6 +151,14 @@ itself() {
 	for target in /d /d/f; do
 		run 4 scan --lookup=walk --badblocks="$work/bad" "$mnt$target"
 	done
+	# in whatever order it is named with another
+	for lookup in auto walk; do
+		for target in "$mnt/d $mnt/e" "$mnt/e $mnt/d"; do
+			# shellcheck disable=SC2086 # two directories
+			run 4 scan --lookup=$lookup --badblocks="$work/bad" $target
+			json "[m['object'] for m in d['messages'] if m['code'] == '$2'] == ['$mnt/d/f']" 'd["complete"]'
+		done
+	done
 	run 0 scan --badblocks="$work/bad" "$mnt/file"
 	json 'codes == []'
 }
@@ -159,7 +167,7 @@ itself() {
 field() { debugfs -R "$1 <$inode>" "$loop" 2>/dev/null | sed -n "$2"; }
 
 made mkfs.ext4 -q -F -b 4096
-mkdir "$mnt/d"
+mkdir "$mnt/d" "$mnt/e"
 pieces "$mnt/d/f"
 inode=$(stat -c %i "$mnt/d/f")
 tree=$(field ex '2s/.*- *[0-9]* *\([0-9][0-9]*\) *[0-9]* *$/\1/p')
@@ -182,7 +190,7 @@ unmounted "$mnt"
 
 for map in 1 0; do
 	made mkfs.xfs -q -f -m rmapbt=$map
-	mkdir "$mnt/d"
+	mkdir "$mnt/d" "$mnt/e"
 	pieces "$mnt/d/f"
 	inode=$(stat -c %i "$mnt/d/f")
 	# what is in the log alone is not where it is looked for
