@@ -157,5 +157,22 @@ for type in ext4 xfs; do
 	json 'd["files"][0]["ranges"][0]["reason"] == "already-equal"'
 	[ "$(stat -c '%.Y %.Z' "$mnt/file")" = "$time" ] || fail "the file was written"
 	same file
+
+	# ---- the device fails after the write: that is said, once of a file, and a resume looks again
+	rm -rf "$work/journal"
+	fails=(repair --yes --badblocks="$work/bad" --trust-badblocks --journal="$work/journal" --from-backup="$backup" "$mnt/file")
+	traced=(env ASAN_OPTIONS="${ASAN_OPTIONS-}:detect_leaks=0" strace -qq -f -P "$loop" -P "$mnt/file" -e trace=pread64,pwritev2)
+	lost "file 8192" "file 303104"
+	"${traced[@]}" -o "$work/trace" "$(program)" "${fails[@]}" >"$work/out" 2>"$work/err" </dev/null
+	same file
+	reads=$(sed '/pwritev2/q' "$work/trace" | grep -c pread64)
+	lost "file 8192" "file 303104"
+	"${traced[@]}" -o /dev/null -e "inject=pread64:error=ENXIO:when=$((reads + 1))+" "$(program)" "${fails[@]}" \
+		>"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	json 'codes.count("unread") == 1' '"spoiled" not in codes' 'd["journal"].endswith(".journal")' \
+		'[r["reason"] for f in d["files"] for r in f["ranges"]] == ["read-back-error"] * 2'
+	run 1 repair --resume --yes --badblocks="$work/bad" --trust-badblocks --journal="$work/journal"
+	same file
 	unmounted "$mnt"
 done
