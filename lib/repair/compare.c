@@ -23,6 +23,7 @@ struct compare {
 	struct pmr_ranges
 		blank; /* losses that would be replaced by nothing but one byte again and again */
 	unsigned char fill; /* that of the first of them */
+	struct pmr_ranges plain; /* sectors of losses that would be */
 	uint64_t differs_at; /* file offset of the first difference */
 };
 
@@ -249,37 +250,60 @@ static int add_blank(struct compare *c, const struct pmr_loss *loss, char byte)
 	return pmr_ranges_add(&c->blank, loss->offset, loss->length);
 }
 
+/* By sector: a loss may have grown since the copy was made that lacks a part of it. */
+static int add_plain(struct compare *c, uint64_t offset, size_t length)
+{
+	struct pmr_range *last;
+	size_t bytes;
+	int ret = 0;
+
+	for (size_t done = 0; done < length && !ret; done += bytes) {
+		bytes = length - done < PMR_SECTOR ? length - done : PMR_SECTOR;
+		if (!is_one_byte(c->theirs + done, bytes, c->theirs[done]))
+			continue;
+		last = c->plain.n ? &c->plain.v[c->plain.n - 1] : NULL;
+		if (last && last->offset + last->length == offset + done)
+			last->length += bytes;
+		else
+			ret = pmr_ranges_add(&c->plain, offset + done, bytes);
+	}
+	return ret;
+}
+
+static int read_replacement(struct compare *c, const struct pmr_loss *loss)
+{
+	bool blank = true;
+	char first = 0;
+	size_t length;
+	int ret;
+
+	for (uint64_t done = 0; done < loss->length; done += length) {
+		length =
+			loss->length - done < PMR_CHUNK ? (size_t)(loss->length - done) : PMR_CHUNK;
+		ret = pmr_backup_read(c->backup, loss->offset + done, c->theirs, length);
+		if (!ret)
+			ret = add_plain(c, loss->offset + done, length);
+		if (ret)
+			return ret;
+		if (!done)
+			first = c->theirs[0];
+		blank = blank && is_one_byte(c->theirs, length, first);
+	}
+	return blank ? add_blank(c, loss, first) : 0;
+}
+
 /* Every byte that is to be taken from the backup can be read from it. */
 static int read_replacements(struct compare *c)
 {
 	const struct pmr_file *file = c->claim->file;
-	const struct pmr_loss *loss;
-	char first = 0;
-	size_t length;
-	bool blank;
-	int ret;
+	int ret = 0;
 
-	for (size_t i = 0; i < file->n_losses; i++) {
-		loss = &file->losses[i];
-		if (loss->state != PMR_LOST)
-			continue;
-		blank = true;
-		for (uint64_t done = 0; done < loss->length; done += length) {
-			length = loss->length - done < PMR_CHUNK ? (size_t)(loss->length - done)
-								 : PMR_CHUNK;
-			ret = pmr_backup_read(c->backup, loss->offset + done, c->theirs, length);
-			if (ret)
-				return ret;
-			if (!done)
-				first = c->theirs[0];
-			blank = blank && is_one_byte(c->theirs, length, first);
-		}
-		ret = blank ? add_blank(c, loss, first) : 0;
-		if (ret)
-			return ret;
-	}
+	for (size_t i = 0; i < file->n_losses && !ret; i++)
+		if (file->losses[i].state == PMR_LOST)
+			ret = read_replacement(c, &file->losses[i]);
 	pmr_ranges_normalize(&c->blank);
-	return 0;
+	pmr_ranges_normalize(&c->plain);
+	return ret;
 }
 
 /* What would be replaced by bytes that look like none. */
@@ -291,9 +315,9 @@ static int judge_blank(struct pmr_ctx *ctx, const struct compare *c, bool accept
 	uint64_t offset = 0;
 	int ret;
 
-	if (!c->blank.n)
+	if (!c->plain.n)
 		return 0;
-	ret = accept ? 0 : pmr_backup_unmended(c->backup, &c->blank, &mapfile, &offset);
+	ret = accept ? 0 : pmr_backup_unmended(c->backup, &c->plain, &mapfile, &offset);
 	if (ret < 0)
 		return ret;
 	if (ret) {
@@ -305,6 +329,8 @@ static int judge_blank(struct pmr_ctx *ctx, const struct compare *c, bool accept
 		*refused = "backup-unmended";
 		return -EINVAL;
 	}
+	if (!c->blank.n)
+		return 0;
 	if (c->fill)
 		pmr_say(ctx, PMR_WARNING, "backup-zeros", c->backup->path,
 			"has nothing but 0x%02x where %s lost bytes: is it a copy that was made after the damage, with that "
@@ -380,6 +406,7 @@ int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
 	ret = judge(ctx, &c, options, ret, refused);
 out:
 	pmr_ranges_release(&c.blank);
+	pmr_ranges_release(&c.plain);
 	free(c.ours);
 	free(c.theirs);
 	return ret;
