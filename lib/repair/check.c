@@ -2,16 +2,14 @@
 /* What of a repair can be told beforehand and without a write: may its journal lie there, does what is lost still fail? */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "repair.h"
 
 /* Whether something of a step's losses in [offset, offset + length) of the file can be read. Return: 1, 0, -errno. */
 static int has_readable(struct pmr_media *media, const struct pmr_file *file,
-			const struct pmr_step *step, const struct pmr_range *at, char *buffer)
+			const struct pmr_step *step, const struct pmr_range *at)
 {
-	static const struct pmr_ranges none;
 	struct pmr_ranges failing = { 0 };
 	const struct pmr_loss *loss;
 	uint64_t from, end;
@@ -25,9 +23,12 @@ static int has_readable(struct pmr_media *media, const struct pmr_file *file,
 			end = at->offset + at->length;
 		if (loss->vanished || from >= end)
 			continue;
+		/* the end of the file cuts a sector in two */
+		from -= from % PMR_SECTOR;
+		end += (PMR_SECTOR - end % PMR_SECTOR) % PMR_SECTOR;
 		failing.n = 0;
-		ret = pmr_media_salvage(media, step->device_offset + (from - step->offset),
-					end - from, &none, buffer, &failing);
+		ret = pmr_media_confirm(media, step->device_offset + (from - step->offset),
+					end - from, &failing);
 		pmr_ranges_normalize(&failing);
 		if (!ret)
 			ret = pmr_ranges_bytes(&failing) < end - from;
@@ -38,14 +39,14 @@ static int has_readable(struct pmr_media *media, const struct pmr_file *file,
 
 /* As a run leaves them: what is readable, and the rest of its step. */
 static int check_step(struct pmr_ctx *ctx, struct pmr_media *media, struct pmr_file *file,
-		      const struct pmr_step *step, char *buffer)
+		      const struct pmr_step *step)
 {
 	struct pmr_range at;
 	int ret = 0;
 
 	for (uint64_t done = 0; !ret && done < step->length; done += at.length) {
 		at = (struct pmr_range){ step->offset + done, pmr_chunk_length(step, done) };
-		ret = has_readable(media, file, step, &at, buffer);
+		ret = has_readable(media, file, step, &at);
 		if (ret != 1)
 			continue;
 		pmr_say(ctx, PMR_WARNING, "readable", file->path,
@@ -57,7 +58,7 @@ static int check_step(struct pmr_ctx *ctx, struct pmr_media *media, struct pmr_f
 	return ret < 0 ? ret : 0;
 }
 
-static int check_file(struct pmr_ctx *ctx, struct pmr_file_plan *plan, char *buffer)
+static int check_file(struct pmr_ctx *ctx, struct pmr_file_plan *plan)
 {
 	const struct pmr_device *device = plan->file->filesystem->device;
 	struct pmr_media *media = NULL;
@@ -66,7 +67,7 @@ static int check_file(struct pmr_ctx *ctx, struct pmr_file_plan *plan, char *buf
 	ret = pmr_media_open(ctx, device, &media);
 	for (size_t i = 0; !ret && i < plan->n_steps; i++) {
 		if (!plan->steps[i].follows)
-			ret = check_step(ctx, media, plan->file, &plan->steps[i], buffer);
+			ret = check_step(ctx, media, plan->file, &plan->steps[i]);
 	}
 	pmr_media_close(media);
 	if (ret && ret != -ENOMEM)
@@ -87,27 +88,23 @@ static bool is_safe_to_try(const struct pmr_device *device)
 int pmr_repair_check(struct pmr_ctx *ctx, struct pmr_plan *plan,
 		     const struct pmr_repair_options *options)
 {
-	char *buffer = NULL;
 	int ret;
 
 	if (!plan->n_steps)
 		return 0;
 	ret = pmr_journal_check(ctx, options->journal ? options->journal : PMR_STATE_DIRECTORY,
 				plan);
-	if (!ret && posix_memalign((void **)&buffer, PMR_PAGE, PMR_CHUNK))
-		ret = -ENOMEM;
 	for (size_t i = 0; !ret && i < plan->n_files; i++) {
 		const struct pmr_device *device = plan->files[i].file->filesystem->device;
 
 		if (!plan->files[i].n_steps || (options->trust_badblocks && device->from_file))
 			continue;
 		if (is_safe_to_try(device))
-			ret = check_file(ctx, &plan->files[i], buffer);
+			ret = check_file(ctx, &plan->files[i]);
 		else if (device->from_file)
 			pmr_say(ctx, PMR_WARNING, "not-tried", plan->files[i].file->path,
 				"lies on persistent memory: whether what the list calls bad still fails to be read is seen right "
 				"before it is written, and what can be read is left then");
 	}
-	free(buffer);
 	return ret;
 }

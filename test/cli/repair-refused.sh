@@ -91,6 +91,17 @@ refused backup-unmended --from-backup="$work/copies/file"
 says "by file.1.areas beside it"
 rm -r "$work/copies"
 mkdir "$work/copies"
+# the loss has grown since: what the copy lacks is a part of it
+read -r sector _ <"$work/bad"
+echo "$sector 1" >"$work/fewer"
+run 4 salvage --badblocks="$work/fewer" "$mnt/file" -o "$work/copies/file" --mapfile="$work/copies/map"
+dd if="$work/backup" of="$work/copies/file" bs=512 seek=257 skip=257 count=1 conv=notrunc status=none
+refused backup-unmended --from-backup="$work/copies/file"
+says "lacks byte 131072 and more"
+cp "$work/backup" "$work/copies/file"
+repair 0 -n --from-backup="$work/copies/file" "$mnt/file"
+json 'codes == ["dry-run"]'
+rm -r "$work/copies"
 # what can be told of it at once is told before anything is read, and where nothing is lost
 for target in "$mnt/file" "$mnt" "$loop"; do
 	for lost in "$work/bad" /dev/null; do
@@ -184,6 +195,14 @@ json "d['files'][0]['ranges'][0]['reason'] == 'readable'" 'codes == ["readable",
 run 4 repair --badblocks="$work/bad" -y --journal="$work/journal" --from-backup="$work/backup" "$mnt/file"
 json "d['files'][0]['ranges'][0]['reason'] == 'readable'"
 unchanged
+# also of a sector that the end of the file cuts
+head -c 1000 "$work/backup" >"$mnt/short"
+sync -f "$mnt"
+tools fiemap "$mnt/short" | while read -r _ physical _; do echo $((physical / 512 + 1)) 1; done >"$work/cut"
+run 4 repair --badblocks="$work/cut" -n --journal="$work/journal" --from-backup="$work/backup" "$mnt/short"
+json "d['files'][0]['ranges'][0]['reason'] == 'readable'" '"device-error" not in codes'
+rm "$mnt/short"
+sync -f "$mnt"
 
 mount -o remount,ro "$mnt" || fail "remount"
 refused read-only-filesystem --from-backup="$work/backup"
