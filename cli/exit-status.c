@@ -175,7 +175,7 @@ static int status_of_map(const struct pmr_map *map)
 		if (mapping->kind == PMR_EXTENT_UNTRUSTED)
 			status |= STATUS_UNKNOWN;
 		if (mapping->kind == PMR_EXTENT_DATA && mapping->bad_bytes &&
-		    (mapping->offset < map->size || map->sealed))
+		    (mapping->offset < map->size || mapping->offset + mapping->length > map->seal))
 			status |= STATUS_LOST;
 	}
 	return status;

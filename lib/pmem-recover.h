@@ -1052,7 +1052,7 @@ struct pmr_mapping {
 /**
  * struct pmr_map - where a file lies, holes included, sorted by offset
  *
- * @sealed: by fs-verity: behind the end lies what its data is checked by
+ * @seal: where what fs-verity checks its data by begins, behind the end; UINT64_MAX: it is not sealed
  *
  * An extent that reaches past the end of the file and has poison there is two mappings, cut at the end.
  */
@@ -1060,9 +1060,9 @@ struct pmr_map {
 	struct pmr_filesystem *filesystem;
 	uint64_t inode;
 	uint64_t size;
+	uint64_t seal;
 	struct pmr_mapping *mappings;
 	size_t n_mappings;
-	bool sealed;
 	bool complete;
 };
 

@@ -232,6 +232,24 @@ bool pmr_file_is_sealed(int fd)
 	       stx.stx_attributes_mask & stx.stx_attributes & STATX_ATTR_VERITY;
 }
 
+/* ext4 keeps it so far behind the end; what lies ahead of it is the rest of the last page, and zeros. */
+uint64_t pmr_seal_offset(uint64_t size)
+{
+	return size + (65536 - size % 65536) % 65536;
+}
+
+/* Leaves of a loss what is not the seal's. Return: bytes that are, its last ones */
+static uint64_t cut_seal(struct pmr_loss *loss, uint64_t from)
+{
+	uint64_t end = loss->offset + loss->length, length;
+
+	if (loss->state != PMR_PAST_EOF || loss->unwritten || end <= from)
+		return 0;
+	length = loss->offset < from ? end - from : loss->length;
+	loss->length -= length;
+	return length;
+}
+
 /* What fs-verity checks a file by lies behind its end, and makes data unreadable when it is. @wide: loses that */
 static int take_seal(struct pmr_view *view, int fd, const char *path, const struct stat *st,
 		     struct pmr_losses *wide)
@@ -241,18 +259,19 @@ static int take_seal(struct pmr_view *view, int fd, const char *path, const stru
 	int ret = 0;
 
 	for (size_t i = 0; sealed && i < wide->n && !ret; i++) {
-		const struct pmr_loss *loss = &wide->v[i];
-		const struct pmr_owner_claim claim = {
-			.range = { loss->device_offset - view->filesystem->start, loss->length },
+		struct pmr_loss loss = wide->v[i];
+		struct pmr_owner_claim claim = {
 			.owner = PMR_OWNER_METADATA,
 			.part = PMR_PART_VERITY,
 			.inode = st->st_ino,
 		};
 
-		if (loss->state != PMR_PAST_EOF || loss->unwritten)
-			wide->v[kept++] = *loss;
-		else
+		claim.range.length = cut_seal(&loss, pmr_seal_offset((uint64_t)st->st_size));
+		claim.range.offset = loss.device_offset + loss.length - view->filesystem->start;
+		if (claim.range.length)
 			ret = pmr_claims_add(&view->own, &claim);
+		if (loss.length)
+			wide->v[kept++] = loss;
 	}
 	if (!ret && view->own.n > before)
 		ret = pmr_view_add_name(view, st->st_ino, path);

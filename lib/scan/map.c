@@ -220,7 +220,7 @@ static int map_open(struct mapper *m, struct pmr_topology *topology, int fd, uin
 		return say_error(m, -errno);
 	map->inode = st.st_ino;
 	map->size = (uint64_t)st.st_size;
-	map->sealed = pmr_file_is_sealed(fd);
+	map->seal = pmr_file_is_sealed(fd) ? pmr_seal_offset(map->size) : UINT64_MAX;
 	map->complete = true;
 	ret = pmr_topology_resolve_file(m->ctx, topology, fd, st.st_dev, m->path, &map->filesystem);
 	if (!ret)

@@ -164,6 +164,8 @@ bool pmr_file_is_dax(int fd, const struct pmr_filesystem *filesystem);
 
 /** pmr_file_is_sealed() - whether fs-verity checks what is read of an open file, by what ext4 keeps behind its end */
 bool pmr_file_is_sealed(int fd);
+/** pmr_seal_offset() - where in a sealed file of a size it begins */
+uint64_t pmr_seal_offset(uint64_t size);
 
 /** pmr_scanner_file() - the file of an inode, if it is in the answer, else NULL */
 struct pmr_file *pmr_scanner_file(struct pmr_scanner *scanner, struct pmr_filesystem *filesystem,

@@ -423,8 +423,10 @@ static void test_maps(void **state)
 		{ PMR_EXTENT_DATA, 0, 0, true, false, 0 },
 		{ PMR_EXTENT_DATA, 0, 512, true, false, 4 },
 		{ PMR_EXTENT_DATA, 4096, 512, true, false, 0 },
-		{ PMR_EXTENT_DATA, 4096, 512, true, true, 4 },
-		{ PMR_EXTENT_DATA, 4096, 0, true, true, 0 },
+		{ PMR_EXTENT_DATA, 4096, 512, true, true, 0 },
+		{ PMR_EXTENT_DATA, 65536, 512, true, false, 0 },
+		{ PMR_EXTENT_DATA, 65536, 512, true, true, 4 },
+		{ PMR_EXTENT_DATA, 65536, 0, true, true, 0 },
 		{ PMR_EXTENT_UNWRITTEN, 0, 512, true, false, 0 },
 		{ PMR_EXTENT_HOLE, 0, 0, true, false, 0 },
 		{ PMR_EXTENT_UNTRUSTED, 0, 0, true, false, 8 },
@@ -438,9 +440,10 @@ static void test_maps(void **state)
 		set_up(&world, VERB_MAP);
 		world.mapping.kind = rows[i].kind;
 		world.mapping.offset = rows[i].offset;
+		world.mapping.length = 4096;
 		world.mapping.bad_bytes = rows[i].bad;
 		world.map.complete = rows[i].complete;
-		world.map.sealed = rows[i].sealed;
+		world.map.seal = rows[i].sealed ? 65536 : UINT64_MAX;
 		assert_int_equal(status_of(&world), rows[i].status);
 	}
 }

@@ -39,5 +39,18 @@ check "its data cannot be read" eval "! cat $mnt/sealed >/dev/null 2>&1"
 repair --from-backup=$backup $mnt
 status_is 4 "repair"
 report "repair: nothing to write" '.journal == null'
+
+# ahead of the tree nothing is the seal's: the rest of the last page is as that of any file
+clear_all
+sector=$(file_sector sealed 2000896)
+check "the tail's place is known (${sector:-none})" [ "${sector:-0}" -gt 0 ]
+poison "$PMEM" "$sector"
+for target in $mnt $mnt/sealed; do
+	recover scan $target
+	status_is 0 "scan $target: poison in the tail"
+	report "$target: no metadata, and its last page cannot be read" '([.messages[].code] | index("verity-lost") == null and index("tail-unreadable") != null) and [.files[].ranges[].state] == ["past_eof"]'
+done
+recover map $mnt/sealed
+status_is 0 "map: poison in the tail"
 unmount
 finish
