@@ -89,7 +89,7 @@ void pmr_write_spoiled(struct pmr_writer *writer, const struct pmr_chunk *chunk,
 /* Whether a write of its last page made the file longer, and not others, whom a lease that was lost kept out no more. */
 static bool is_grown(const struct pmr_claim *claim, uint64_t size, bool is_lost)
 {
-	return is_lost ? size == claim->grown : size > claim->file->size && size <= claim->grown;
+	return size > claim->file->size && (is_lost ? size == claim->grown : size <= claim->grown);
 }
 
 /* A file that is as long as it was: what makes it longer from now on need not be a write of the repair. */

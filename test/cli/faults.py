@@ -580,6 +580,15 @@ def check_truncated(b, data, d, status):
         raise Wrong("the sector that the cut goes through is another")
 
 
+def empty(b):
+    os.truncate(b.path, 0)
+
+
+def check_emptied(b, data, d, status):
+    if data:
+        raise Wrong(f"truncated to nothing, and now there are {len(data)} bytes")
+
+
 def extend(b):
     append(b, 5000)
 
@@ -772,6 +781,7 @@ ACTIONS = {
         Action("truncated", truncate, check_truncated),
         Action("extended", extend, check_extended),
         Action("filled", fill, check_filled),
+        Action("emptied", empty, check_emptied),
         Action("grown", grow, check_grown),
         Action("punched", punch, check_punched),
         Action("rewritten", rewrite, check_rewritten),

@@ -165,7 +165,7 @@ for type in ext4 xfs; do
 	lost "file 8192" "file 303104"
 	"${traced[@]}" -o "$work/trace" "$(program)" "${fails[@]}" >"$work/out" 2>"$work/err" </dev/null
 	same file
-	reads=$(sed '/pwritev2/q' "$work/trace" | grep -c pread64)
+	reads=$(sed '/pwritev2/q' "$work/trace" | grep -c 'pread64(')
 	lost "file 8192" "file 303104"
 	"${traced[@]}" -o /dev/null -e "inject=pread64:error=ENXIO:when=$((reads + 1))+" "$(program)" "${fails[@]}" \
 		>"$work/out" 2>"$work/err" </dev/null

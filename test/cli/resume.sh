@@ -400,7 +400,7 @@ set_id
 settle "$mnt"
 timeout 60 strace -f -qq -o "$work/trace" -e trace=pwritev2 -e inject=pwritev2:signal=SIGSTOP:when=5 "$program" repair --resume \
 	--yes "${common[@]}" >"$work/out" 2>"$work/err" </dev/null &
-for ((i = 0; i < 1000; i++)); do
+for ((i = 0; i < 5000; i++)); do
 	stopped=$(grep -m 1 'stopped by SIGSTOP' "$work/trace" 2>/dev/null) && break
 	sleep 0.01
 done

@@ -20,8 +20,9 @@ page=40960
 n_files=0
 what=
 
-# sound: a file of its own for each row; sets f and sector.
+# sound: a file of its own for each row; sets f and sector. What a page that is gone has kept open is no matter of the next.
 sound() {
+	rm -f "$journals"/*.journal
 	n_files=$((n_files + 1))
 	f=f$n_files
 	make_file $f 200000 $n_files
@@ -44,6 +45,9 @@ has_record() {
 	return 1
 }
 
+# Whether a journal waits for a resume: it has the only copy of what the write took with it.
+is_kept() { compgen -G "$journals/*.journal" >/dev/null; }
+
 # not_fooled WHAT REASON: what must be so after a repair that did not work: REASON is a regular expression.
 not_fooled() {
 	status_is 4 "$1"
@@ -52,14 +56,20 @@ not_fooled() {
 	report "$1: nothing counts as repaired" '.summary.repaired_bytes == 0 and all(.files[].ranges[]; .state != "repaired")'
 	says "$1: it is said what to do" "$mnt/$f: .*not repaired .*(reboot|restore|scan)"
 	check "$1: a record is in the list" has_record
+	report "$1: a journal stays for what could be read before, and for nothing else" \
+		"any(.messages[]; .code == \"spoiled\" or .code == \"unread\") == $(is_kept && echo true || echo false)"
 	recover scan $mnt/$f
-	status_is 4 "$1: a scan"
+	if is_kept; then status_is 12 "$1: a scan"; else status_is 4 "$1: a scan"; fi
 	report "$1: a scan still says so" "[.files[].ranges[] | select(.offset <= $page + 1536 and .offset + .length > $page + 1536) | .state] | length > 0 and all(. == \"lost\")"
 }
 
-# healed WHAT [OPTION]: and once the hardware behaves, it can be repaired.
+# healed WHAT: and once the hardware behaves, it can be repaired.
 healed() {
-	repair ${2:+"$2"} --from-backup=$backup/$f $mnt/$f
+	if is_kept; then
+		repair --resume
+	else
+		repair --from-backup=$backup/$f $mnt/$f
+	fi
 	status_is 1 "$1: once the hardware behaves"
 	check "$1: then the file is whole" same $f
 	check "$1: then nothing is listed" clean
@@ -77,8 +87,7 @@ check_returns() {
 	repair --from-backup=$backup/$f $mnt/$f
 	says "poison that is back, and in no list: its record was put back" 'record .*put back'
 	not_fooled "poison that is back, and in no list" read-back-error
-	# No sector of the page can be read: it looks as if a machine check had taken it.
-	healed "poison that is back, and in no list" --accept-offlined
+	healed "poison that is back, and in no list"
 }
 
 check_pretend() {

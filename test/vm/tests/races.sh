@@ -39,7 +39,7 @@ for action in truncated extended punched rewritten; do
 done
 # What the kernel waits for before it takes a lease away, in seconds.
 echo 1 >/proc/sys/fs/lease-break-time
-for action in truncated extended filled rewritten; do
+for action in truncated emptied extended filled rewritten; do
 	races dax-late $action
 done
 for action in extended rewritten; do
