@@ -97,25 +97,17 @@ static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
 }
 
 /* Of all of a filesystem that is said with what else has no owner. */
-static int say_untold(struct pmr_finding *f)
+static int add_untold(struct pmr_finding *f)
 {
-	struct pmr_ranges unknown = { 0 }, told = { 0 }, untold = { 0 };
+	struct pmr_ranges unknown = { 0 };
 	int ret;
 
 	ret = pmr_look_at_inodes(f->scanner, f->view, f->root);
 	if (!ret)
-		ret = pmr_ranges_copy(&told, &f->view->met);
-	if (!ret)
-		ret = pmr_claims_ranges(&f->view->own, NULL, &told);
-	if (!ret)
 		ret = pmr_claims_ranges(&f->view->claims, is_unknown, &unknown);
 	if (!ret)
-		ret = pmr_ranges_subtract(&untold, &unknown, &told);
-	if (!ret)
-		pmr_say_untold(f->scanner, f->view, f->root->path, &untold);
+		ret = pmr_add_untold(f->scanner, f->view, f->root->path, &unknown);
 	pmr_ranges_release(&unknown);
-	pmr_ranges_release(&told);
-	pmr_ranges_release(&untold);
 	return ret;
 }
 
@@ -156,7 +148,7 @@ static int ask_rest(struct pmr_finding *f)
 	if (!ret)
 		ret = ask_filesystem(f, &met);
 	if (!ret && !f->is_whole)
-		ret = say_untold(f);
+		ret = add_untold(f);
 	/* the walk met them all */
 	f->scanner->scan->files_seen = seen;
 	f->view->filesystem->way = way;
@@ -183,7 +175,7 @@ static int run_auto(struct pmr_finding *f)
 	if (!ret && unknown.n && f->is_whole)
 		ret = pmr_find_opened(f);
 	if (!ret && !f->is_whole)
-		ret = say_untold(f);
+		ret = add_untold(f);
 	pmr_ranges_release(&asked);
 	pmr_ranges_release(&unknown);
 	return ret;

@@ -5,13 +5,35 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "owner/xfs.h"
 #include "scan.h"
 
-void pmr_say_untold(struct pmr_scanner *scanner, const struct pmr_view *view, const char *path,
-		    const struct pmr_ranges *untold)
+int pmr_add_untold(struct pmr_scanner *scanner, struct pmr_view *view, const char *path,
+		   const struct pmr_ranges *ranges)
+{
+	struct pmr_untold untold = { .view = view };
+	int ret;
+
+	if (!ranges->n)
+		return 0;
+	ret = pmr_grow(&scanner->untold, scanner->n_untold, &scanner->alloc_untold,
+		       sizeof(scanner->untold[0]));
+	if (!ret)
+		ret = pmr_ranges_copy(&untold.ranges, ranges);
+	untold.path = ret ? NULL : strdup(path);
+	if (!untold.path) {
+		pmr_ranges_release(&untold.ranges);
+		return -ENOMEM;
+	}
+	scanner->untold[scanner->n_untold++] = untold;
+	return 0;
+}
+
+static void say_untold(struct pmr_scanner *scanner, const struct pmr_view *view, const char *path,
+		       const struct pmr_ranges *untold)
 {
 	const struct pmr_filesystem *filesystem = view->filesystem;
 	const struct pmr_ranges *bad = &filesystem->device->badblocks.ranges;
@@ -32,6 +54,27 @@ void pmr_say_untold(struct pmr_scanner *scanner, const struct pmr_view *view, co
 		", are in no file that was met here and may be metadata of it (the map of where data lies, attributes, a "
 		"directory, an inode): the filesystem does not tell%s",
 		bytes, first, pmr_owner_advice(filesystem));
+}
+
+int pmr_say_untold(struct pmr_scanner *scanner)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < scanner->n_untold && !ret; i++) {
+		const struct pmr_untold *untold = &scanner->untold[i];
+		struct pmr_ranges told = { 0 }, left = { 0 };
+
+		ret = pmr_ranges_copy(&told, &untold->view->met);
+		if (!ret)
+			ret = pmr_claims_ranges(&untold->view->own, NULL, &told);
+		if (!ret)
+			ret = pmr_ranges_subtract(&left, &untold->ranges, &told);
+		if (!ret)
+			say_untold(scanner, untold->view, untold->path, &left);
+		pmr_ranges_release(&told);
+		pmr_ranges_release(&left);
+	}
+	return ret;
 }
 
 /* ---- inodes of a tree */
@@ -72,10 +115,18 @@ static int meet(void *data, const struct pmr_walk_entry *entry)
 	return ret;
 }
 
+/* Of what is told to be something else nothing needs to be met. */
+static bool may_be_inodes(const struct pmr_owner_claim *claim)
+{
+	return claim->owner == PMR_OWNER_UNKNOWN ||
+	       (claim->owner == PMR_OWNER_METADATA && !claim->inode);
+}
+
 int pmr_look_at_inodes(struct pmr_scanner *scanner, struct pmr_view *view,
 		       const struct pmr_root *root)
 {
 	struct inodes inodes = { .view = view, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct pmr_ranges wanted = { 0 };
 	const struct pmr_walker walker = { wants, meet, &inodes, pmr_ctx_threads(scanner->ctx) };
 	bool complete = true;
 	int ret;
@@ -84,11 +135,14 @@ int pmr_look_at_inodes(struct pmr_scanner *scanner, struct pmr_view *view,
 	    !pmr_xfs_geometry(root->fd, &inodes.geometry))
 		return 0;
 	pmr_ranges_normalize(&view->met);
-	ret = pmr_ranges_subtract(&inodes.left, &view->wide, &view->met);
+	ret = pmr_claims_ranges(&view->claims, may_be_inodes, &wanted);
+	if (!ret)
+		ret = pmr_ranges_subtract(&inodes.left, &wanted, &view->met);
 	if (!ret && inodes.left.n)
 		ret = pmr_walk(scanner->ctx, root->fd, root->path, 0, &walker, &complete);
 	if (!complete)
 		scanner->scan->complete = false;
+	pmr_ranges_release(&wanted);
 	pmr_ranges_release(&inodes.left);
 	return ret;
 }
@@ -110,7 +164,7 @@ static int ask(struct pmr_scanner *scanner, struct pmr_view *view, int fd, const
 	if (!ret && view->own.n > before)
 		ret = pmr_view_add_name(view, st.st_ino, path);
 	if (!ret)
-		pmr_say_untold(scanner, view, path, &untold);
+		ret = pmr_add_untold(scanner, view, path, &untold);
 	pmr_ranges_release(&untold);
 	return ret;
 }

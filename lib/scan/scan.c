@@ -271,6 +271,11 @@ void pmr_scanner_release(struct pmr_scanner *scanner)
 		free(scanner->exams[i]->pages.v);
 		free(scanner->exams[i]);
 	}
+	for (i = 0; i < scanner->n_untold; i++) {
+		free(scanner->untold[i].path);
+		pmr_ranges_release(&scanner->untold[i].ranges);
+	}
+	free(scanner->untold);
 	free(scanner->targets);
 	free(scanner->views);
 	free(scanner->exams);
@@ -302,6 +307,8 @@ int pmr_scan_new(struct pmr_ctx *ctx, struct pmr_topology *topology, const char 
 	if (ret == -ECANCELED)
 		ret = 0;
 	pmr_scanner_interrupted(&scanner);
+	if (!ret)
+		ret = pmr_say_untold(&scanner);
 	if (!ret)
 		ret = pmr_owned_find(&scanner);
 	pmr_scanner_interrupted(&scanner);

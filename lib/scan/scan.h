@@ -100,6 +100,13 @@ struct pmr_target {
 	bool is_beside;
 };
 
+/** struct pmr_untold - bad bytes of a view that may be metadata of a target of this path, see pmr_add_untold() */
+struct pmr_untold {
+	struct pmr_view *view;
+	char *path;
+	struct pmr_ranges ranges;
+};
+
 /**
  * struct pmr_scanner - a scan being made
  * @inodes: tsearch() tree of the files in @scan
@@ -120,6 +127,9 @@ struct pmr_scanner {
 	struct pmr_exam **exams;
 	size_t n_exams;
 	size_t alloc_exams;
+	struct pmr_untold *untold;
+	size_t n_untold;
+	size_t alloc_untold;
 	size_t alloc_files;
 	size_t alloc_devices;
 	size_t alloc_owned;
@@ -227,11 +237,16 @@ int pmr_look_at_inodes(struct pmr_scanner *scanner, struct pmr_view *view,
 		       const struct pmr_root *root);
 
 /**
- * pmr_say_untold() - say of a file or tree that bad bytes may be its metadata, as nobody tells; then the scan is not complete
- * @untold: normal, in offsets from the filesystem's byte 0; widened
+ * pmr_add_untold() - bad bytes may be metadata of a file or tree, as nobody tells; a target looked at later may have them
+ * @ranges: normal, in offsets from the filesystem's byte 0; widened; a copy is made
+ *
+ * Return: 0, -ENOMEM.
  */
-void pmr_say_untold(struct pmr_scanner *scanner, const struct pmr_view *view, const char *path,
-		    const struct pmr_ranges *untold);
+int pmr_add_untold(struct pmr_scanner *scanner, struct pmr_view *view, const char *path,
+		   const struct pmr_ranges *ranges);
+
+/** pmr_say_untold() - say what of that no target has; then the scan is not complete. Return: 0, -ENOMEM. */
+int pmr_say_untold(struct pmr_scanner *scanner);
 
 /* ---- find.c */
 

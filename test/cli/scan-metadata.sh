@@ -193,6 +193,12 @@ for map in 1 0; do
 	mkdir "$mnt/d" "$mnt/e"
 	pieces "$mnt/d/f"
 	inode=$(stat -c %i "$mnt/d/f")
+	mkdir -m 0 "$mnt/d/closed"
+	tools write "$mnt/e/data" 8 || fail write
+	data=$(($(tools where "$image" "$mnt/e/data" 4096) / 512))
+	tools write "$mnt/e/gone" 8 || fail write
+	free=$(($(tools where "$image" "$mnt/e/gone" 4096) / 512))
+	rm "$mnt/e/gone"
 	# what is in the log alone is not where it is looked for
 	unmounted "$mnt"
 	mounted "$loop" "$mnt"
@@ -208,6 +214,22 @@ for map in 1 0; do
 		run 4 scan --badblocks="$work/bad" "$mnt$target"
 		json "any(m['code'] == 'inode-lost' and m['object'] == '$mnt/d/f' for m in d['messages'])" 'd["complete"]'
 	done
+	# data of one is nothing untold of the other, whichever comes first
+	echo "$data 1" >"$work/bad"
+	for target in "$mnt/d $mnt/e" "$mnt/e $mnt/d" "$mnt/d/f $mnt/e" "$mnt/e $mnt/d/f"; do
+		# shellcheck disable=SC2086 # two of them
+		run 4 scan --badblocks="$work/bad" $target
+		json "[f['path'] for f in d['files']] == ['$mnt/e/data']" 'd["complete"]'
+	done
+	if [ $map = 1 ]; then
+		# where no inode can be, none is looked for: there is no walk, which could not read all
+		echo "$free 1" >"$work/bad"
+		setpriv --bounding-set=-dac_override,-dac_read_search "$PMEM_RECOVER" scan --badblocks="$work/bad" "$mnt/d" \
+			>"$work/out" 2>"$work/err"
+		status=$?
+		[ $status -eq 0 ] || fail "free space: $status"
+		json 'codes == []'
+	fi
 	if [ $map = 0 ]; then
 		echo "$(($(daddr fsblock "$tree") + 1)) 1" >"$work/bad"
 		for target in /d /d/f; do
