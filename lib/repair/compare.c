@@ -23,7 +23,8 @@ struct compare {
 	struct pmr_ranges
 		blank; /* losses that would be replaced by nothing but one byte again and again */
 	unsigned char fill; /* that of the first of them */
-	struct pmr_ranges plain; /* sectors of losses that would be */
+	struct pmr_ranges lost; /* every loss that would be replaced */
+	struct pmr_ranges plain; /* sectors of them that would be by such bytes */
 	uint64_t differs_at; /* file offset of the first difference */
 };
 
@@ -277,6 +278,9 @@ static int read_replacement(struct compare *c, const struct pmr_loss *loss)
 	size_t length;
 	int ret;
 
+	ret = pmr_ranges_add(&c->lost, loss->offset, loss->length);
+	if (ret)
+		return ret;
 	for (uint64_t done = 0; done < loss->length; done += length) {
 		length =
 			loss->length - done < PMR_CHUNK ? (size_t)(loss->length - done) : PMR_CHUNK;
@@ -302,6 +306,7 @@ static int read_replacements(struct compare *c)
 		if (file->losses[i].state == PMR_LOST)
 			ret = read_replacement(c, &file->losses[i]);
 	pmr_ranges_normalize(&c->blank);
+	pmr_ranges_normalize(&c->lost);
 	pmr_ranges_normalize(&c->plain);
 	return ret;
 }
@@ -317,7 +322,7 @@ static int judge_blank(struct pmr_ctx *ctx, const struct compare *c, bool accept
 
 	if (!c->plain.n)
 		return 0;
-	ret = accept ? 0 : pmr_backup_unmended(c->backup, &c->plain, &mapfile, &offset);
+	ret = accept ? 0 : pmr_backup_unmended(c->backup, &c->lost, &c->plain, &mapfile, &offset);
 	if (ret < 0)
 		return ret;
 	if (ret) {
@@ -406,6 +411,7 @@ int pmr_backup_verify(struct pmr_ctx *ctx, const struct pmr_backup *backup,
 	ret = judge(ctx, &c, options, ret, refused);
 out:
 	pmr_ranges_release(&c.blank);
+	pmr_ranges_release(&c.lost);
 	pmr_ranges_release(&c.plain);
 	free(c.ours);
 	free(c.theirs);

@@ -402,16 +402,18 @@ bool pmr_backup_has_changed(const struct pmr_backup *backup);
 
 /**
  * pmr_backup_unmended() - whether a mapfile beside a backup says that bytes are missing in it, as in a copy that was salvaged
- * @blank: offsets of what was lost of the file and is, in the backup, nothing but one byte again and again; normal
+ * @lost: offsets of what would be taken from the backup; normal
+ * @plain: those of sectors of it that are, in the backup, nothing but one byte again and again; normal
  * @mapfile: result: its name there, free() it
- * @offset: result: of the first of @blank that was not rescued
+ * @offset: result: of the first range of @lost that was not rescued and is plain, all of it
  *
  * Mapfiles are looked for by their names: what begins with the backup's, or ends in "map" or "mapfile". One counts that
- * was made with the backup, by its inode, or is named after it and was not made with a file here that more of its name stands for.
+ * was made with the backup, by its inode, or is named after it and was not made with a file here that more of its name stands for
+ * and that is younger than the backup.
  * Return: 1; 0 where there is none, or none that says so; -ENOMEM.
  */
-int pmr_backup_unmended(const struct pmr_backup *backup, const struct pmr_ranges *blank,
-			char **mapfile, uint64_t *offset);
+int pmr_backup_unmended(const struct pmr_backup *backup, const struct pmr_ranges *lost,
+			const struct pmr_ranges *plain, char **mapfile, uint64_t *offset);
 
 /** pmr_backup_close() - takes an empty one */
 void pmr_backup_close(struct pmr_backup *backup);

@@ -16,7 +16,9 @@
 
 struct search {
 	const struct pmr_backup *backup;
-	const struct pmr_ranges *blank;
+	const struct pmr_ranges *lost;
+	const struct pmr_ranges *plain;
+	struct timespec written; /* when the backup was, last */
 	const char *base; /* the backup's name in the directory */
 	int directory;
 };
@@ -39,7 +41,24 @@ static bool is_named(const struct search *s, const char *name)
 	       !strcasecmp(name + length, "mapfile");
 }
 
-/* Whether a file beside the backup, after which a map is called with more of its name, is the one it was made with. */
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* A backup is older than what was salvaged; a copy of that is not, not even with its times. */
+static bool is_older(const struct search *s, const struct pmr_mapfile *map,
+		     const struct stat *other)
+{
+	bool known = map->output_birth.tv_sec || map->output_birth.tv_nsec;
+
+	return is_before(&s->written, known ? &map->output_birth : &other->st_mtim);
+}
+
+/*
+ * Whether a file beside the backup, after which a map is called with more of its name, is the one it was made with, and
+ * the backup no copy of that.
+ */
 static bool is_of_another(const struct search *s, const char *name, const struct pmr_mapfile *map)
 {
 	char other[NAME_MAX + 1];
@@ -52,7 +71,7 @@ static bool is_of_another(const struct search *s, const char *name, const struct
 		other[i] = '\0';
 		if (!fstatat(s->directory, other, &st, AT_SYMLINK_NOFOLLOW) &&
 		    S_ISREG(st.st_mode) && st.st_ino == map->output)
-			return true;
+			return is_older(s, map, &st);
 	}
 	return false;
 }
@@ -90,6 +109,15 @@ static int read_text(int fd, char **text, size_t *length)
 	return ret;
 }
 
+/* Whether a range lies within one of a normal list. */
+static bool is_within(const struct pmr_range *range, const struct pmr_ranges *ranges)
+{
+	size_t i = pmr_ranges_first(ranges, range->offset);
+
+	return i < ranges->n && ranges->v[i].offset <= range->offset &&
+	       range->offset + range->length <= ranges->v[i].offset + ranges->v[i].length;
+}
+
 /* A copy of a copy is another file, and then goes by its name. Return: 1, 0, -ENOMEM. */
 static int is_missing(const struct search *s, const char *name, const struct pmr_mapfile *map,
 		      uint64_t *offset)
@@ -101,9 +129,12 @@ static int is_missing(const struct search *s, const char *name, const struct pmr
 		return 0;
 	if (map->output != s->backup->inode && (!is_named(s, name) || is_of_another(s, name, map)))
 		return 0;
-	ret = pmr_ranges_subtract(&missing, s->blank, &map->rescued);
-	if (!ret && missing.n) {
-		*offset = missing.v[0].offset;
+	ret = pmr_ranges_subtract(&missing, s->lost, &map->rescued);
+	/* the right bytes may be the same for a part of it */
+	for (size_t i = 0; !ret && i < missing.n; i++) {
+		if (!is_within(&missing.v[i], s->plain))
+			continue;
+		*offset = missing.v[i].offset;
 		ret = 1;
 	}
 	pmr_ranges_release(&missing);
@@ -153,14 +184,19 @@ static int search_directory(struct search *s, DIR *dir, char **mapfile, uint64_t
 	return ret;
 }
 
-int pmr_backup_unmended(const struct pmr_backup *backup, const struct pmr_ranges *blank,
-			char **mapfile, uint64_t *offset)
+int pmr_backup_unmended(const struct pmr_backup *backup, const struct pmr_ranges *lost,
+			const struct pmr_ranges *plain, char **mapfile, uint64_t *offset)
 {
-	struct search s = { .backup = backup, .blank = blank };
+	struct search s = { .backup = backup, .lost = lost, .plain = plain };
 	char *path = realpath(backup->path, NULL), *slash;
 	DIR *dir = NULL;
+	struct stat st;
 	int ret = 0;
 
+	/* of an unknown time it counts as a copy */
+	s.written.tv_sec = INT64_MAX;
+	if (!fstat(backup->fd, &st))
+		s.written = st.st_mtim;
 	slash = path ? strrchr(path, '/') : NULL;
 	if (slash) {
 		*slash = '\0';

@@ -78,14 +78,21 @@ for fill in "" --fill=0xee; do
 	json '"backup-zeros" in codes'
 	rm "$work/copies/file"
 done
-# a copy whose name goes on is another, with a map of its own; but for its name that map would be this one's
+# a copy whose name goes on is another, with a map of its own; but for its name that map would be this one's. What is
+# no older than that copy may be one of it, with its times or without
 for other in 1 .1; do
 	run 4 salvage --badblocks="$work/bad" "$mnt/file" -o "$work/copies/file$other" --mapfile="$work/copies/file$other.areas"
 	cp "$work/copies/file$other" "$work/copies/file"
+	touch -d '1 hour ago' "$work/copies/file"
 	repair 0 -n --from-backup="$work/copies/file" "$mnt/file"
 	json '"backup-zeros" in codes'
 	refused backup-unmended --from-backup="$work/copies/file$other"
 done
+for keep in "" -p; do
+	cp $keep "$work/copies/file.1" "$work/copies/file"
+	refused backup-unmended --from-backup="$work/copies/file"
+done
+touch -d '1 hour ago' "$work/copies/file"
 rm "$work/copies/file.1"
 refused backup-unmended --from-backup="$work/copies/file"
 says "by file.1.areas beside it"
@@ -100,6 +107,12 @@ refused backup-unmended --from-backup="$work/copies/file"
 says "lacks byte 131072 and more"
 cp "$work/backup" "$work/copies/file"
 repair 0 -n --from-backup="$work/copies/file" "$mnt/file"
+json 'codes == ["dry-run"]'
+# mended, with bytes that are rightly zeros for one of the two sectors
+run 4 salvage --badblocks="$work/bad" "$mnt/file" -o "$work/copies/mended" --mapfile="$work/copies/mended.map"
+refused backup-unmended --from-backup="$work/copies/mended"
+dd if="$work/backup" of="$work/copies/mended" bs=512 seek=257 skip=257 count=1 conv=notrunc status=none
+repair 0 -n --from-backup="$work/copies/mended" "$mnt/file"
 json 'codes == ["dry-run"]'
 rm -r "$work/copies"
 # what can be told of it at once is told before anything is read, and where nothing is lost
