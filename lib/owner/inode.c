@@ -61,6 +61,17 @@ static int find_rest(const struct pmr_claims *all, int fd, const struct pmr_rang
 	return ret;
 }
 
+/* Blocks that XFS keeps for what is next written to shared ones count among a file's, too, and nobody tells of them. */
+static bool may_have_blocks_of_xfs(const struct pmr_xfs_geometry *geometry, int fd, uint64_t number)
+{
+	struct pmr_xfs_inode inode;
+
+	if (pmr_xfs_inode(fd, number, &inode) && inode.number == number &&
+	    pmr_xfs_inode_is_all(geometry, &inode))
+		return false;
+	return may_have_blocks(fd);
+}
+
 /* @rest: what nobody told of, and may be the file's */
 static int ask_xfs(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem, int fd,
 		   uint64_t number, const struct pmr_ranges *wanted, struct pmr_claims *claims,
@@ -86,7 +97,7 @@ static int ask_xfs(struct pmr_ctx *ctx, const struct pmr_filesystem *filesystem,
 		ret = take_inode(&all, number, claims);
 	if (!ret)
 		ret = find_rest(&all, fd, wanted, rest);
-	if (!ret && rest->n && !may_have_blocks(fd))
+	if (!ret && rest->n && !may_have_blocks_of_xfs(&geometry, fd, number))
 		pmr_ranges_release(rest);
 	free(all.v);
 	return ret;

@@ -39,11 +39,26 @@ struct bulk_answer {
 	int32_t extent_size;
 	int32_t extents;
 	uint32_t generation;
+	uint16_t project_low;
+	uint16_t
+		fork_offset; /* of the attributes in the inode, in bytes behind its core; 0 without any */
+	uint16_t project_high;
+	uint16_t sick;
+	uint16_t checked;
+	uint16_t unused;
+	uint32_t cow_extent_size;
+	uint32_t event_mask;
+	uint16_t event_state;
+	uint16_t attribute_extents;
 	unsigned char rest[384];
 };
 
 /* Inodes are read in clusters of so many, and in whole blocks (XFS_INODE_BIG_CLUSTER_SIZE grows with the inode). */
 #define CLUSTER_INODES 32u
+
+/* struct xfs_dinode up to its forks, where it is longest, and what tells of one extent there. */
+#define INODE_CORE 176u
+#define INODE_EXTENT 16u
 
 /* Superblock, free space, inodes, and the list of free blocks. */
 #define HEAD_SECTORS 4
@@ -64,8 +79,22 @@ bool pmr_xfs_inode(int fd, uint64_t number, struct pmr_xfs_inode *inode)
 
 	if (ioctl(fd, BULKSTAT_SINGLE, &request))
 		return false;
-	*inode = (struct pmr_xfs_inode){ answer.inode, answer.mode, answer.generation };
+	*inode = (struct pmr_xfs_inode){ answer.inode,	    answer.mode,
+					 answer.generation, answer.fork_offset,
+					 answer.extents,    answer.attribute_extents };
 	return true;
+}
+
+bool pmr_xfs_inode_is_all(const struct pmr_xfs_geometry *geometry,
+			  const struct pmr_xfs_inode *inode)
+{
+	uint32_t room = inode->fork_offset;
+
+	if (geometry->inode_size <= INODE_CORE)
+		return false;
+	if (!room || room > geometry->inode_size - INODE_CORE)
+		room = geometry->inode_size - INODE_CORE;
+	return !inode->attribute_extents && inode->extents <= room / INODE_EXTENT;
 }
 
 /* How many bits it takes to tell so many apart. */

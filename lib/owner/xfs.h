@@ -44,10 +44,22 @@ struct pmr_xfs_inode {
 	uint64_t number;
 	uint32_t mode;
 	uint32_t generation;
+	uint32_t
+		fork_offset; /* where its attributes begin, in bytes behind what all inodes have; 0 without any */
+	uint32_t extents;
+	uint32_t attribute_extents;
 };
 
 /** pmr_xfs_inode() - look at an inode. Needs CAP_SYS_ADMIN. Return: whether there is one. */
 bool pmr_xfs_inode(int fd, uint64_t number, struct pmr_xfs_inode *inode);
+
+/**
+ * pmr_xfs_inode_is_all() - whether an inode has no blocks but its data's: all extents are told in it, and so are its attributes
+ *
+ * XFS goes back to that (xfs_bmap_btree_to_extents) as soon as there is room for all of them again.
+ */
+bool pmr_xfs_inode_is_all(const struct pmr_xfs_geometry *geometry,
+			  const struct pmr_xfs_inode *inode);
 
 /**
  * pmr_xfs_inode_at() - where the inodes are that are read with one of them, and without which that one is not
