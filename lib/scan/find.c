@@ -40,6 +40,9 @@ static int ask_once(struct pmr_finding *f, const struct pmr_ranges *open, struct
 	if (!ret && (filesystem->way == PMR_WAY_NONE || way == PMR_WAY_WALK ||
 		     filesystem->way == PMR_WAY_REVERSE_MAP))
 		filesystem->way = way;
+	/* of an XFS the numbers of inodes tell where they are */
+	f->view->is_by_files |= !ret && way == PMR_WAY_WALK && filesystem->type &&
+				strcmp(filesystem->type, "xfs") != 0;
 	if (!ret)
 		ret = pmr_find_named(f, &claims, moved);
 	if (!ret)
@@ -96,6 +99,12 @@ static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
 	return ret;
 }
 
+/* Without a pass over the inodes it is not known which of them are in a table, and nothing else tells. */
+static bool may_be_tables(const struct pmr_owner_claim *claim)
+{
+	return is_unknown(claim) || (claim->owner == PMR_OWNER_METADATA && !claim->inode);
+}
+
 /* Of all of a filesystem that is said with what else has no owner. */
 static int add_untold(struct pmr_finding *f)
 {
@@ -104,7 +113,9 @@ static int add_untold(struct pmr_finding *f)
 
 	ret = pmr_look_at_inodes(f->scanner, f->view, f->root);
 	if (!ret)
-		ret = pmr_claims_ranges(&f->view->claims, is_unknown, &unknown);
+		ret = pmr_claims_ranges(&f->view->claims,
+					f->view->is_by_files ? may_be_tables : is_unknown,
+					&unknown);
 	if (!ret)
 		ret = pmr_add_untold(f->scanner, f->view, f->root->path, &unknown);
 	pmr_ranges_release(&unknown);

@@ -56,6 +56,7 @@ struct pmr_inode_name {
  * @names: of inodes of @claims, by number
  * @is_whole: all of it was asked for
  * @is_found: pmr_find() did all of it
+ * @is_by_files: no pass over its inodes told anything, so that metadata of no inode may be a table of some
  */
 struct pmr_view {
 	struct pmr_filesystem *filesystem;
@@ -70,6 +71,7 @@ struct pmr_view {
 	size_t alloc_names;
 	bool is_whole;
 	bool is_found;
+	bool is_by_files;
 };
 
 /** enum pmr_target_kind - what the user named */

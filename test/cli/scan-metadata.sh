@@ -185,6 +185,12 @@ for target in "8 d/f" "8 d" "0 file"; do
 	[ $status -eq "${target% *}" ] || fail "$target, by who may not read the device: $status"
 	json "('owner-unknown' in codes) == ($status == 8)"
 done
+# nor is who names a directory that has files whose inodes may lie there
+echo "$((block * 8 + 0x$offset / 512)) 1" >"$work/bad"
+setpriv --bounding-set=-dac_override,-dac_read_search "$PMEM_RECOVER" scan --badblocks="$work/bad" "$mnt/d" >"$work/out" 2>"$work/err"
+status=$?
+[ $status -eq 8 ] || fail "an inode, by who may not read the device: $status"
+json "'owner-unknown' in codes"
 chmod 660 "$loop"
 unmounted "$mnt"
 
