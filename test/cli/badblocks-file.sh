@@ -81,7 +81,10 @@ run 0 scan --badblocks=- "$work/mnt"
 json 'codes == ["badblocks-empty"]' 'd["devices"][0]["badblocks"]["trust"] == "complete"'
 says 'pmem-recover: standard input: gave nothing'
 echo '# nothing is bad' >"$work/list"
-"$PMEM_RECOVER" scan -q --badblocks=- "$work/mnt" <"$work/list" >"$work/out" 2>"$work/err" || fail "a list without records"
+"$PMEM_RECOVER" scan -q --badblocks=- "$work/mnt" <"$work/list" >"$work/out" 2>"$work/err"
+status=$?
+without_valgrind
+[ $status -eq 0 ] || fail "a list without records"
 is_silent
 
 # a copy of a full list of the kernel's is no more complete than that was, and what it has is still lost

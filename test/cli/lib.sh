@@ -83,6 +83,13 @@ need_root() {
 	losetup -f >/dev/null || fail "needs loop devices"
 }
 
+# without_valgrind: of ioctls and system calls that it does not know valgrind talks in $work/err; its errors show in the status
+without_valgrind() {
+	case $PMEM_RECOVER in
+	*valgrind) [ $status -eq 99 ] || sed -i -E '/^(==|--)[0-9]+(==|--) /d' "$work/err" ;;
+	esac
+}
+
 # run STATUS ARGUMENT...: run pmem-recover; its status has to be STATUS
 run() {
 	local wanted=$1
@@ -90,10 +97,7 @@ run() {
 	shift
 	"$PMEM_RECOVER" "$@" >"$work/out" 2>"$work/err" </dev/null
 	status=$?
-	# valgrind talks of ioctls and system calls that it does not know; its errors show in the status
-	case $PMEM_RECOVER in
-	*valgrind) [ $status -eq 99 ] || sed -i -E '/^(==|--)[0-9]+(==|--) /d' "$work/err" ;;
-	esac
+	without_valgrind
 	[ "$status" -eq "$wanted" ] || fail "pmem-recover $*: status $status instead of $wanted"
 }
 
