@@ -151,37 +151,44 @@ static int append(struct pmr_ranges *ranges, uint64_t offset, uint64_t length)
 	return pmr_ranges_add(ranges, offset, length);
 }
 
+/* "pos size" */
+static int parse_range(struct parser *p, struct pmr_range *range)
+{
+	int ret = parse_number(p, INT64_MAX, &range->offset);
+
+	if (ret)
+		return ret;
+	skip_blanks(p);
+	return parse_number(p, INT64_MAX, &range->length);
+}
+
 /* "pos size status" */
 static int parse_area(struct parser *p)
 {
 	struct pmr_mapfile *map = p->map;
-	uint64_t offset, length;
+	struct pmr_range range;
 	char status = 0;
 	int ret;
 
-	ret = parse_number(p, INT64_MAX, &offset);
-	if (ret)
-		return ret;
-	skip_blanks(p);
-	ret = parse_number(p, INT64_MAX, &length);
+	ret = parse_range(p, &range);
 	if (!ret)
 		ret = parse_status(p, "?*/-+", &status);
 	if (!ret)
 		ret = parse_end(p);
 	if (ret)
 		return ret;
-	if (offset != map->size || (p->has_area && !map->size))
+	if (range.offset != map->size || (p->has_area && !map->size))
 		return fail(p, -EINVAL, "its area does not begin where the one before ends");
-	if (length > INT64_MAX - offset)
+	if (range.length > INT64_MAX - range.offset)
 		return fail(p, -ERANGE, "its area ends past the largest offset");
 	/* the one area of an empty file */
-	if (!length && map->size)
+	if (!range.length && map->size)
 		return fail(p, -EINVAL, "its area is empty");
 	p->has_area = true;
-	map->size += length;
-	if (!length || (status != '+' && status != '-'))
+	map->size += range.length;
+	if (!range.length || (status != '+' && status != '-'))
 		return 0;
-	return append(status == '+' ? &map->rescued : &map->bad, offset, length);
+	return append(status == '+' ? &map->rescued : &map->bad, range.offset, range.length);
 }
 
 static int parse_time(struct parser *p, struct timespec *when)
@@ -270,26 +277,22 @@ static int parse_field(struct parser *p, enum field field)
 	return ret ? ret : parse_end(p);
 }
 
-/* "pos size", once for each range */
+/* Once for each range. */
 static int parse_listed(struct parser *p)
 {
-	uint64_t offset, length;
+	struct pmr_range range;
 	int ret;
 
-	ret = parse_number(p, INT64_MAX, &offset);
-	if (ret)
-		return ret;
-	skip_blanks(p);
-	ret = parse_number(p, INT64_MAX, &length);
+	ret = parse_range(p, &range);
 	if (!ret)
 		ret = parse_end(p);
 	if (ret)
 		return ret;
-	if (!length)
+	if (!range.length)
 		return fail(p, -EINVAL, "what was listed is empty");
-	if (length > INT64_MAX - offset)
+	if (range.length > INT64_MAX - range.offset)
 		return fail(p, -ERANGE, "what was listed ends past the largest offset");
-	return append(&p->map->listed, offset, length);
+	return append(&p->map->listed, range.offset, range.length);
 }
 
 /* Ahead of everything else; comments of others, and later ones, say nothing. */

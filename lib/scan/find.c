@@ -99,12 +99,6 @@ static int ask_filesystem(struct pmr_finding *f, struct pmr_ranges *asked)
 	return ret;
 }
 
-/* Without a pass over the inodes it is not known which of them are in a table, and nothing else tells. */
-static bool may_be_tables(const struct pmr_owner_claim *claim)
-{
-	return is_unknown(claim) || (claim->owner == PMR_OWNER_METADATA && !claim->inode);
-}
-
 /* Of all of a filesystem that is said with what else has no owner. */
 static int add_untold(struct pmr_finding *f)
 {
@@ -114,7 +108,7 @@ static int add_untold(struct pmr_finding *f)
 	ret = pmr_look_at_inodes(f->scanner, f->view, f->root);
 	if (!ret)
 		ret = pmr_claims_ranges(&f->view->claims,
-					f->view->is_by_files ? may_be_tables : is_unknown,
+					f->view->is_by_files ? pmr_may_be_inodes : is_unknown,
 					&unknown);
 	if (!ret)
 		ret = pmr_add_untold(f->scanner, f->view, f->root->path, &unknown);

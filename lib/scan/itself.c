@@ -115,8 +115,7 @@ static int meet(void *data, const struct pmr_walk_entry *entry)
 	return ret;
 }
 
-/* Of what is told to be something else nothing needs to be met. */
-static bool may_be_inodes(const struct pmr_owner_claim *claim)
+bool pmr_may_be_inodes(const struct pmr_owner_claim *claim)
 {
 	return claim->owner == PMR_OWNER_UNKNOWN ||
 	       (claim->owner == PMR_OWNER_METADATA && !claim->inode);
@@ -135,7 +134,7 @@ int pmr_look_at_inodes(struct pmr_scanner *scanner, struct pmr_view *view,
 	    !pmr_xfs_geometry(root->fd, &inodes.geometry))
 		return 0;
 	pmr_ranges_normalize(&view->met);
-	ret = pmr_claims_ranges(&view->claims, may_be_inodes, &wanted);
+	ret = pmr_claims_ranges(&view->claims, pmr_may_be_inodes, &wanted);
 	if (!ret)
 		ret = pmr_ranges_subtract(&inodes.left, &wanted, &view->met);
 	if (!ret && inodes.left.n)

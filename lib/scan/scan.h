@@ -229,6 +229,9 @@ int pmr_look_at_directory(struct pmr_scanner *scanner, struct pmr_view *view, in
 int pmr_look_at_itself(struct pmr_scanner *scanner, struct pmr_view *view, int fd,
 		       const char *path);
 
+/** pmr_may_be_inodes() - whether there may be inodes of a file: what is told to be something else has none */
+bool pmr_may_be_inodes(const struct pmr_owner_claim *claim);
+
 /**
  * pmr_look_at_inodes() - which inodes below a directory of an XFS lie in bad bytes that no file was found to have
  * @root: the directory
