@@ -116,6 +116,12 @@ void pmr_rwf_learn(struct pmr_ctx *ctx, enum pmr_capability capability);
 
 /* ---- range.c */
 
+/**
+ * pmr_ranges_append() - add a range to a list that is made in order: what touches the end of the last one makes that longer
+ *
+ * A range of no length adds nothing. Return: 0; as pmr_ranges_add().
+ */
+int pmr_ranges_append(struct pmr_ranges *ranges, uint64_t offset, uint64_t length);
 /** pmr_ranges_bytes_in() - how many bytes of a normal list are in [offset, offset + length) */
 uint64_t pmr_ranges_bytes_in(const struct pmr_ranges *ranges, uint64_t offset, uint64_t length);
 

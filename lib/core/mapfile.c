@@ -139,18 +139,6 @@ static int parse_status_line(struct parser *p)
 	return ret ? ret : parse_end(p);
 }
 
-/* Neighbours become one, so that what is kept is no more than what was read. */
-static int append(struct pmr_ranges *ranges, uint64_t offset, uint64_t length)
-{
-	struct pmr_range *last = ranges->n ? &ranges->v[ranges->n - 1] : NULL;
-
-	if (last && last->offset + last->length == offset) {
-		last->length += length;
-		return 0;
-	}
-	return pmr_ranges_add(ranges, offset, length);
-}
-
 /* "pos size" */
 static int parse_range(struct parser *p, struct pmr_range *range)
 {
@@ -188,7 +176,8 @@ static int parse_area(struct parser *p)
 	map->size += range.length;
 	if (!range.length || (status != '+' && status != '-'))
 		return 0;
-	return append(status == '+' ? &map->rescued : &map->bad, range.offset, range.length);
+	return pmr_ranges_append(status == '+' ? &map->rescued : &map->bad, range.offset,
+				 range.length);
 }
 
 static int parse_time(struct parser *p, struct timespec *when)
@@ -292,7 +281,7 @@ static int parse_listed(struct parser *p)
 		return fail(p, -EINVAL, "what was listed is empty");
 	if (range.length > INT64_MAX - range.offset)
 		return fail(p, -ERANGE, "what was listed ends past the largest offset");
-	return append(&p->map->listed, range.offset, range.length);
+	return pmr_ranges_append(&p->map->listed, range.offset, range.length);
 }
 
 /* Ahead of everything else; comments of others, and later ones, say nothing. */

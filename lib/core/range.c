@@ -38,6 +38,17 @@ int pmr_ranges_add(struct pmr_ranges *ranges, uint64_t offset, uint64_t length)
 	return 0;
 }
 
+int pmr_ranges_append(struct pmr_ranges *ranges, uint64_t offset, uint64_t length)
+{
+	struct pmr_range *last = ranges->n ? &ranges->v[ranges->n - 1] : NULL;
+
+	if (last && last->offset + last->length == offset) {
+		last->length += length;
+		return 0;
+	}
+	return length ? pmr_ranges_add(ranges, offset, length) : 0;
+}
+
 static int compare_offsets(const void *a, const void *b)
 {
 	const struct pmr_range *x = a, *y = b;

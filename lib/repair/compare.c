@@ -254,19 +254,13 @@ static int add_blank(struct compare *c, const struct pmr_loss *loss, char byte)
 /* By sector: a loss may have grown since the copy was made that lacks a part of it. */
 static int add_plain(struct compare *c, uint64_t offset, size_t length)
 {
-	struct pmr_range *last;
 	size_t bytes;
 	int ret = 0;
 
 	for (size_t done = 0; done < length && !ret; done += bytes) {
 		bytes = length - done < PMR_SECTOR ? length - done : PMR_SECTOR;
-		if (!is_one_byte(c->theirs + done, bytes, c->theirs[done]))
-			continue;
-		last = c->plain.n ? &c->plain.v[c->plain.n - 1] : NULL;
-		if (last && last->offset + last->length == offset + done)
-			last->length += bytes;
-		else
-			ret = pmr_ranges_add(&c->plain, offset + done, bytes);
+		if (is_one_byte(c->theirs + done, bytes, c->theirs[done]))
+			ret = pmr_ranges_append(&c->plain, offset + done, bytes);
 	}
 	return ret;
 }

@@ -22,17 +22,6 @@ static uint64_t page_end(uint64_t offset)
 /* ---- what became of a part */
 
 /* Neighbours become one: parts come in file order. */
-static int append(struct pmr_ranges *ranges, uint64_t offset, uint64_t length)
-{
-	struct pmr_range *last = ranges->n ? &ranges->v[ranges->n - 1] : NULL;
-
-	if (last && last->offset + last->length == offset) {
-		last->length += length;
-		return 0;
-	}
-	return length ? pmr_ranges_add(ranges, offset, length) : 0;
-}
-
 static int add_loss(struct pmr_losses *losses, const struct pmr_loss *loss)
 {
 	struct pmr_loss *last = losses->n ? &losses->v[losses->n - 1] : NULL;
@@ -142,7 +131,7 @@ int pmr_rescue_lose(struct pmr_rescue *r, uint64_t offset, uint64_t length, uint
 
 	ret = fill(r, offset, length);
 	if (!ret)
-		ret = append(&r->bad, offset, length);
+		ret = pmr_ranges_append(&r->bad, offset, length);
 	if (!ret)
 		ret = note(r, offset, length, PMR_LOST, &between);
 	if (!ret)
@@ -176,7 +165,7 @@ static int doubt(struct pmr_rescue *r, uint64_t offset, uint64_t length)
 				       .reason = "readable-again" };
 	int ret;
 
-	ret = append(&r->bad, offset, length);
+	ret = pmr_ranges_append(&r->bad, offset, length);
 	if (!ret)
 		ret = add_loss(&r->losses, &loss);
 	if (ret)
@@ -198,7 +187,7 @@ int pmr_rescue_take(struct pmr_rescue *r, uint64_t offset, const void *bytes, ui
 			ret = doubt(r, offset, to - offset);
 			continue;
 		}
-		ret = append(&r->done, offset, to - offset);
+		ret = pmr_ranges_append(&r->done, offset, to - offset);
 		if (!ret)
 			r->rescued += to - offset;
 	}
@@ -326,7 +315,7 @@ static int pass(struct pmr_rescue *r, uint64_t until)
 	int ret = 0;
 
 	if (!r->stopped && until > r->own.position)
-		ret = append(&r->done, r->own.position, until - r->own.position);
+		ret = pmr_ranges_append(&r->done, r->own.position, until - r->own.position);
 	return ret;
 }
 
@@ -453,7 +442,7 @@ static int save_cached(struct pmr_rescue *r, uint64_t position, uint64_t end)
 			continue;
 		ret = r->io->write(r->data, position, r->own.buffer, (size_t)n);
 		if (!ret)
-			ret = append(&r->saved, position, n);
+			ret = pmr_ranges_append(&r->saved, position, n);
 	}
 	return ret;
 }
